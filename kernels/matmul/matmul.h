@@ -1,0 +1,27 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include "core/tensor.h"
+
+namespace rw::kernels {
+using core::Stream;
+using core::Tensor;
+
+enum class Transpose : std::uint8_t { kNo, kYes };
+enum class Accumulate : std::uint8_t { kNo, kYes };  // kYes: adds to what `c` holds
+struct MatmulOptions {
+  Transpose a = Transpose::kNo;
+  Transpose b = Transpose::kNo;
+  Accumulate c = Accumulate::kNo;
+};
+
+/// c = op(a) · op(b), or c += …; op transposes when the option says so.
+///
+///   a        [M, K] ([K, M] transposed) f32, contiguous, read only
+///   b        [K, N] ([N, K] transposed) f32; a linear layer's weight [out, in] is b with Transpose::kYes
+///   c        [M, N] f32, must not overlap a or b; M, N, K >= 1
+///   done     on return on the CPU; on CUDA queued on `stream`
+///   throws   Error{kShape} on any mismatch, before anything runs
+///   bits     depend on shapes, number of threads and instruction set only
+void matmul(const Tensor& a, const Tensor& b, Tensor& c, MatmulOptions options, Stream& stream);
+
+}  // namespace rw::kernels

@@ -1,0 +1,27 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <cstdint>
+
+namespace rw::train {
+
+struct Options {
+  std::int64_t seq_len = 0;
+  std::int64_t micro_batch_size = 1;
+  std::int64_t global_batch_size = 1;  // rows
+  std::int64_t max_steps = 0;
+  std::int64_t max_tokens = 0;         // 0: no limit; max_steps then follows from it when absent
+  double clip_grad_norm = 1.0;         // 0: off
+};
+
+struct LogOptions {
+  std::int64_t interval = 1;  // steps
+  bool tensorboard = true;
+  bool trace = true;
+};
+
+struct WatchdogOptions {
+  double init_s = 120;
+  double step_s = 300;
+};
+
+}  // namespace rw::train
