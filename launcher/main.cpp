@@ -1,0 +1,2 @@
+// Part of Ropewalk, MIT licence.
+int main() { return 0; }
