@@ -9,11 +9,11 @@ using core::Tensor;
 /// AdamW as PyTorch's: decoupled decay, bias correction, eps outside the root.
 struct AdamwStep {
   float lr = 0, beta1 = 0.9F, beta2 = 0.999F, eps = 1e-8F, weight_decay = 0;
-  std::int64_t step = 1;      // from 1; gives the bias corrections
-  float gradient_scale = 1;   // clipping factor, multiplied into grad as it is read
+  std::int64_t step = 1;     // from 1; gives the bias corrections
+  float gradient_scale = 1;  // clipping factor, multiplied into grad as it is read
 };
 /// param, grad, exp_avg, exp_avg_sq: f32, one shape. One pass over memory; grad is read only.
-void adamw_update(Tensor& param, const Tensor& grad, Tensor& exp_avg, Tensor& exp_avg_sq, const AdamwStep& options,
-                  Stream& stream);
+void adamw_update(Tensor& param, const Tensor& grad, Tensor& exp_avg, Tensor& exp_avg_sq,
+                  const AdamwStep& options, Stream& stream);
 
 }  // namespace rw::kernels

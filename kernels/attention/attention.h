@@ -6,8 +6,9 @@ namespace rw::kernels {
 using core::Stream;
 using core::Tensor;
 
-/// Layout of a fused projection buffer: row n = b·T + t holds H query heads, then Hkv key heads, then Hkv value heads,
-/// each Dh wide: [B·T, (H + 2·Hkv)·Dh]. H is a multiple of Hkv: query head h reads key/value head h / (H / Hkv).
+/// Layout of a fused projection buffer: row n = b·T + t holds H query heads, then Hkv key heads,
+/// then Hkv value heads, each Dh wide: [B·T, (H + 2·Hkv)·Dh]. H is a multiple of Hkv: query head h
+/// reads key/value head h / (H / Hkv).
 struct HeadLayout {
   std::int64_t batch = 1;     // B
   std::int64_t tokens = 1;    // T
@@ -17,32 +18,39 @@ struct HeadLayout {
   std::int64_t width() const { return (heads + 2 * kv_heads) * head_dim; }
 };
 
-/// Causal softmax attention, scale 1/sqrt(Dh), tiled: no [T, T] matrix in memory, work on the lower triangle only.
+/// Causal softmax attention, scale 1/sqrt(Dh), tiled: no [T, T] matrix in memory, work on the lower
+/// triangle only.
 ///
 ///   qkv   [B·T, width] f32, already rotated        out  [B·T, H·Dh]
 ///   lse   [B, H, T] f32, log-sum-exp of each row's scaled scores, kept for the backward pass
-void attention_forward(const Tensor& qkv, Tensor& out, Tensor& lse, const HeadLayout& layout, Stream& stream);
+void attention_forward(const Tensor& qkv, Tensor& out, Tensor& lse, const HeadLayout& layout,
+                       Stream& stream);
 
 /// dqkv [B·T, width] is overwritten; probabilities are recomputed from lse.
-void attention_backward(const Tensor& qkv, const Tensor& out, const Tensor& lse, const Tensor& dout, Tensor& dqkv,
-                        const HeadLayout& layout, Stream& stream);
+void attention_backward(const Tensor& qkv, const Tensor& out, const Tensor& lse, const Tensor& dout,
+                        Tensor& dqkv, const HeadLayout& layout, Stream& stream);
 
-/// Attention of new tokens over a cache. layout.tokens = new tokens per sequence (T); rows of `qkv` as above.
-/// The caller has the new keys and values appended: this call copies them from qkv into the caches at positions
-/// [past[b], past[b] + T) and attends causally over [0, past[b] + t].
+/// Attention of new tokens over a cache. layout.tokens = new tokens per sequence (T); rows of `qkv`
+/// as above. The caller has the new keys and values appended: this call copies them from qkv into
+/// the caches at positions [past[b], past[b] + T) and attends causally over [0, past[b] + t].
 ///
-///   k_cache, v_cache  [B, Tmax, Hkv, Dh]     past  [B] i32, on the host's side (CPU tensor)     out [B·T, H·Dh]
-void attention_cached(const Tensor& qkv, const Tensor& past, Tensor& k_cache, Tensor& v_cache, Tensor& out,
-                      const HeadLayout& layout, Stream& stream);
+///   k_cache, v_cache  [B, Tmax, Hkv, Dh]
+///   past              [B] i32, on the host (CPU tensor)
+///   out               [B·T, H·Dh]
+void attention_cached(const Tensor& qkv, const Tensor& past, Tensor& k_cache, Tensor& v_cache,
+                      Tensor& out, const HeadLayout& layout, Stream& stream);
 
-/// QK-norm (Qwen3): RMSNorm over Dh of every query head with q_weight [Dh] and every key head with k_weight [Dh]; value heads
-/// are copied. in, out [B·T, width], different buffers; rstd [B·T, H + Hkv].
-void qk_norm_forward(const Tensor& in, const Tensor& q_weight, const Tensor& k_weight, float eps, Tensor& out, Tensor& rstd,
-                     const HeadLayout& layout, Stream& stream);
+/// QK-norm (Qwen3): RMSNorm over Dh of every query head with q_weight [Dh] and every key head with
+/// k_weight [Dh]; value heads are copied. in, out [B·T, width], different buffers; rstd [B·T, H +
+/// Hkv].
+void qk_norm_forward(const Tensor& in, const Tensor& q_weight, const Tensor& k_weight, float eps,
+                     Tensor& out, Tensor& rstd, const HeadLayout& layout, Stream& stream);
 /// din may be dout. dq_weight, dk_weight [Dh] are added to by qk_norm_backward_weight.
-void qk_norm_backward_input(const Tensor& dout, const Tensor& in, const Tensor& q_weight, const Tensor& k_weight,
-                            const Tensor& rstd, Tensor& din, const HeadLayout& layout, Stream& stream);
-void qk_norm_backward_weight(const Tensor& dout, const Tensor& in, const Tensor& rstd, Tensor& dq_weight, Tensor& dk_weight,
-                             const HeadLayout& layout, Stream& stream);
+void qk_norm_backward_input(const Tensor& dout, const Tensor& in, const Tensor& q_weight,
+                            const Tensor& k_weight, const Tensor& rstd, Tensor& din,
+                            const HeadLayout& layout, Stream& stream);
+void qk_norm_backward_weight(const Tensor& dout, const Tensor& in, const Tensor& rstd,
+                             Tensor& dq_weight, Tensor& dk_weight, const HeadLayout& layout,
+                             Stream& stream);
 
 }  // namespace rw::kernels

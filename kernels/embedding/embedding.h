@@ -6,8 +6,8 @@ namespace rw::kernels {
 using core::Stream;
 using core::Tensor;
 
-/// out[n, :] = table[tokens[n], :]. tokens [N] i32; table [V, D] f32; out [N, D]. Throws Error{kShape} naming the first token
-/// outside [0, V) (CPU; on CUDA such rows give NaN).
+/// out[n, :] = table[tokens[n], :]. tokens [N] i32; table [V, D] f32; out [N, D]. Throws
+/// Error{kShape} naming the first token outside [0, V) (CPU; on CUDA such rows give NaN).
 void embedding_forward(const Tensor& tokens, const Tensor& table, Tensor& out, Stream& stream);
 /// dtable[tokens[n], :] += dout[n, :], rows added in order of n whatever the number of threads.
 void embedding_backward(const Tensor& tokens, const Tensor& dout, Tensor& dtable, Stream& stream);

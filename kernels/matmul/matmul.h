@@ -17,7 +17,7 @@ struct MatmulOptions {
 /// c = op(a) · op(b), or c += …; op transposes when the option says so.
 ///
 ///   a        [M, K] ([K, M] transposed) f32, contiguous, read only
-///   b        [K, N] ([N, K] transposed) f32; a linear layer's weight [out, in] is b with Transpose::kYes
+///   b        [K, N] ([N, K] transposed) f32; a linear layer's weight [out, in] is b transposed
 ///   c        [M, N] f32, must not overlap a or b; M, N, K >= 1
 ///   done     on return on the CPU; on CUDA queued on `stream`
 ///   throws   Error{kShape} on any mismatch, before anything runs

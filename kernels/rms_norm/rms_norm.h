@@ -6,15 +6,21 @@ namespace rw::kernels {
 using core::Stream;
 using core::Tensor;
 
-/// y[n, d] = x[n, d] · rstd[n] · weight[d], rstd[n] = 1 / sqrt(mean_d x² + eps). x, y [N, D]; weight [D]; rstd [N].
-void rms_norm_forward(const Tensor& x, const Tensor& weight, float eps, Tensor& y, Tensor& rstd, Stream& stream);
+/// y[n, d] = x[n, d] · rstd[n] · weight[d], rstd[n] = 1 / sqrt(mean_d x² + eps). x, y [N, D];
+/// weight [D]; rstd [N].
+void rms_norm_forward(const Tensor& x, const Tensor& weight, float eps, Tensor& y, Tensor& rstd,
+                      Stream& stream);
 /// The residual add in the same pass: sum = x + delta, then y = norm(sum). sum [N, D] may be x.
-void add_rms_norm_forward(const Tensor& x, const Tensor& delta, const Tensor& weight, float eps, Tensor& sum, Tensor& y,
-                          Tensor& rstd, Stream& stream);
-/// dx = dresidual + the norm's input gradient (dresidual may be undefined: none; dx may be dresidual or dy).
-void rms_norm_backward_input(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& rstd,
-                             const Tensor& dresidual, Tensor& dx, Stream& stream);
-/// dweight[d] += sum_n dy[n, d] · x[n, d] · rstd[n], in an order fixed by N and the number of threads.
-void rms_norm_backward_weight(const Tensor& dy, const Tensor& x, const Tensor& rstd, Tensor& dweight, Stream& stream);
+void add_rms_norm_forward(const Tensor& x, const Tensor& delta, const Tensor& weight, float eps,
+                          Tensor& sum, Tensor& y, Tensor& rstd, Stream& stream);
+/// dx = dresidual + the norm's input gradient (dresidual may be undefined: none; dx may be
+/// dresidual or dy).
+void rms_norm_backward_input(const Tensor& dy, const Tensor& x, const Tensor& weight,
+                             const Tensor& rstd, const Tensor& dresidual, Tensor& dx,
+                             Stream& stream);
+/// dweight[d] += sum_n dy[n, d] · x[n, d] · rstd[n], in an order fixed by N and the number of
+/// threads.
+void rms_norm_backward_weight(const Tensor& dy, const Tensor& x, const Tensor& rstd,
+                              Tensor& dweight, Stream& stream);
 
 }  // namespace rw::kernels

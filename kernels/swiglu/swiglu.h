@@ -8,7 +8,7 @@ using core::Tensor;
 
 /// out[n, f] = silu(gate_up[n, f]) · gate_up[n, F + f],  silu(z) = z / (1 + exp(−z)).
 ///
-///   gate_up  [N, 2F] f32: the gate projection, then the up projection (one GEMM makes both); read only
+///   gate_up  [N, 2F] f32: the gate projection, then the up projection (one GEMM makes both)
 ///   out      [N, F]; overwritten
 void swiglu_forward(const Tensor& gate_up, Tensor& out, Stream& stream);
 /// dgate_up [N, 2F] is overwritten; may be gate_up.

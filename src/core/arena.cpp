@@ -52,7 +52,8 @@ void* host_alloc(std::size_t bytes) {
     ++p.counts.system_allocations;
   }
   void* out = std::aligned_alloc(size >= kHuge ? kHuge : 64, size);
-  if (out == nullptr) throw Error(ErrorKind::kBug, "out of memory: got no " + std::to_string(size) + " bytes");
+  if (out == nullptr)
+    throw Error(ErrorKind::kBug, "out of memory: got no " + std::to_string(size) + " bytes");
   if (size >= kHuge) ::madvise(out, size, MADV_HUGEPAGE);
   return out;
 }
@@ -71,7 +72,8 @@ void host_trim() noexcept {
   Pool& p = pool();
   const std::lock_guard lock(p.mutex);
   for (auto& [size, blocks] : p.free_blocks) {
-    for (void* block : blocks) std::free(block);  // NOLINT(cppcoreguidelines-no-malloc,cppcoreguidelines-owning-memory)
+    for (void* block : blocks)
+      std::free(block);  // NOLINT(cppcoreguidelines-no-malloc,cppcoreguidelines-owning-memory)
     p.counts.kept_bytes -= size * blocks.size();
     blocks.clear();
   }

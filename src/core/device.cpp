@@ -18,7 +18,9 @@ Backend cpu_backend() {
   out.device_count = [] { return 1; };
   out.alloc = [](std::size_t bytes, int) { return host_alloc(bytes); };
   out.release = [](void* address, std::size_t bytes, int) { host_release(address, bytes); };
-  out.copy = [](void* to, const void* from, std::size_t bytes, void*) { host_copy(to, from, bytes); };
+  out.copy = [](void* to, const void* from, std::size_t bytes, void*) {
+    host_copy(to, from, bytes);
+  };
   out.fill = [](void* to, int byte, std::size_t bytes, void*) { host_fill(to, byte, bytes); };
   // The CPU is one stream: every call is complete when it returns.
   out.stream_create = [](int) -> void* { return nullptr; };
@@ -55,7 +57,8 @@ const Backend& backend(DeviceKind kind) {
   const Backend& table = backend_table(kind);
   if (table.name == nullptr) {
     throw Error(ErrorKind::kDevice,
-                "device cuda: got no loaded backend, want librw_cuda.so beside the program; build the preset `cuda`");
+                "device cuda: got no loaded backend, want librw_cuda.so beside the program; build "
+                "the preset `cuda`");
   }
   return table;
 }
@@ -66,19 +69,22 @@ void load_backend(DeviceKind kind) {
   void* object = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (object == nullptr) {
     const char* reason = ::dlerror();
-    throw Error(ErrorKind::kDevice, "device cuda: cannot load " + path + ": " + (reason != nullptr ? reason : "?") +
+    throw Error(ErrorKind::kDevice, "device cuda: cannot load " + path + ": " +
+                                        (reason != nullptr ? reason : "?") +
                                         "; build the preset `cuda`, or run on the CPU");
   }
   using Register = void (*)(Backend*);
   const auto fill = reinterpret_cast<Register>(::dlsym(object, "ropewalk_register_backend"));
-  if (fill == nullptr) throw Error(ErrorKind::kDevice, path + ": no ropewalk_register_backend in it");
+  if (fill == nullptr)
+    throw Error(ErrorKind::kDevice, path + ": no ropewalk_register_backend in it");
   fill(&backend_table(kind));
 }
 
 const void* find_twins(Device device, Op op) {
   const void* found = backend(device.kind).twins[static_cast<std::size_t>(op)];
   if (found == nullptr) {
-    throw Error(ErrorKind::kDevice, "device " + device.text() + " has no implementation of operation " +
+    throw Error(ErrorKind::kDevice, "device " + device.text() +
+                                        " has no implementation of operation " +
                                         std::to_string(static_cast<int>(op)) + " in this version");
   }
   return found;

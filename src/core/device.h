@@ -17,17 +17,30 @@ struct Device {
   std::string text() const;  // "cpu", "cuda:0"
 };
 
-/// Every operation that has one implementation (twin) per device; kernels/<op>/twins.h gives the table of functions.
+/// Every operation that has one implementation (twin) per device; kernels/<op>/twins.h gives the
+/// table of functions.
 enum class Op : std::uint8_t {
-  kMatmul, kAttention, kRmsNorm, kRope, kSwiglu, kEmbedding, kCrossEntropy, kAdamw, kElementwise, kReduce, kCount
+  kMatmul,
+  kAttention,
+  kRmsNorm,
+  kRope,
+  kSwiglu,
+  kEmbedding,
+  kCrossEntropy,
+  kAdamw,
+  kElementwise,
+  kReduce,
+  kCount
 };
 
-/// What one kind of device provides: memory, streams, events and kernels. The CPU's is built in; the CUDA backend is a
-/// shared object that fills its table when it is loaded (load_backend). All functions may throw Error{kDevice}.
+/// What one kind of device provides: memory, streams, events and kernels. The CPU's is built in;
+/// the CUDA backend is a shared object that fills its table when it is loaded (load_backend). All
+/// functions may throw Error{kDevice}.
 struct Backend {
   const char* name = nullptr;  // nullptr: not loaded
   int (*device_count)() = nullptr;
-  void* (*alloc)(std::size_t bytes, int index) = nullptr;  // 64-byte aligned at least; never nullptr
+  void* (*alloc)(std::size_t bytes,
+                 int index) = nullptr;  // 64-byte aligned at least; never nullptr
   void (*release)(void* address, std::size_t bytes, int index) = nullptr;
   /// Host <-> device or device <-> device; queued on `stream`, ordered with the kernels on it.
   void (*copy)(void* to, const void* from, std::size_t bytes, void* stream) = nullptr;
@@ -49,11 +62,13 @@ Backend& backend_table(DeviceKind kind);
 /// The loaded table; throws Error{kDevice} naming the shared object to build when it is not loaded.
 const Backend& backend(DeviceKind kind);
 
-/// Loads lib<name>.so (found beside the program) for `kind` and lets it fill its table. Idempotent. Throws Error{kDevice}.
+/// Loads lib<name>.so (found beside the program) for `kind` and lets it fill its table. Idempotent.
+/// Throws Error{kDevice}.
 void load_backend(DeviceKind kind);
 
-/// The table of functions of one operation, e.g. twins<SwigluTwins>(device).forward(…). T::kOp names the operation.
-/// Throws Error{kDevice} when the backend is not loaded or lacks this operation.
+/// The table of functions of one operation, e.g. twins<SwigluTwins>(device).forward(…). T::kOp
+/// names the operation. Throws Error{kDevice} when the backend is not loaded or lacks this
+/// operation.
 const void* find_twins(Device device, Op op);
 template <class T>
 const T& twins(Device device) {

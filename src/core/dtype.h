@@ -43,24 +43,39 @@ template <class Fn>
 decltype(auto) visit_float(DType dtype, Fn&& fn) {
   if (dtype == DType::kF32) return fn(TypeTag<float>{});
   if (dtype == DType::kBF16) return fn(TypeTag<BF16>{});
-  throw Error(ErrorKind::kShape, std::string("got dtype ") + dtype_name(dtype) + ", want f32 or bf16");
+  throw Error(ErrorKind::kShape,
+              std::string("got dtype ") + dtype_name(dtype) + ", want f32 or bf16");
 }
 
 template <class T>
 constexpr DType dtype_of();
 template <>
-constexpr DType dtype_of<float>() { return DType::kF32; }
+constexpr DType dtype_of<float>() {
+  return DType::kF32;
+}
 template <>
-constexpr DType dtype_of<double>() { return DType::kF64; }
+constexpr DType dtype_of<double>() {
+  return DType::kF64;
+}
 template <>
-constexpr DType dtype_of<BF16>() { return DType::kBF16; }
+constexpr DType dtype_of<BF16>() {
+  return DType::kBF16;
+}
 template <>
-constexpr DType dtype_of<std::int32_t>() { return DType::kI32; }
+constexpr DType dtype_of<std::int32_t>() {
+  return DType::kI32;
+}
 template <>
-constexpr DType dtype_of<std::int64_t>() { return DType::kI64; }
+constexpr DType dtype_of<std::int64_t>() {
+  return DType::kI64;
+}
 template <>
-constexpr DType dtype_of<std::uint16_t>() { return DType::kU16; }
+constexpr DType dtype_of<std::uint16_t>() {
+  return DType::kU16;
+}
 template <>
-constexpr DType dtype_of<std::uint8_t>() { return DType::kU8; }
+constexpr DType dtype_of<std::uint8_t>() {
+  return DType::kU8;
+}
 
 }  // namespace rw::core

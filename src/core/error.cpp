@@ -35,7 +35,8 @@ int Error::exit_code() const {
 }
 
 std::string errno_text(int error_number) {
-  return std::generic_category().message(error_number) + " (errno " + std::to_string(error_number) + ")";
+  return std::generic_category().message(error_number) + " (errno " + std::to_string(error_number) +
+         ")";
 }
 
 }  // namespace rw::core

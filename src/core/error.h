@@ -5,7 +5,8 @@
 
 namespace rw::core {
 
-/// Why a run ends. Each kind has one exit code, listed in README.md and in docs/formats/exit_codes.md.
+/// Why a run ends. Each kind has one exit code, listed in README.md and in
+/// docs/formats/exit_codes.md.
 enum class ErrorKind {
   kBug,            // 1   a state that no input can cause
   kShape,          // 1   tensors that do not fit together

@@ -13,7 +13,8 @@ std::array<std::uint32_t, 4> philox(const RngCell& cell, std::uint64_t block) {
   const r123::Philox4x32 generator;
   r123::Philox4x32::ctr_type counter{};
   counter[0] = static_cast<std::uint32_t>(block);
-  counter[1] = (std::uint32_t{cell.tensor} << 16) | (static_cast<std::uint32_t>(cell.purpose) << 8) |
+  counter[1] = (std::uint32_t{cell.tensor} << 16) |
+               (static_cast<std::uint32_t>(cell.purpose) << 8) |
                static_cast<std::uint32_t>((block >> 32) & 0xffU);
   counter[2] = cell.step;
   counter[3] = cell.member;
@@ -31,7 +32,8 @@ double uniform(const RngCell& cell, std::uint64_t i) {
   return static_cast<double>(bits >> 11) * 0x1.0p-53;
 }
 
-void fill_normal(std::uint64_t seed, std::string_view name, float std, std::int64_t first_element, Tensor& out) {
+void fill_normal(std::uint64_t seed, std::string_view name, float std, std::int64_t first_element,
+                 Tensor& out) {
   const RngCell cell{.seed = mix64(seed ^ hash_name(name)), .purpose = Purpose::kInit};
   std::vector<float> host(static_cast<std::size_t>(out.elems()));
   const auto first = static_cast<std::uint64_t>(first_element);

@@ -11,7 +11,8 @@ Shape::Shape(std::initializer_list<std::int64_t> sizes) {
 
 void Shape::push_back(std::int64_t size) {
   if (rank_ == kMaxRank) throw Error(ErrorKind::kShape, "Shape: more than 5 dimensions");
-  if (size < 0) throw Error(ErrorKind::kShape, "Shape: got size " + std::to_string(size) + ", want >= 0");
+  if (size < 0)
+    throw Error(ErrorKind::kShape, "Shape: got size " + std::to_string(size) + ", want >= 0");
   sizes_[static_cast<std::size_t>(rank_++)] = size;
 }
 

@@ -15,7 +15,9 @@ class Shape {
   Shape(std::initializer_list<std::int64_t> sizes);
   int rank() const { return rank_; }
   /// Size of dimension i; negative i counts from the end.
-  std::int64_t operator[](int i) const { return sizes_[static_cast<std::size_t>(i < 0 ? rank_ + i : i)]; }
+  std::int64_t operator[](int i) const {
+    return sizes_[static_cast<std::size_t>(i < 0 ? rank_ + i : i)];
+  }
   void push_back(std::int64_t size);
   std::int64_t elems() const;
   const std::int64_t* begin() const { return sizes_.data(); }

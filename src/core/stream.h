@@ -4,7 +4,8 @@
 
 namespace rw::core {
 
-/// An ordered queue of work on one device. On the CPU every call is complete when it returns and sync() does nothing.
+/// An ordered queue of work on one device. On the CPU every call is complete when it returns and
+/// sync() does nothing.
 class Stream {
  public:
   explicit Stream(Device device = {})
@@ -31,8 +32,10 @@ class Event {
   Event& operator=(const Event&) = delete;
   ~Event() { backend_table(device_.kind).event_destroy(native_); }
   void record(Stream& stream) { backend(device_.kind).event_record(native_, stream.native()); }
-  void hold(Stream& stream) { backend(device_.kind).event_wait(native_, stream.native()); }  // the stream waits
-  void sync() { backend(device_.kind).event_sync(native_); }                                 // the host waits
+  void hold(Stream& stream) {
+    backend(device_.kind).event_wait(native_, stream.native());
+  }                                                           // the stream waits
+  void sync() { backend(device_.kind).event_sync(native_); }  // the host waits
 
  private:
   Device device_;

@@ -7,16 +7,25 @@ namespace {
 template <class Fn>
 void visit_any(DType dtype, Fn&& fn) {
   switch (dtype) {
-    case DType::kF32: return fn(TypeTag<float>{});
-    case DType::kBF16: return fn(TypeTag<BF16>{});
-    case DType::kI32: return fn(TypeTag<std::int32_t>{});
-    case DType::kI64: return fn(TypeTag<std::int64_t>{});
-    case DType::kU16: return fn(TypeTag<std::uint16_t>{});
-    case DType::kU8: return fn(TypeTag<std::uint8_t>{});
-    case DType::kF64: return fn(TypeTag<double>{});
-    case DType::kF16: break;
+    case DType::kF32:
+      return fn(TypeTag<float>{});
+    case DType::kBF16:
+      return fn(TypeTag<BF16>{});
+    case DType::kI32:
+      return fn(TypeTag<std::int32_t>{});
+    case DType::kI64:
+      return fn(TypeTag<std::int64_t>{});
+    case DType::kU16:
+      return fn(TypeTag<std::uint16_t>{});
+    case DType::kU8:
+      return fn(TypeTag<std::uint8_t>{});
+    case DType::kF64:
+      return fn(TypeTag<double>{});
+    case DType::kF16:
+      break;
   }
-  throw Error(ErrorKind::kShape, std::string("got dtype ") + dtype_name(dtype) + ", which holds no host numbers");
+  throw Error(ErrorKind::kShape,
+              std::string("got dtype ") + dtype_name(dtype) + ", which holds no host numbers");
 }
 
 }  // namespace
@@ -41,8 +50,8 @@ Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
 
 Tensor Tensor::of(const Shape& shape, std::span<const float> values, DType dtype, Device device) {
   if (static_cast<std::int64_t>(values.size()) != shape.elems()) {
-    throw Error(ErrorKind::kShape,
-                "Tensor::of: got " + std::to_string(values.size()) + " values, want shape " + shape.text());
+    throw Error(ErrorKind::kShape, "Tensor::of: got " + std::to_string(values.size()) +
+                                       " values, want shape " + shape.text());
   }
   Tensor out = empty(shape, dtype, device);
   visit_any(dtype, [&](auto tag) {
@@ -55,14 +64,15 @@ Tensor Tensor::of(const Shape& shape, std::span<const float> values, DType dtype
   return out;
 }
 
-Tensor Tensor::of(const Shape& shape, std::initializer_list<float> values, DType dtype, Device device) {
+Tensor Tensor::of(const Shape& shape, std::initializer_list<float> values, DType dtype,
+                  Device device) {
   return of(shape, std::span<const float>(values.begin(), values.size()), dtype, device);
 }
 
 Tensor Tensor::of_ints(const Shape& shape, std::span<const std::int32_t> values, Device device) {
   if (static_cast<std::int64_t>(values.size()) != shape.elems()) {
-    throw Error(ErrorKind::kShape,
-                "Tensor::of_ints: got " + std::to_string(values.size()) + " values, want shape " + shape.text());
+    throw Error(ErrorKind::kShape, "Tensor::of_ints: got " + std::to_string(values.size()) +
+                                       " values, want shape " + shape.text());
   }
   Tensor out = empty(shape, DType::kI32, device);
   copy_from_host(values.data(), values.size_bytes(), out);
@@ -80,7 +90,8 @@ Tensor Tensor::wrap(void* address, const Shape& shape, DType dtype, Device devic
 
 Tensor Tensor::view(const Shape& shape) const {
   if (shape.elems() != elems()) {
-    throw Error(ErrorKind::kShape, "view: got " + text() + ", want the elements of " + shape.text());
+    throw Error(ErrorKind::kShape,
+                "view: got " + text() + ", want the elements of " + shape.text());
   }
   Tensor out = *this;
   out.shape_ = shape;
@@ -89,15 +100,16 @@ Tensor Tensor::view(const Shape& shape) const {
 
 Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
   if (shape_.rank() == 0 || begin < 0 || end < begin || end > shape_[0]) {
-    throw Error(ErrorKind::kShape,
-                "rows: got [" + std::to_string(begin) + ", " + std::to_string(end) + ") of " + text());
+    throw Error(ErrorKind::kShape, "rows: got [" + std::to_string(begin) + ", " +
+                                       std::to_string(end) + ") of " + text());
   }
   Shape shape{end - begin};
   for (int i = 1; i < shape_.rank(); ++i) shape.push_back(shape_[i]);
   Tensor out = *this;
   out.shape_ = shape;
   const std::int64_t row_elems = shape_[0] == 0 ? 0 : elems() / shape_[0];
-  out.address_ = static_cast<char*>(address_) + static_cast<std::size_t>(begin * row_elems) * dtype_bytes(dtype_);
+  out.address_ = static_cast<char*>(address_) +
+                 static_cast<std::size_t>(begin * row_elems) * dtype_bytes(dtype_);
   return out;
 }
 
@@ -126,15 +138,18 @@ std::vector<float> to_floats(const Tensor& tensor) {
 
 void copy(const Tensor& from, Tensor& to, Stream& stream) {
   if (from.bytes() != to.bytes()) {
-    throw Error(ErrorKind::kShape, "copy: got " + from.text() + " into " + to.text() + ", want equal bytes");
+    throw Error(ErrorKind::kShape,
+                "copy: got " + from.text() + " into " + to.text() + ", want equal bytes");
   }
-  const DeviceKind kind = from.device().kind != DeviceKind::kCpu ? from.device().kind : to.device().kind;
+  const DeviceKind kind =
+      from.device().kind != DeviceKind::kCpu ? from.device().kind : to.device().kind;
   backend(kind).copy(to.address(), from.address(), from.bytes(), stream.native());
 }
 
 void copy_to_host(const Tensor& from, void* to, std::size_t bytes) {
   if (from.bytes() != bytes) {
-    throw Error(ErrorKind::kShape, "copy_to_host: got " + from.text() + ", want " + std::to_string(bytes) + " bytes");
+    throw Error(ErrorKind::kShape,
+                "copy_to_host: got " + from.text() + ", want " + std::to_string(bytes) + " bytes");
   }
   Stream stream(from.device());
   backend(from.device().kind).copy(to, from.address(), bytes, stream.native());
@@ -143,7 +158,8 @@ void copy_to_host(const Tensor& from, void* to, std::size_t bytes) {
 
 void copy_from_host(const void* from, std::size_t bytes, Tensor& to) {
   if (to.bytes() != bytes) {
-    throw Error(ErrorKind::kShape, "copy_from_host: got " + std::to_string(bytes) + " bytes, want those of " + to.text());
+    throw Error(ErrorKind::kShape, "copy_from_host: got " + std::to_string(bytes) +
+                                       " bytes, want those of " + to.text());
   }
   Stream stream(to.device());
   backend(to.device().kind).copy(to.address(), from, bytes, stream.native());
@@ -154,7 +170,8 @@ void fill_zero(Tensor& tensor, Stream& stream) {
   backend(tensor.device().kind).fill(tensor.address(), 0, tensor.bytes(), stream.native());
 }
 
-void require_alike(const char* op, std::initializer_list<std::pair<const char*, const Tensor*>> tensors) {
+void require_alike(const char* op,
+                   std::initializer_list<std::pair<const char*, const Tensor*>> tensors) {
   const Tensor& first = *tensors.begin()->second;
   bool alike = true;
   std::string got;
@@ -163,13 +180,16 @@ void require_alike(const char* op, std::initializer_list<std::pair<const char*, 
             tensor->device() == first.device();
     got += (got.empty() ? "" : ", ") + std::string(name) + " " + tensor->text();
   }
-  if (!alike) throw Error(ErrorKind::kShape, std::string(op) + ": got " + got + "; want one shape, dtype and device");
+  if (!alike)
+    throw Error(ErrorKind::kShape,
+                std::string(op) + ": got " + got + "; want one shape, dtype and device");
 }
 
-void require(const char* op, const char* name, const Tensor& tensor, const Shape& shape, DType dtype) {
+void require(const char* op, const char* name, const Tensor& tensor, const Shape& shape,
+             DType dtype) {
   if (tensor.shape() == shape && tensor.dtype() == dtype) return;
-  throw Error(ErrorKind::kShape, std::string(op) + ": got " + name + " " + tensor.text() + "; want " +
-                                     dtype_name(dtype) + " " + shape.text());
+  throw Error(ErrorKind::kShape, std::string(op) + ": got " + name + " " + tensor.text() +
+                                     "; want " + dtype_name(dtype) + " " + shape.text());
 }
 
 }  // namespace rw::core

@@ -15,19 +15,25 @@
 
 namespace rw::core {
 
-/// A contiguous, row-major array on one device. A copy of a Tensor is another name for the same memory, as are view() and
-/// rows(); the memory goes when the last name goes. Code above kernels, comm and store never dereferences address():
-/// it moves numbers with the copy functions below.
+/// A contiguous, row-major array on one device. A copy of a Tensor is another name for the same
+/// memory, as are view() and rows(); the memory goes when the last name goes. Code above kernels,
+/// comm and store never dereferences address(): it moves numbers with the copy functions below.
 class Tensor {
  public:
   Tensor() = default;  // defined() == false
   static Tensor empty(const Shape& shape, DType dtype = DType::kF32, Device device = {});
   static Tensor zeros(const Shape& shape, DType dtype = DType::kF32, Device device = {});
-  static Tensor like(const Tensor& other) { return empty(other.shape(), other.dtype(), other.device()); }
-  /// From numbers, converted to `dtype` (any of f32, bf16, f64, i32, i64, u16, u8). Throws Error{kShape} on a wrong count.
-  static Tensor of(const Shape& shape, std::span<const float> values, DType dtype = DType::kF32, Device device = {});
-  static Tensor of(const Shape& shape, std::initializer_list<float> values, DType dtype = DType::kF32, Device device = {});
-  static Tensor of_ints(const Shape& shape, std::span<const std::int32_t> values, Device device = {});
+  static Tensor like(const Tensor& other) {
+    return empty(other.shape(), other.dtype(), other.device());
+  }
+  /// From numbers, converted to `dtype` (any of f32, bf16, f64, i32, i64, u16, u8). Throws
+  /// Error{kShape} on a wrong count.
+  static Tensor of(const Shape& shape, std::span<const float> values, DType dtype = DType::kF32,
+                   Device device = {});
+  static Tensor of(const Shape& shape, std::initializer_list<float> values,
+                   DType dtype = DType::kF32, Device device = {});
+  static Tensor of_ints(const Shape& shape, std::span<const std::int32_t> values,
+                        Device device = {});
   /// Borrows memory that the caller keeps alive.
   static Tensor wrap(void* address, const Shape& shape, DType dtype, Device device = {});
 
@@ -54,7 +60,8 @@ class Tensor {
 
  private:
   void require_dtype(DType wanted) const;
-  std::shared_ptr<Buffer> buffer_;  // shared by all names (views) of one block of memory; null when borrowed
+  std::shared_ptr<Buffer>
+      buffer_;  // shared by all names (views) of one block of memory; null when borrowed
   void* address_ = nullptr;
   Shape shape_;
   DType dtype_ = DType::kF32;
@@ -65,13 +72,17 @@ class Tensor {
 std::vector<float> to_floats(const Tensor& tensor);
 /// Raw copies between tensors of equal bytes() on any two devices. copy() is queued on `stream`.
 void copy(const Tensor& from, Tensor& to, Stream& stream);
-void copy_to_host(const Tensor& from, void* to, std::size_t bytes);      // waits
-void copy_from_host(const void* from, std::size_t bytes, Tensor& to);    // waits
+void copy_to_host(const Tensor& from, void* to, std::size_t bytes);    // waits
+void copy_from_host(const void* from, std::size_t bytes, Tensor& to);  // waits
 void fill_zero(Tensor& tensor, Stream& stream);
 
-/// Throws Error{kShape} "op: got a f32 [1, 2], b f32 [2, 1]; want one shape, dtype and device" unless all are alike.
-void require_alike(const char* op, std::initializer_list<std::pair<const char*, const Tensor*>> tensors);
-/// Throws Error{kShape} "op: got name f32 [1, 2]; want f32 [2, 2]" unless shape and dtype are these.
-void require(const char* op, const char* name, const Tensor& tensor, const Shape& shape, DType dtype = DType::kF32);
+/// Throws Error{kShape} "op: got a f32 [1, 2], b f32 [2, 1]; want one shape, dtype and device"
+/// unless all are alike.
+void require_alike(const char* op,
+                   std::initializer_list<std::pair<const char*, const Tensor*>> tensors);
+/// Throws Error{kShape} "op: got name f32 [1, 2]; want f32 [2, 2]" unless shape and dtype are
+/// these.
+void require(const char* op, const char* name, const Tensor& tensor, const Shape& shape,
+             DType dtype = DType::kF32);
 
 }  // namespace rw::core

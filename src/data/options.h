@@ -16,12 +16,12 @@ struct Source {
 
 struct Options {
   std::vector<Source> sources;
-  std::string order = "random";          // a name in kOrderNames
+  std::string order = "random";  // a name in kOrderNames
   std::int64_t loader_threads = 2;
   std::int64_t prefetch_steps = 4;
   std::vector<Source> validation;        // data.validation: corpora for the loss inside the loop
   std::int64_t validation_interval = 0;  // steps; 0 = never
-  std::int64_t validation_rows = 64;     // rows of seq_len + 1 tokens, the first ones of each corpus
+  std::int64_t validation_rows = 64;  // rows of seq_len + 1 tokens, the first ones of each corpus
 };
 
 }  // namespace rw::data

@@ -12,7 +12,8 @@ namespace rw::model {
 
 struct StageRange;
 
-/// One row of the table of parameters: logical (Hugging Face) name, shape, and whether AdamW decays it (two or more dimensions).
+/// One row of the table of parameters: logical (Hugging Face) name, shape, and whether AdamW decays
+/// it (two or more dimensions).
 struct ParamSpec {
   std::string name;
   core::Shape shape;
@@ -20,11 +21,13 @@ struct ParamSpec {
   bool ones = false;  // starts as ones (norm weights); otherwise normal(0, initializer_range)
 };
 
-/// The table of a whole model, in order of use; with tied embeddings there is no lm_head.weight. The only place that knows it.
+/// The table of a whole model, in order of use; with tied embeddings there is no lm_head.weight.
+/// The only place that knows it.
 std::vector<ParamSpec> param_table(const Options& options);
 
-/// One parameter that a rank holds. value, grad: f32 on the device. Query, key and value weights are consecutive rows of one
-/// buffer (one GEMM), as are gate and up: the tensors here are views of it.
+/// One parameter that a rank holds. value, grad: f32 on the device. Query, key and value weights
+/// are consecutive rows of one buffer (one GEMM), as are gate and up: the tensors here are views of
+/// it.
 struct Param {
   ParamSpec spec;
   core::Tensor value;
@@ -32,20 +35,23 @@ struct Param {
   int bucket = 0;
 };
 
-/// The parameters of one or more stages on one rank, each once. A bucket is the unit in which gradients become complete: one per
-/// layer, one for the embedding, one for final norm + head; numbered in the order of the model.
+/// The parameters of one or more stages on one rank, each once. A bucket is the unit in which
+/// gradients become complete: one per layer, one for the embedding, one for final norm + head;
+/// numbered in the order of the model.
 class Params {
  public:
-  std::vector<Param> all;                   // in the order of param_table
+  std::vector<Param> all;  // in the order of param_table
   int buckets = 0;
-  Param* find(const std::string& name);     // nullptr when this rank does not hold it
+  Param* find(const std::string& name);  // nullptr when this rank does not hold it
   void zero_grad(core::Stream& stream);
   /// Random start: a function of (seed, name, element) alone.
   void initialise(const Options& options, std::uint64_t seed);
   std::int64_t elems() const;
 };
 
-/// The parameters of all `ranges` together; a tied embedding that both ends of the model hold is there once.
-std::shared_ptr<Params> make_params(const Options& options, const std::vector<StageRange>& ranges, core::Device device = {});
+/// The parameters of all `ranges` together; a tied embedding that both ends of the model hold is
+/// there once.
+std::shared_ptr<Params> make_params(const Options& options, const std::vector<StageRange>& ranges,
+                                    core::Device device = {});
 
 }  // namespace rw::model

@@ -19,9 +19,9 @@ struct Options {
 };
 
 struct ScheduleOptions {
-  std::string name = "constant";   // a name in kScheduleNames
-  std::int64_t warmup_steps = 0;   // lr(s) = lr · min(1, s / warmup_steps), s from 1
-  double min_lr = 0;               // at max_steps, for linear and cosine
+  std::string name = "constant";  // a name in kScheduleNames
+  std::int64_t warmup_steps = 0;  // lr(s) = lr · min(1, s / warmup_steps), s from 1
+  double min_lr = 0;              // at max_steps, for linear and cosine
 };
 
 }  // namespace rw::optim
