@@ -1,2 +1,261 @@
 // Part of Ropewalk, MIT licence.
-int main() { return 0; }
+// The commands; each is a file of its own in launcher/commands/. What is typed ends in a plain struct.
+#include <CLI/CLI.hpp>
+#include <array>
+#include <exception>
+#include <functional>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "core/build.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "kernels/register.h"
+#include "launcher/commands/check.h"
+#include "launcher/commands/ckpt.h"
+#include "launcher/commands/data_build.h"
+#include "launcher/commands/data_decode.h"
+#include "launcher/commands/data_encode.h"
+#include "launcher/commands/data_inspect.h"
+#include "launcher/commands/data_order.h"
+#include "launcher/commands/data_train_tokenizer.h"
+#include "launcher/commands/eval.h"
+#include "launcher/commands/generate.h"
+#include "launcher/commands/schema.h"
+#include "launcher/commands/train.h"
+
+namespace rw::launcher {
+namespace {
+
+/// What will run once the command line is understood.
+using Action = std::function<int()>;
+
+constexpr std::array kLater{"plan", "merge", "boom", "spsa", "launch", "report", "top", "doctor"};
+
+/// Words `key=value` and --set k=v both override keys of the recipe.
+void add_recipe(CLI::App& command, std::string& recipe, std::vector<std::string>& overrides) {
+  command.add_option("recipe", recipe, "recipe in YAML")->required();
+  command.add_option("overrides", overrides, "key.sub=value, any number");
+  command.add_option("--set", overrides, "the same: --set key.sub=value")->allow_extra_args(false);
+}
+
+void add_train(CLI::App& app, Action& action) {
+  auto* command = app.add_subcommand("train", "train by a recipe");
+  const auto options = std::make_shared<TrainOptions>();  // shared by the parser and the action
+  add_recipe(*command, options->recipe, options->overrides);
+  command->add_option("--resume", options->resume, "never, auto, a step, or a checkpoint's folder");
+  command->add_flag("--overwrite", options->overwrite, "move an old run in output_dir aside");
+  command->callback([options, &action] { action = [options] { return run_train(*options); }; });
+}
+
+void add_check(CLI::App& app, Action& action) {
+  auto* command = app.add_subcommand("check", "validate a recipe; print it resolved; run nothing");
+  const auto options = std::make_shared<CheckOptions>();
+  add_recipe(*command, options->recipe, options->overrides);
+  command->add_flag("--json", options->json, "only JSON on stdout");
+  command->callback([options, &action] { action = [options] { return run_check(*options); }; });
+}
+
+void add_schema(CLI::App& app, Action& action) {
+  auto* command = app.add_subcommand("schema", "the JSON Schema of recipes");
+  const auto options = std::make_shared<SchemaOptions>();
+  command->add_flag("--markdown", options->markdown, "docs/recipe.md instead");
+  command->callback([options, &action] { action = [options] { return run_schema(*options); }; });
+}
+
+void add_data_build(CLI::App& data, Action& action) {
+  auto* command = data.add_subcommand("build", "text or JSONL -> a corpus file");
+  const auto options = std::make_shared<DataBuildOptions>();
+  command->add_option("--tokenizer", options->tokenizer, "bytes, or a tokenizer.json")->required();
+  command->add_option("--out", options->out, "the corpus, *.h5")->required();
+  command->add_option("--jsonl-field", options->jsonl_field, "field of .jsonl lines");
+  command->add_option("--end-token", options->end_token, "token that ends a document");
+  command->add_option("--invalid", options->invalid, "invalid UTF-8: error or replace")
+      ->check(CLI::IsMember({"error", "replace"}));
+  command
+      ->add_option("--validation-share", options->validation_share,
+                   "share of documents set aside, 0 <= x < 1")
+      ->check(CLI::Range(0.0, 0.999999));
+  command->add_flag("--deduplicate", options->deduplicate, "drop documents seen before");
+  command->add_flag("--json", options->json, "only JSON on stdout");
+  command->add_option("files", options->files, "files or folders")->required();
+  command->callback(
+      [options, &action] { action = [options] { return run_data_build(*options); }; });
+}
+
+void add_data_readers(CLI::App& data, Action& action) {
+  auto* inspect = data.add_subcommand("inspect", "what is in a corpus");
+  const auto inspect_options = std::make_shared<DataInspectOptions>();
+  inspect->add_option("corpus", inspect_options->path, "a corpus, *.h5")->required();
+  inspect->add_flag("--json", inspect_options->json, "only JSON on stdout");
+  inspect->callback([inspect_options, &action] {
+    action = [inspect_options] { return run_data_inspect(*inspect_options); };
+  });
+
+  auto* order = data.add_subcommand("order", "the exact order in which samples will come");
+  const auto order_options = std::make_shared<DataOrderOptions>();
+  add_recipe(*order, order_options->recipe, order_options->overrides);
+  order->add_option("--steps", order_options->steps, "A..B, inclusive, from 1")->required();
+  order->add_flag("--tokens", order_options->tokens, "print the token ids too");
+  order->add_flag("--json", order_options->json, "only JSON lines on stdout");
+  order->callback([order_options, &action] {
+    action = [order_options] { return run_data_order(*order_options); };
+  });
+}
+
+void add_data_tokenizers(CLI::App& data, Action& action) {
+  auto* encode = data.add_subcommand("encode", "text -> token ids");
+  const auto encode_options = std::make_shared<DataEncodeOptions>();
+  encode->add_option("--tokenizer", encode_options->tokenizer, "bytes, or a tokenizer.json")
+      ->required();
+  encode->add_flag("--json", encode_options->json, "a JSON list");
+  encode->add_option("file", encode_options->file, "text")->required();
+  encode->callback([encode_options, &action] {
+    action = [encode_options] { return run_data_encode(*encode_options); };
+  });
+
+  auto* decode = data.add_subcommand("decode", "token ids -> text");
+  const auto decode_options = std::make_shared<DataDecodeOptions>();
+  decode->add_option("--tokenizer", decode_options->tokenizer, "bytes, or a tokenizer.json")
+      ->required();
+  decode->add_option("ids_file", decode_options->ids_file, "decimal ids")->required();
+  decode->callback([decode_options, &action] {
+    action = [decode_options] { return run_data_decode(*decode_options); };
+  });
+
+  auto* train = data.add_subcommand("train-tokenizer", "byte-level BPE from text");
+  const auto train_options = std::make_shared<DataTrainTokenizerOptions>();
+  train->add_option("--vocab-size", train_options->vocab_size, "entries, special ones included")
+      ->required();
+  train->add_option("--out", train_options->out, "the tokenizer.json to write")->required();
+  train->add_option("files", train_options->files, "files or folders")->required();
+  train->callback([train_options, &action] {
+    action = [train_options] { return run_data_train_tokenizer(*train_options); };
+  });
+}
+
+void add_data(CLI::App& app, Action& action) {
+  auto* data = app.add_subcommand("data", "text -> corpora; what is in them; their order");
+  data->require_subcommand(1);
+  add_data_build(*data, action);
+  add_data_readers(*data, action);
+  add_data_tokenizers(*data, action);
+}
+
+void add_eval(CLI::App& app, Action& action) {
+  auto* command = app.add_subcommand("eval", "loss, perplexity and bits per byte of a model");
+  const auto options = std::make_shared<EvalOptions>();
+  command->add_option("--model", options->model, "Hugging Face folder, or a checkpoint")
+      ->required();
+  auto* text = command->add_option("--text", options->text, "a file of text");
+  auto* ids = command->add_option("--token-ids", options->token_ids, "a file of decimal ids");
+  text->excludes(ids);
+  command->add_option("--seq-len", options->seq_len, "tokens predicted per window")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--precision", options->precision, "f32");
+  command->add_flag("--json", options->json, "only JSON on stdout");
+  command->callback([options, &action] { action = [options] { return run_eval(*options); }; });
+}
+
+void add_generate(CLI::App& app, Action& action) {
+  auto* command = app.add_subcommand("generate", "text from a prompt");
+  const auto options = std::make_shared<GenerateOptions>();
+  command->add_option("--model", options->model, "Hugging Face folder, or a checkpoint")
+      ->required();
+  auto* prompt = command->add_option("--prompt", options->prompt, "text to go on from");
+  auto* ids = command->add_option("--prompt-ids", options->prompt_ids, "\"1 2 3\" instead of text");
+  prompt->excludes(ids);
+  command->add_option("--max-new-tokens", options->max_new_tokens)->check(CLI::NonNegativeNumber);
+  command->add_option("--temperature", options->temperature, "0: greedy")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--top-p", options->top_p, "nucleus, 0 < p <= 1")
+      ->check(CLI::Range(0.0, 1.0));
+  command->add_option("--seed", options->seed);
+  command->add_flag("--ignore-eos", options->ignore_eos, "go on after an end-of-text token");
+  command->add_option("--precision", options->precision, "f32");
+  command->add_flag("--json", options->json, "only JSON on stdout");
+  command->callback([options, prompt, &action] {
+    options->has_prompt = prompt->count() > 0;
+    action = [options] { return run_generate(*options); };
+  });
+}
+
+void add_ckpt(CLI::App& app, Action& action) {
+  auto* ckpt = app.add_subcommand("ckpt", "checkpoints as files");
+  ckpt->require_subcommand(1);
+  const auto options = std::make_shared<CkptOptions>();
+  const auto add = [&](const char* verb, const char* help) {
+    auto* command = ckpt->add_subcommand(verb, help);
+    command->add_option("path", options->path, "output_dir, or one checkpoint")->required();
+    command->add_flag("--json", options->json, "only JSON on stdout");
+    command->callback([options, verb, &action] {
+      options->verb = verb;
+      action = [options] { return run_ckpt(*options); };
+    });
+    return command;
+  };
+  add("ls", "the checkpoints of a run");
+  add("verify", "read every byte, check every CRC");
+  add("diff", "two checkpoints, tensor by tensor")
+      ->add_option("other", options->other, "the other one")
+      ->required();
+  add("gc", "remove what dead jobs left");
+  add("export", "to a Hugging Face folder")->add_option("--out", options->out)->required();
+  add("import", "a Hugging Face folder to a checkpoint")
+      ->add_option("--out", options->out)
+      ->required();
+}
+
+/// Commands of later versions: refused by name, with nothing behind them.
+void add_later(CLI::App& app, Action& action) {
+  for (const char* name : kLater) {
+    auto* command = app.add_subcommand(name, "not in this version");
+    command->allow_extras();
+    command->prefix_command();
+    command->callback([name, &action] {
+      action = [name]() -> int {
+        throw core::Error(core::ErrorKind::kUsage,
+                          std::string("ropewalk ") + name + ": not in this version");
+      };
+    });
+  }
+}
+
+int parse_and_run(int argc, char** argv) {
+  CLI::App app("ropewalk: trains language models on clusters whose machines and networks differ");
+  app.set_version_flag("--version", std::string("ropewalk ") + core::kVersion);
+  app.require_subcommand(1);
+  Action action;
+  add_train(app, action);
+  add_check(app, action);
+  add_schema(app, action);
+  add_data(app, action);
+  add_eval(app, action);
+  add_generate(app, action);
+  add_ckpt(app, action);
+  add_later(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error, std::cout, std::cerr);
+    return code == 0 ? 0 : 2;
+  }
+  kernels::register_cpu();
+  return action();
+}
+
+}  // namespace
+}  // namespace rw::launcher
+
+int main(int argc, char** argv) {
+  try {
+    return rw::launcher::parse_and_run(argc, argv);
+  } catch (const rw::core::Error& error) {
+    rw::core::log_error(std::string("ropewalk: ") + error.what());
+    return error.exit_code();
+  } catch (const std::exception& error) {
+    rw::core::log_error(std::string("ropewalk: a bug, please report it: ") + error.what());
+    return 1;
+  }
+}

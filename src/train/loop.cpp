@@ -60,6 +60,7 @@ bool due(std::int64_t n, std::int64_t interval) { return interval > 0 && n % int
 
 Ending run_loop(const LoopParts& parts, const LoopOptions& options) {
   parts.watchdog.progress(options.first_step - 1);
+  double blocked_ms = 0;  // by checkpoints since the last record
   for (std::int64_t n = options.first_step; n <= options.max_steps; ++n) {
     const std::int64_t begin = metrics::now_ns();
     const core::StepResult result = parts.method.step(n);
@@ -68,21 +69,23 @@ Ending run_loop(const LoopParts& parts, const LoopOptions& options) {
     if (due(n, options.validation_interval) || n == options.max_steps) {
       record.validation_loss = parts.method.validate();
     }
+    record.ckpt_blocked_ms = blocked_ms;
+    blocked_ms = 0;
     parts.watchdog.progress(n);
 
     const Signals::Request request = agree(parts, options);
-    const bool leave = request.leave || request.at_once;
-    const bool asked = request.save || request.leave;
-    if (!request.at_once &&
-        (asked || due(n, options.checkpoint_interval) || n == options.max_steps)) {
-      parts.checkpointer.save(n, parts.method);
-      record.ckpt_blocked_ms = parts.checkpointer.last_save_ms();
-      parts.watchdog.progress(n);
-    }
-    if (parts.sinks != nullptr && (due(n, options.log_interval) || leave || n == options.max_steps)) {
+    const bool last = n == options.max_steps || request.leave || request.at_once;
+    // The line comes before the checkpoint: a resume cuts lines that are too late, and cannot invent
+    // one that is missing.
+    if (parts.sinks != nullptr && (last || due(n, options.log_interval))) {
       for (const auto& sink : *parts.sinks) sink->write(record);
     }
     if (request.at_once) return Ending::kTerminated;
+    if (last || request.save || due(n, options.checkpoint_interval)) {
+      parts.checkpointer.save(n, parts.method);
+      blocked_ms = parts.checkpointer.last_save_ms();
+      parts.watchdog.progress(n);
+    }
     if (request.leave && n < options.max_steps) return Ending::kPreempted;
   }
   return Ending::kDone;

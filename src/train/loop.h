@@ -32,7 +32,7 @@ struct LoopParts {
   comm::Communicator& world;
   ckpt::Checkpointer& checkpointer;
   Watchdog& watchdog;
-  Signals* signals = nullptr;                               // one object a process; may be null
+  Signals* signals = nullptr;  // one object a process; may be null
   std::vector<std::unique_ptr<metrics::Sink>>* sinks = nullptr;  // of rank 0
 };
 

@@ -1,0 +1,203 @@
+// Part of Ropewalk, MIT licence.
+#include "launcher/assemble.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "core/error.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "data/corpus.h"
+#include "data/order.h"
+#include "data/validation.h"
+#include "model/flops.h"
+#include "model/hf.h"
+#include "model/resolve.h"
+#include "store/posix.h"
+
+namespace rw::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+using core::Error;
+using core::ErrorKind;
+
+model::Options model_options(const recipe::Recipe& recipe, const data::Corpora& corpora) {
+  model::Options out = recipe.model;
+  model::resolve(out, recipe.train.seq_len);
+  if (out.eos_token_ids.empty()) out.eos_token_ids = {corpora.file(0).info().end_of_text};
+  return out;
+}
+
+pipeline::TrainerOptions trainer_options(const recipe::Recipe& recipe, model::Options model) {
+  pipeline::TrainerOptions out;
+  out.model = std::move(model);
+  out.optimizer = recipe.optimizer;
+  out.schedule = recipe.lr_scheduler;
+  out.parallel = recipe.parallel;
+  out.pipeline = recipe.pipeline;
+  out.seed = recipe.seed;
+  out.seq_len = recipe.train.seq_len;
+  out.micro_batch_size = recipe.train.micro_batch_size;
+  out.global_batch_size = recipe.train.global_batch_size;
+  out.max_steps = recipe.train.max_steps;
+  out.clip_grad_norm = recipe.train.clip_grad_norm;
+  return out;
+}
+
+std::shared_ptr<const data::Order> make_order(const recipe::Recipe& recipe,
+                                              const data::Corpora& corpora) {
+  std::vector<std::int64_t> samples;
+  std::vector<double> weights;
+  for (std::size_t i = 0; i < corpora.size(); ++i) {
+    samples.push_back(corpora.samples(i));
+    weights.push_back(recipe.data.sources[i].weight);
+  }
+  return std::make_shared<data::Order>(samples, weights, recipe.data.order, recipe.seed,
+                                       recipe.train.global_batch_size);
+}
+
+/// What must be the same for a checkpoint to go on: all that the numbers depend on.
+ckpt::RunIdentity identity(const recipe::Recipe& recipe, const model::Options& model,
+                           const data::Corpora& corpora, const std::string& resolved_recipe) {
+  ckpt::RunIdentity out;
+  out.recipe = resolved_recipe;
+  out.same["model"] = fmt::format(
+      "{} hidden {} layers {} heads {}/{} head_dim {} intermediate {} vocab {} tied {} rope {} {}",
+      model.name, model.hidden_size, model.num_hidden_layers, model.num_attention_heads,
+      model.num_key_value_heads, model.head_dim, model.intermediate_size, model.vocab_size,
+      model.tie_word_embeddings, model.rope_parameters.rope_type, model.rope_parameters.rope_theta);
+  out.same["method"] = recipe.method;
+  out.same["parallel.dp"] = std::to_string(recipe.parallel.dp);
+  out.same["parallel.pp"] = std::to_string(recipe.parallel.pp);
+  out.same["data"] = fmt::format("{} {} seed {} seq_len {} global_batch_size {}", corpora.digest(),
+                                 recipe.data.order, recipe.seed, recipe.train.seq_len,
+                                 recipe.train.global_batch_size);
+  return out;
+}
+
+/// The step to go on from; 0: start anew.
+std::int64_t restore(const Resume& resume, Run& run, comm::Communicator& world) {
+  std::optional<std::int64_t> step;
+  if (resume.kind == Resume::Kind::kStep) step = resume.step;
+  if (resume.kind == Resume::Kind::kAuto) step = run.checkpointer->latest();
+  if (!step) {
+    if (resume.kind == Resume::Kind::kAuto && world.rank() == 0) {
+      core::log_info("resume: no checkpoint yet, starting anew");
+    }
+    return 0;
+  }
+  run.checkpointer->restore(*step, *run.method);
+  if (world.rank() == 0) core::log_info(fmt::format("resume: going on after step {}", *step));
+  return *step;
+}
+
+void add_sinks(const recipe::Recipe& recipe, std::int64_t restored, Run& run) {
+  const fs::path folder = recipe.output_dir;
+  run.sinks.push_back(
+      metrics::make_jsonl((folder / "metrics.jsonl").string(), restored > 0 ? restored : -1));
+  if (recipe.log.tensorboard) {
+    run.sinks.push_back(metrics::make_tensorboard((folder / "tb").string(), restored + 1));
+  }
+  metrics::TerminalOptions terminal;
+  const bool tty = ::isatty(STDOUT_FILENO) == 1;
+  terminal.colour = tty && std::getenv("NO_COLOR") == nullptr;
+  terminal.bar = tty;
+  run.sinks.push_back(metrics::make_terminal(recipe.train.max_steps, terminal));
+}
+
+train::LoopOptions loop_options(const recipe::Recipe& recipe, const model::Options& model,
+                                std::int64_t restored) {
+  train::LoopOptions out;
+  out.first_step = restored + 1;
+  out.max_steps = recipe.train.max_steps;
+  out.log_interval = recipe.log.interval;
+  out.checkpoint_interval = recipe.checkpoint.interval;
+  out.validation_interval = recipe.data.validation_interval;
+  out.output_dir = recipe.output_dir;
+  out.flops_per_token = model::flops_per_token(model, recipe.train.seq_len);
+  return out;
+}
+
+}  // namespace
+
+void together(comm::Communicator& world, const std::function<void()>& body) {
+  std::string mine;
+  try {
+    body();
+  } catch (const Error& error) {
+    mine = fmt::format("{}\n{}", error.exit_code(), error.what());
+  }
+  const auto all = world.gather_text(mine);
+  const auto failed =
+      std::find_if(all.begin(), all.end(), [](const std::string& text) { return !text.empty(); });
+  if (failed == all.end()) return;
+  const auto cut = failed->find('\n');
+  AgreedFailure failure;
+  failure.exit_code = std::stoi(failed->substr(0, cut));
+  failure.message = failed->substr(cut + 1);
+  throw failure;
+}
+
+Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, const Resume& resume,
+             comm::Communicator& world) {
+  Run run;
+  run.store = store::make_posix();
+  model::Options model;
+  std::unique_ptr<data::Validation> validation;
+  together(world, [&] {
+    const auto& train = recipe.train;
+    run.corpora = std::make_shared<data::Corpora>(recipe.data, train.seq_len);
+    model = model_options(recipe, *run.corpora);
+    if (!model.from.empty()) model::check_hf_weights(model.from, model);
+    if (!recipe.data.validation.empty()) {
+      validation =
+          std::make_unique<data::Validation>(recipe.data, train.seq_len, train.micro_batch_size);
+    }
+    if (recipe.log.trace) {
+      const auto name = fmt::format("rank-{}.json", world.rank());
+      run.trace = std::make_unique<metrics::Trace>(
+          (fs::path(recipe.output_dir) / "trace" / name).string(), world.rank());
+    }
+  });
+  pipeline::TrainerParts parts{world, run.corpora, make_order(recipe, *run.corpora)};
+  parts.loader_threads = recipe.data.loader_threads;
+  parts.prefetch_steps = recipe.data.prefetch_steps;
+  parts.validation = std::move(validation);
+  parts.trace = run.trace.get();
+  run.method = pipeline::make_trainer(trainer_options(recipe, model), std::move(parts));
+
+  const auto same = identity(recipe, model, *run.corpora, resolved_recipe);
+  const fs::path folder = fs::path(recipe.output_dir) / "checkpoints";
+  run.checkpointer = std::make_unique<ckpt::Checkpointer>(
+      *run.store, folder.string(), recipe.checkpoint, world.duplicate(), same);
+  const std::int64_t restored = restore(resume, run, world);
+  run.loop = loop_options(recipe, model, restored);
+  together(world, [&] {
+    if (world.rank() == 0) add_sinks(recipe, restored, run);
+  });
+  return run;
+}
+
+void write_final(const recipe::Recipe& recipe, Run& run, comm::Communicator& world) {
+  const fs::path target = fs::path(recipe.output_dir) / "final";
+  const fs::path aside = fs::path(recipe.output_dir) / "final.part";
+  together(world, [&] {
+    if (world.rank() == 0) run.store->remove_tree(aside.string());
+  });
+  run.method->export_model(aside.string());
+  together(world, [&] {
+    if (world.rank() != 0) return;
+    const auto& corpus = run.corpora->file(0);
+    model::write_tokenizer(aside.string(), corpus.tokenizer_json(), corpus.info().end_of_text);
+    run.store->sync_folder(aside.string());
+    run.store->remove_tree(target.string());
+    run.store->rename(aside.string(), target.string());
+    run.store->sync_folder(recipe.output_dir);
+  });
+}
+
+}  // namespace rw::launcher

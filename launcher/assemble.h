@@ -1,0 +1,51 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ckpt/checkpointer.h"
+#include "comm/communicator.h"
+#include "core/method.h"
+#include "launcher/run_folder.h"
+#include "metrics/sinks.h"
+#include "metrics/trace.h"
+#include "pipeline/trainer.h"
+#include "recipe/recipe.h"
+#include "train/loop.h"
+#include "train/watchdog.h"
+
+namespace rw::launcher {
+
+/// What one rank trains with; members are declared in the order in which they need each other, so
+/// that they close in the right one.
+struct Run {
+  std::unique_ptr<store::Store> store;
+  std::shared_ptr<const data::Corpora> corpora;
+  std::unique_ptr<metrics::Trace> trace;
+  std::unique_ptr<core::Method> method;
+  std::unique_ptr<ckpt::Checkpointer> checkpointer;
+  std::vector<std::unique_ptr<metrics::Sink>> sinks;  // rank 0 only
+  train::LoopOptions loop;
+};
+
+/// What a failure that every rank knows of carries: all leave with the same code, rank 0 says why.
+struct AgreedFailure {
+  int exit_code = 1;
+  std::string message;
+};
+
+/// Runs `body` on every rank; when it fails on some, throws AgreedFailure (the lowest such rank's
+/// error) on all. Collective.
+void together(comm::Communicator& world, const std::function<void()>& body);
+
+/// Recipe -> objects: the only place that names concrete classes. Collective; restores a checkpoint
+/// as `resume` asks. Throws AgreedFailure for what all ranks know, core::Error otherwise.
+Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, const Resume& resume,
+             comm::Communicator& world);
+
+/// Writes output_dir/final: model and tokenizer in Hugging Face layout, aside and then renamed.
+/// Collective.
+void write_final(const recipe::Recipe& recipe, Run& run, comm::Communicator& world);
+
+}  // namespace rw::launcher

@@ -1,0 +1,20 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace rw::launcher {
+
+struct EvalOptions {
+  std::string model;      // Hugging Face folder, or a checkpoint of ours
+  std::string text;       // a file of text, or
+  std::string token_ids;  // a file of decimal ids
+  std::int64_t seq_len = 256;
+  std::string precision = "f32";
+  bool json = false;
+};
+
+/// Loss in nats per predicted token, perplexity, bits per byte (with text).
+int run_eval(const EvalOptions& options);
+
+}  // namespace rw::launcher

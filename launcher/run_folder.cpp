@@ -1,0 +1,159 @@
+// Part of Ropewalk, MIT licence.
+#include "launcher/run_folder.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "core/build.h"
+#include "core/error.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "store/posix.h"
+
+namespace rw::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+using core::Error;
+using core::ErrorKind;
+
+bool holds_checkpoints(const fs::path& run) {
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator(run / "checkpoints", code)) {
+    if (entry.is_directory() && fs::exists(entry.path() / "manifest.pb", code)) return true;
+  }
+  return false;
+}
+
+void make_folder(const fs::path& path) {
+  std::error_code code;
+  fs::create_directories(path, code);
+  if (code) {
+    throw Error(ErrorKind::kStorage,
+                fmt::format("output_dir: cannot make {}: {}; choose another with output_dir=PATH",
+                            path.string(), core::errno_text(code.value())));
+  }
+}
+
+void move_aside(const fs::path& run) {
+  for (int i = 1;; ++i) {
+    const fs::path target = fmt::format("{}.old-{}", run.string(), i);
+    if (fs::exists(target)) continue;
+    std::error_code code;
+    fs::rename(run, target, code);
+    if (code) {
+      throw Error(ErrorKind::kStorage,
+                  fmt::format("--overwrite: cannot move {} to {}: {}", run.string(),
+                              target.string(), core::errno_text(code.value())));
+    }
+    core::log_info(fmt::format("the old run is now {}", target.string()));
+    return;
+  }
+}
+
+RunLock take_lock(const fs::path& run) {
+  const std::string path = (run / ".lock").string();
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg)
+  RunLock lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (lock.get() < 0) {
+    throw Error(ErrorKind::kStorage,
+                fmt::format("output_dir: cannot write to {}: {}; choose another with "
+                            "output_dir=PATH",
+                            run.string(), core::errno_text(errno)));
+  }
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    throw Error(ErrorKind::kStorage,
+                fmt::format("output_dir: another job is writing to {}; wait for it, or choose "
+                            "another with output_dir=PATH",
+                            run.string()));
+  }
+  return lock;
+}
+
+std::string cpu_name() {
+  std::ifstream in("/proc/cpuinfo");
+  for (std::string line; std::getline(in, line);) {
+    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+void LockPolicy::close(int descriptor) noexcept { ::close(descriptor); }
+
+Resume parse_resume(const std::string& text) {
+  Resume out;
+  if (text == "never") return out;
+  if (text == "auto") {
+    out.kind = Resume::Kind::kAuto;
+    return out;
+  }
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), out.step);
+  if (code == std::errc() && end == text.data() + text.size() && out.step > 0) {
+    out.kind = Resume::Kind::kStep;
+    return out;
+  }
+  if (!fs::is_directory(text)) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--resume: got '{}', want never, auto, a step (from 1) or the folder "
+                            "of a checkpoint; try --resume auto",
+                            text));
+  }
+  out.kind = Resume::Kind::kPath;
+  out.path = text;
+  return out;
+}
+
+RunLock prepare_run_folder(const RunFolderOptions& options) {
+  const fs::path run = options.output_dir;
+  if (options.overwrite && fs::exists(run)) {
+    const RunLock free_of_others = take_lock(run);
+    move_aside(run);
+  }
+  if (options.resume.kind == Resume::Kind::kNever && holds_checkpoints(run)) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("output_dir: {} holds checkpoints of an earlier run; try --resume auto "
+                            "to go on from them, or --overwrite to move that run aside",
+                            run.string()));
+  }
+  make_folder(run);
+  RunLock lock = take_lock(run);
+  for (const char* folder : {"log", "tb", "trace", "plan", "checkpoints"}) {
+    make_folder(run / folder);
+  }
+  for (const char* request : {"SAVE", "STOP"}) {  // meant for a job that is gone
+    std::error_code ignored;
+    fs::remove(run / request, ignored);
+  }
+  const auto store = store::make_posix();
+  store::write_whole(*store, (run / "recipe.resolved.yaml").string(), options.resolved_recipe);
+  store::write_whole(*store, (run / "env.json").string(), options.environment);
+  return lock;
+}
+
+std::string environment_json(int ranks, int threads_per_rank, const std::string& communicator) {
+  std::array<char, 256> host{};
+  ::gethostname(host.data(), host.size() - 1);
+  core::Json out;
+  out["ropewalk"] = core::kVersion;
+  out["compiler"] = __VERSION__;
+  out["host"] = host.data();
+  out["cpu"] = cpu_name();
+  out["cores"] = std::thread::hardware_concurrency();
+  out["communicator"] = communicator;
+  out["ranks"] = ranks;
+  out["threads_per_rank"] = threads_per_rank;
+  return out.dump(2) + "\n";
+}
+
+}  // namespace rw::launcher

@@ -1,0 +1,46 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "core/handle.h"
+#include "recipe/recipe.h"
+
+namespace rw::launcher {
+
+/// --resume: never | auto | a step | the path of a checkpoint.
+struct Resume {
+  enum class Kind : std::uint8_t { kNever, kAuto, kStep, kPath };
+  Kind kind = Kind::kNever;
+  std::int64_t step = 0;
+  std::string path;
+};
+/// Throws Error{kUsage} when `text` is none of the four.
+Resume parse_resume(const std::string& text);
+
+struct LockPolicy {
+  using Native = int;
+  static int none() { return -1; }
+  static void close(int descriptor) noexcept;
+};
+/// Held by rank 0 for as long as the job lives; the kernel lets go of it when the process dies.
+using RunLock = core::Handle<LockPolicy>;
+
+/// Makes output_dir ready, on rank 0 before anything else is written: takes the lock, moves an old
+/// run aside (`overwrite`), refuses to start anew over checkpoints, makes the folders, writes
+/// recipe.resolved.yaml and env.json. Throws Error{kUsage} naming --resume auto and --overwrite,
+/// Error{kStorage} when the folder cannot be written or another job holds it.
+struct RunFolderOptions {
+  std::string output_dir;
+  std::string resolved_recipe;
+  std::string environment;  // JSON text
+  Resume resume;
+  bool overwrite = false;
+};
+RunLock prepare_run_folder(const RunFolderOptions& options);
+
+/// JSON: version, host, CPU, cores, compiler, ranks, threads per rank.
+std::string environment_json(int ranks, int threads_per_rank, const std::string& communicator);
+
+}  // namespace rw::launcher
