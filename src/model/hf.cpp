@@ -137,7 +137,6 @@ void export_hf(const std::string& folder, const Options& options,
   writer.finish();
   Json generation;
   add_token_ids(options, generation);
-  generation["do_sample"] = true;
   store::write_whole(*store, (path / "generation_config.json").string(), generation.dump(2) + "\n");
   store::write_whole(*store, (path / "config.json").string(), config_json(options).dump(2) + "\n");
 }

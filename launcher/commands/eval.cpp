@@ -1,0 +1,61 @@
+// Part of Ropewalk, MIT licence.
+#include "launcher/commands/eval.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <iostream>
+#include <numbers>
+
+#include "core/error.h"
+#include "core/json.h"
+#include "data/tokenizer.h"
+#include "launcher/load_model.h"
+#include "model/evaluate.h"
+#include "store/posix.h"
+
+namespace rw::launcher {
+
+using core::Error;
+using core::ErrorKind;
+
+int run_eval(const EvalOptions& options) {
+  if (options.text.empty() == options.token_ids.empty()) {
+    throw Error(ErrorKind::kUsage, "eval: give one of --text FILE and --token-ids FILE");
+  }
+  const auto store = store::make_posix();
+  const bool has_text = !options.text.empty();
+  const std::string content =
+      store::read_whole(*store, has_text ? options.text : options.token_ids);
+  const LoadedModel model = load_model(options.model, options.precision);
+  std::vector<std::int32_t> ids;
+  if (has_text) {
+    if (model.tokenizer_json.empty()) {
+      throw Error(ErrorKind::kUsage, fmt::format("eval: {} has no tokenizer.json; give --token-ids "
+                                                 "instead of --text",
+                                                 options.model));
+    }
+    ids = data::tokenizer_from_json(model.tokenizer_json, options.model + "/tokenizer.json")
+              ->encode(content);
+  } else {
+    ids = parse_ids(content, options.token_ids);
+  }
+  const auto result = model::evaluate(model.options, model.params, ids, options.seq_len);
+  const double loss = result.loss_sum / static_cast<double>(result.predicted_tokens);
+  core::Json out;
+  out["loss"] = loss;
+  out["predicted_tokens"] = result.predicted_tokens;
+  out["perplexity"] = std::exp(loss);
+  if (has_text) {
+    out["bits_per_byte"] =
+        result.loss_sum / std::numbers::ln2 / static_cast<double>(content.size());
+  }
+  if (options.json) {
+    std::cout << out.dump() << '\n';
+    return 0;
+  }
+  for (const auto& [key, value] : out.items()) std::cout << key << ' ' << value.dump() << '\n';
+  return 0;
+}
+
+}  // namespace rw::launcher
