@@ -1,0 +1,147 @@
+// Part of Ropewalk, MIT licence.
+#include "pipeline/simulate.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <tuple>
+
+#include "core/error.h"
+
+namespace rw::pipeline {
+namespace {
+
+using Message = std::tuple<int, int, int>;  // from, to, tag
+
+class Simulation {
+ public:
+  Simulation(const Plan& plan, const Costs& costs) : plan_(plan), costs_(costs) {
+    const auto ranks = static_cast<std::size_t>(plan.ranks());
+    line_.spans.resize(ranks);
+    causes_.resize(ranks);
+  }
+
+  Timeline run() {
+    bool moved = true;
+    while (moved) {
+      moved = false;
+      for (int rank = 0; rank < plan_.ranks(); ++rank) {
+        while (advance(rank)) moved = true;
+      }
+      if (!moved) moved = release_updates();
+    }
+    finish();
+    return std::move(line_);
+  }
+
+ private:
+  const std::vector<Operation>& list(int rank) const {
+    return plan_.operations[static_cast<std::size_t>(rank)];
+  }
+  std::vector<Span>& spans(int rank) { return line_.spans[static_cast<std::size_t>(rank)]; }
+  bool at_end(int rank) { return spans(rank).size() == list(rank).size(); }
+  const Operation& next(int rank) { return list(rank)[spans(rank).size()]; }
+  OperationRef last(int rank) { return {rank, static_cast<int>(spans(rank).size()) - 1}; }
+  double now(int rank) { return spans(rank).empty() ? 0 : spans(rank).back().end; }
+
+  double cost(const Operation& op) const {
+    const auto stage = static_cast<std::size_t>(std::max(op.stage, 0));
+    switch (op.kind) {
+      case OpKind::kForward:
+        return costs_.forward.at(stage);
+      case OpKind::kBackward:
+        return costs_.backward_input.at(stage) + costs_.backward_weight.at(stage);
+      case OpKind::kBackwardInput:
+        return costs_.backward_input.at(stage);
+      case OpKind::kBackwardWeight:
+        return costs_.backward_weight.at(stage);
+      case OpKind::kReduce:
+        return costs_.reduce;
+      default:
+        return 0;
+    }
+  }
+
+  void place(int rank, double begin, double end, OperationRef cause) {
+    spans(rank).push_back({begin, end});
+    causes_[static_cast<std::size_t>(rank)].push_back(cause);
+  }
+
+  bool advance(int rank) {
+    if (at_end(rank)) return false;
+    const Operation& op = next(rank);
+    const double begin = now(rank);
+    const OperationRef before = last(rank);
+    if (op.kind == OpKind::kUpdate) return false;
+    if (!op.receives()) {
+      place(rank, begin, begin + cost(op), before);
+      if (op.sends()) sent_[{rank, op.peer, op.tag}] = last(rank);
+      return true;
+    }
+    const auto sent = sent_.find({op.peer, rank, op.tag});
+    if (sent == sent_.end()) return false;
+    const OperationRef from = sent->second;
+    const double arrival =
+        spans(from.rank)[static_cast<std::size_t>(from.index)].end + costs_.transfer;
+    const bool waited = arrival > begin;
+    place(rank, begin, std::max(begin, arrival), waited ? from : before);
+    return true;
+  }
+
+  /// When all ranks stand before their update (or at the end): runs it everywhere.
+  bool release_updates() {
+    std::vector<int> waiting;
+    int slowest = -1;
+    for (int rank = 0; rank < plan_.ranks(); ++rank) {
+      if (at_end(rank)) continue;
+      if (next(rank).kind != OpKind::kUpdate) return false;
+      waiting.push_back(rank);
+      if (slowest < 0 || now(rank) > now(slowest)) slowest = rank;
+    }
+    if (waiting.empty()) return false;
+    const double begin = now(slowest);
+    const OperationRef cause = last(slowest);
+    for (const int rank : waiting) place(rank, begin, begin, cause);
+    return true;
+  }
+
+  void finish() {
+    OperationRef end{0, -1};
+    for (int rank = 0; rank < plan_.ranks(); ++rank) {
+      if (!at_end(rank)) {
+        throw core::Error(core::ErrorKind::kBug, "simulate: rank " + std::to_string(rank) +
+                                                     " is stuck at " + next(rank).text() +
+                                                     "; want a plan that passes plan_check");
+      }
+      if (now(rank) > line_.makespan || end.index < 0) end = last(rank);
+      line_.makespan = std::max(line_.makespan, now(rank));
+    }
+    for (int rank = 0; rank < plan_.ranks(); ++rank) {
+      double busy = 0;
+      for (const Operation& op : list(rank)) busy += cost(op);
+      line_.bubble.push_back(line_.makespan > 0 ? 1 - busy / line_.makespan : 0);
+    }
+    for (; end.index >= 0;
+         end = causes_[static_cast<std::size_t>(end.rank)][static_cast<std::size_t>(end.index)]) {
+      line_.critical_path.push_back(end);
+    }
+    std::reverse(line_.critical_path.begin(), line_.critical_path.end());
+  }
+
+  const Plan& plan_;
+  const Costs& costs_;
+  Timeline line_;
+  std::vector<std::vector<OperationRef>> causes_;
+  std::map<Message, OperationRef> sent_;
+};
+
+}  // namespace
+
+double Timeline::mean_bubble() const {
+  if (bubble.empty()) return 0;
+  return std::accumulate(bubble.begin(), bubble.end(), 0.0) / static_cast<double>(bubble.size());
+}
+
+Timeline simulate(const Plan& plan, const Costs& costs) { return Simulation(plan, costs).run(); }
+
+}  // namespace rw::pipeline
