@@ -1,0 +1,25 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace rw::data {
+
+/// Offset of the first byte that is not part of well-formed UTF-8 (no surrogates, nothing
+/// overlong, nothing above U+10FFFF) at or after `from`; npos when all is well.
+std::size_t find_invalid_utf8(std::string_view text, std::size_t from = 0);
+
+/// Each maximal part of an ill-formed sequence becomes one U+FFFD, as Unicode recommends and
+/// Python's errors="replace" does. `count` is raised by the number of replacements.
+std::string replace_invalid_utf8(std::string_view text, std::int64_t& count);
+
+/// The code point at text[at] of valid UTF-8, and its length in bytes.
+struct CodePoint {
+  char32_t value = 0;
+  std::size_t bytes = 1;
+};
+CodePoint code_point_at(std::string_view text, std::size_t at);
+
+}  // namespace rw::data

@@ -1,0 +1,288 @@
+// Part of Ropewalk, MIT licence.
+#include "store/corpus_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "core/error.h"
+#include "store/corpus_file_hdf5.h"
+#include "store/sha256.h"
+
+namespace rw::store {
+
+using core::Error;
+using core::ErrorKind;
+
+namespace {
+
+constexpr std::int64_t kVerifyTokens = 1 << 20;
+
+[[noreturn]] void malformed(const std::string& path, const std::string& what) {
+  throw Error(
+      ErrorKind::kDataMalformed,
+      fmt::format("{}: {}; want a whole corpus made by `ropewalk data build`: build it again", path,
+                  what));
+}
+
+struct DescriptorPolicy {
+  using Native = int;
+  static int none() { return -1; }
+  static void close(int descriptor) noexcept { ::close(descriptor); }
+};
+using Descriptor = core::Handle<DescriptorPolicy>;
+
+std::uint64_t load_u64(std::span<const std::byte> array, std::int64_t i) {
+  std::uint64_t value = 0;
+  std::memcpy(&value, array.data() + 8 * i, 8);
+  return value;
+}
+
+}  // namespace
+
+/// The whole file, mapped read-only.
+class CorpusFile::Mapping {
+ public:
+  explicit Mapping(const std::string& path) {
+    const Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (descriptor.get() < 0) {
+      const auto kind = errno == ENOENT ? ErrorKind::kDataMissing : ErrorKind::kStorage;
+      throw Error(kind, fmt::format("{}: cannot open the corpus: {}; make it with `ropewalk data "
+                                    "build`, or correct data.sources",
+                                    path, core::errno_text(errno)));
+    }
+    struct stat status {};
+    if (::fstat(descriptor.get(), &status) != 0) {
+      throw Error(ErrorKind::kStorage, fmt::format("{}: fstat: {}", path, core::errno_text(errno)));
+    }
+    if (!S_ISREG(status.st_mode)) malformed(path, "is not a regular file");
+    bytes_ = static_cast<std::size_t>(status.st_size);
+    if (bytes_ == 0) {
+      throw Error(ErrorKind::kDataMissing,
+                  fmt::format("{}: the corpus is empty (0 bytes); build it again", path));
+    }
+    address_ = ::mmap(nullptr, bytes_, PROT_READ, MAP_SHARED, descriptor.get(), 0);
+    if (address_ == MAP_FAILED) {
+      throw Error(ErrorKind::kStorage,
+                  fmt::format("{}: mmap of {} bytes: {}", path, bytes_, core::errno_text(errno)));
+    }
+  }
+  ~Mapping() { ::munmap(address_, bytes_); }
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  std::span<const std::byte> span() const {
+    return {static_cast<const std::byte*>(address_), bytes_};
+  }
+
+ private:
+  void* address_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+/// Takes the facts out of an open HDF5 file.
+struct CorpusFile::Reader {
+  const std::string& path;
+  hid_t file;
+  std::span<const std::byte> mapped;
+
+  hdf5::Attribute attribute(const char* name) const {
+    hdf5::Attribute found(H5Aopen(file, name, H5P_DEFAULT));
+    if (found.get() < 0) malformed(path, fmt::format("has no attribute `{}`", name));
+    return found;
+  }
+
+  std::int64_t number(const char* name) const {
+    const auto found = attribute(name);
+    const hdf5::Type type(H5Aget_type(found.get()));
+    const hdf5::Space space(H5Aget_space(found.get()));
+    std::int64_t value = 0;
+    if (H5Tget_class(type.get()) != H5T_INTEGER || H5Sget_simple_extent_npoints(space.get()) != 1 ||
+        H5Aread(found.get(), H5T_NATIVE_INT64, &value) < 0) {
+      malformed(path, fmt::format("attribute `{}` is not one integer", name));
+    }
+    return value;
+  }
+
+  std::string text(const char* name) const {
+    const auto found = attribute(name);
+    const hdf5::Type type(H5Aget_type(found.get()));
+    const hdf5::Space space(H5Aget_space(found.get()));
+    if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) != 0 ||
+        H5Sget_simple_extent_npoints(space.get()) != 1) {
+      malformed(path, fmt::format("attribute `{}` is not one string of fixed length", name));
+    }
+    std::string value(H5Tget_size(type.get()), '\0');
+    if (H5Aread(found.get(), type.get(), value.data()) < 0) {
+      malformed(path, fmt::format("attribute `{}` cannot be read", name));
+    }
+    value.resize(std::strlen(value.c_str()));
+    return value;
+  }
+
+  std::span<const std::byte> array(const char* name, std::size_t element_bytes) const {
+    const hdf5::Dataset dataset(H5Dopen2(file, name, H5P_DEFAULT));
+    if (dataset.get() < 0) malformed(path, fmt::format("has no dataset `{}`", name));
+    const hdf5::Type type(H5Dget_type(dataset.get()));
+    const hdf5::Space space(H5Dget_space(dataset.get()));
+    const hdf5::Properties properties(H5Dget_create_plist(dataset.get()));
+    if (H5Tget_class(type.get()) != H5T_INTEGER || H5Tget_size(type.get()) != element_bytes ||
+        (element_bytes > 1 && H5Tget_order(type.get()) != H5T_ORDER_LE) ||
+        H5Tget_sign(type.get()) != H5T_SGN_NONE) {
+      malformed(path, fmt::format("dataset `{}` is not of {}-byte unsigned little-endian integers",
+                                  name, element_bytes));
+    }
+    if (H5Pget_layout(properties.get()) != H5D_CONTIGUOUS ||
+        H5Pget_external_count(properties.get()) != 0 ||
+        H5Sget_simple_extent_ndims(space.get()) != 1) {
+      malformed(path, fmt::format("dataset `{}` is not one contiguous array", name));
+    }
+    hsize_t elements = 0;
+    H5Sget_simple_extent_dims(space.get(), &elements, nullptr);
+    if (elements == 0) return {};
+    const haddr_t begin = H5Dget_offset(dataset.get());
+    const bool too_many = elements > mapped.size() / element_bytes;
+    if (begin == HADDR_UNDEF || too_many || begin > mapped.size() - elements * element_bytes ||
+        H5Dget_storage_size(dataset.get()) != elements * element_bytes) {
+      malformed(path, fmt::format("dataset `{}` claims {} elements of {} bytes, which the file of "
+                                  "{} bytes does not hold",
+                                  name, elements, element_bytes, mapped.size()));
+    }
+    return mapped.subspan(begin, elements * element_bytes);
+  }
+};
+
+CorpusFile::CorpusFile(const std::string& path)
+    : path_(path), mapping_(std::make_unique<Mapping>(path)) {
+  const hdf5::Quiet quiet;
+  const hdf5::Properties access(H5Pcreate(H5P_FILE_ACCESS));
+  H5Pset_file_locking(access.get(), false, true);  // read-only network file systems refuse locks
+  const hdf5::File file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()));
+  if (file.get() < 0) malformed(path, "is truncated, or not an HDF5 file");
+  const Reader reader{path_, file.get(), mapping_->span()};
+  const std::int64_t schema = reader.number("schema_version");
+  if (schema != hdf5::kSchemaVersion) {
+    malformed(path, fmt::format("has schema_version {}, want {}", schema, hdf5::kSchemaVersion));
+  }
+  info_.vocab_size = reader.number("vocab_size");
+  info_.end_of_text = reader.number("end_of_text");
+  info_.text_bytes = reader.number("text_bytes");
+  info_.tokenizer_sha256 = reader.text("tokenizer_sha256");
+  info_.content_sha256 = reader.text("content_sha256");
+  info_.tokenizer_name = reader.text("tokenizer_name");
+  if (info_.vocab_size < 1 || info_.vocab_size > INT32_MAX) {
+    malformed(path, fmt::format("has vocab_size {}", info_.vocab_size));
+  }
+  if (info_.end_of_text < 0 || info_.end_of_text >= info_.vocab_size || info_.text_bytes < 0) {
+    malformed(path, fmt::format("has end_of_text {}, text_bytes {} for vocab_size {}",
+                                info_.end_of_text, info_.text_bytes, info_.vocab_size));
+  }
+  info_.token_bytes = info_.vocab_size <= 65536 ? 2 : 4;
+  tokens_ = reader.array("/docs/tokens", static_cast<std::size_t>(info_.token_bytes));
+  offsets_ = reader.array("/docs/offsets", 8);
+  hashes_ = reader.array("/docs/hash", 8);
+  tokenizer_ = reader.array("/tokenizer/json", 1);
+  info_.tokens = static_cast<std::int64_t>(tokens_.size()) / info_.token_bytes;
+  info_.documents = static_cast<std::int64_t>(hashes_.size()) / 8;
+  if (info_.documents < 1 || offsets_.size() != hashes_.size() + 8 || load_u64(offsets_, 0) != 0 ||
+      load_u64(offsets_, info_.documents) != static_cast<std::uint64_t>(info_.tokens)) {
+    malformed(path, fmt::format("/docs/offsets does not fit {} tokens in {} documents",
+                                info_.tokens, info_.documents));
+  }
+}
+
+CorpusFile::~CorpusFile() = default;
+
+void CorpusFile::read_tokens(std::int64_t first, std::span<std::int32_t> out) const {
+  const auto count = static_cast<std::int64_t>(out.size());
+  if (first < 0 || first > info_.tokens || count > info_.tokens - first) {
+    throw Error(ErrorKind::kBug, fmt::format("{}: tokens [{}, {}) asked for, it holds {}", path_,
+                                             first, first + count, info_.tokens));
+  }
+  const auto vocab = static_cast<std::uint32_t>(info_.vocab_size);
+  std::uint32_t largest = 0;
+  const auto copy = [&](auto zero) {
+    using Stored = decltype(zero);
+    const std::byte* from = tokens_.data() + first * static_cast<std::int64_t>(sizeof(Stored));
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      Stored id = 0;
+      std::memcpy(&id, from + i * sizeof(Stored), sizeof(Stored));
+      largest = std::max(largest, static_cast<std::uint32_t>(id));
+      out[i] = static_cast<std::int32_t>(id);
+    }
+  };
+  if (info_.token_bytes == 2) {
+    copy(std::uint16_t{0});
+  } else {
+    copy(std::uint32_t{0});
+  }
+  if (largest >= vocab) {
+    malformed(path_, fmt::format("holds token id {} in [{}, {}), its vocabulary ends at {}",
+                                 largest, first, first + count, vocab));
+  }
+}
+
+std::string CorpusFile::tokenizer_json() const {
+  std::string json(tokenizer_.size(), '\0');
+  std::memcpy(json.data(), tokenizer_.data(), tokenizer_.size());
+  return json;
+}
+
+std::vector<std::int64_t> CorpusFile::document_offsets(std::int64_t first,
+                                                       std::int64_t count) const {
+  if (first < 0 || count < 0 || first > info_.documents + 1 - count) {
+    throw Error(ErrorKind::kBug, fmt::format("{}: offsets [{}, {}) asked for, it holds {}", path_,
+                                             first, first + count, info_.documents + 1));
+  }
+  std::vector<std::int64_t> result(static_cast<std::size_t>(count));
+  if (count > 0) std::memcpy(result.data(), offsets_.data() + 8 * first, result.size() * 8);
+  return result;
+}
+
+std::vector<std::uint64_t> CorpusFile::document_hashes(std::int64_t first,
+                                                       std::int64_t count) const {
+  if (first < 0 || count < 0 || first > info_.documents - count) {
+    throw Error(ErrorKind::kBug, fmt::format("{}: hashes [{}, {}) asked for, it holds {}", path_,
+                                             first, first + count, info_.documents));
+  }
+  std::vector<std::uint64_t> result(static_cast<std::size_t>(count));
+  if (count > 0) std::memcpy(result.data(), hashes_.data() + 8 * first, result.size() * 8);
+  return result;
+}
+
+void CorpusFile::verify() const {
+  for (std::int64_t i = 0; i < info_.documents; ++i) {
+    if (load_u64(offsets_, i) > load_u64(offsets_, i + 1)) {
+      malformed(path_, fmt::format("/docs/offsets descends after document {}", i));
+    }
+  }
+  if (sha256_hex(tokenizer_json()) != info_.tokenizer_sha256) {
+    malformed(path_, "the stored tokenizer is not the one of tokenizer_sha256");
+  }
+  Sha256 content;
+  content.update(tokens_);
+  content.update(offsets_);
+  if (content.finish_hex() != info_.content_sha256) {
+    malformed(path_, "tokens or offsets are not those of content_sha256");
+  }
+  std::vector<std::int32_t> ids;
+  for (std::int64_t first = 0; first < info_.tokens; first += kVerifyTokens) {
+    ids.resize(static_cast<std::size_t>(std::min(kVerifyTokens, info_.tokens - first)));
+    read_tokens(first, ids);
+  }
+}
+
+std::uint64_t hash_document(std::string_view text) { return XXH3_64bits(text.data(), text.size()); }
+
+DocumentKey document_key(std::string_view text) {
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  return {hash.low64, hash.high64};
+}
+
+}  // namespace rw::store
