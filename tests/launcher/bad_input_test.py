@@ -1,0 +1,167 @@
+"""Bad input: a clear message, the right exit code, nothing half-written."""
+import json
+import pathlib
+import struct
+
+import cli
+
+
+class BadInputTest(cli.CliTestCase):
+    def test_missing_corpus(self):
+        self.assert_refused(cli.run("train", self.recipe()), 2, "corpus.h5", "data.sources")
+        self.assertFalse((self.folder / "run").exists())
+
+    def test_empty_text(self):
+        (self.folder / "empty.txt").write_text("")
+        done = cli.run("data", "build", "--tokenizer", "bytes", "--out", self.folder / "c.h5", self.folder / "empty.txt")
+        self.assertEqual(done.returncode, 66, done.stderr)
+        self.assertFalse((self.folder / "c.h5").exists())
+
+    def test_corpus_too_short_for_one_sample(self):
+        self.corpus(text="short")
+        done = cli.run("train", self.recipe())
+        self.assertIn(done.returncode, (65, 66), done.stderr)
+        self.assertIn("corpus.h5", done.stderr)
+
+    def test_a_file_that_is_no_corpus(self):
+        (self.folder / "corpus.h5").write_bytes(b"not HDF5 at all" * 100)
+        done = cli.run("train", self.recipe())
+        self.assertIn(done.returncode, (2, 65), done.stderr)
+        self.assertIn("corpus.h5", done.stderr)
+
+    def test_a_truncated_corpus(self):
+        path = self.corpus()
+        path.write_bytes(path.read_bytes()[:-3000])
+        done = cli.run("train", self.recipe())
+        self.assertIn(done.returncode, (2, 65), done.stderr)
+        self.assertIn("corpus.h5", done.stderr)
+
+    def test_vocabulary_too_small(self):
+        self.corpus()
+        done = cli.run("train", self.recipe(), "model.vocab_size=200")
+        self.assert_refused(done, 2, "model.vocab_size", "257")
+
+    def test_more_stages_than_layers(self):
+        self.corpus()
+        self.assert_refused(cli.run("train", self.recipe(), "parallel.pp=5"), 2, "parallel.pp")
+
+    def test_batch_that_does_not_divide(self):
+        self.corpus()
+        done = cli.run("train", self.recipe(), "train.global_batch_size=15")
+        self.assert_refused(done, 2, "train.global_batch_size", "16")
+
+    def test_heads_that_do_not_divide(self):
+        self.corpus()
+        done = cli.run("train", self.recipe(), "model.num_key_value_heads=3")
+        self.assert_refused(done, 2, "model.num_key_value_heads")
+
+    def test_corpora_of_two_tokenizers(self):
+        self.corpus()
+        text = self.folder / "more.txt"
+        text.write_text("the cat sat on the mat " * 500)
+        tokenizer = self.folder / "tokenizer.json"
+        self.assert_ok(cli.run("data", "train-tokenizer", "--vocab-size", "270", "--out", tokenizer, text))
+        self.assert_ok(cli.run("data", "build", "--tokenizer", tokenizer, "--out", self.folder / "other.h5", text))
+        sources = ", ".join("{path: " + str(self.folder / name) + "}" for name in ("corpus.h5", "other.h5"))
+        done = cli.run("train", self.recipe(data="{sources: [" + sources + "]}"))
+        self.assertIn(done.returncode, (2, 65), done.stderr)
+        self.assertIn("tokenizer", done.stderr)
+
+    def test_unwritable_output_dir(self):
+        self.corpus()
+        (self.folder / "file").write_text("in the way")
+        done = cli.run("train", self.recipe(), f"output_dir={self.folder / 'file' / 'run'}")
+        self.assert_refused(done, 74, "output_dir")
+
+    def test_not_in_this_version(self):
+        self.corpus()
+        for change in ("method=eggroll", "method=spsa", "precision=bf16", "pipeline.schedule=skippipe"):
+            self.assert_refused(cli.run("train", self.recipe(), change), 2, "not in this version")
+
+    def test_several_complaints_at_once(self):
+        recipe = self.recipe(optimizer="{lr: fast, betaz: [0.9, 0.95]}", extra="{a: 1}")
+        done = cli.run("check", recipe)
+        self.assert_refused(done, 2, "optimizer.lr", "betaz", "betas", "extra")
+
+    def test_a_bad_override(self):
+        self.corpus()
+        self.assert_refused(cli.run("train", self.recipe(), "train.max_stepz=3"), 2, "max_stepz", "max_steps")
+
+
+class ModelFolderTest(cli.CliTestCase):
+    """model.from and eval on folders that are damaged."""
+
+    def setUp(self):
+        super().setUp()
+        self.corpus()
+        self.assert_ok(cli.run("train", self.recipe(), "train.max_steps=2"))
+        self.model = self.folder / "run" / "final"
+        self.weights = self.model / "model.safetensors"
+        self.ids = self.folder / "ids.txt"
+        self.ids.write_text(" ".join(str(i % 250) for i in range(100)))
+
+    def header(self):
+        data = self.weights.read_bytes()
+        size = struct.unpack("<Q", data[:8])[0]
+        return json.loads(data[8:8 + size]), data[8 + size:]
+
+    def write(self, header, body):
+        text = json.dumps(header).encode()
+        self.weights.write_bytes(struct.pack("<Q", len(text)) + text + body)
+
+    def refused(self, *words):
+        done = cli.run("eval", "--model", self.model, "--token-ids", self.ids, "--seq-len", "16", "--json")
+        self.assert_refused(done, 65, *words)
+        again = cli.run("train", self.recipe(model="{from: " + str(self.model) + "}"),
+                        f"output_dir={self.folder / 'next'}")
+        self.assertEqual(again.returncode, 65, again.stderr)
+        self.assertFalse(pathlib.Path(self.folder / "next" / "final").exists())
+
+    def test_the_whole_folder_is_fine(self):
+        done = cli.run("eval", "--model", self.model, "--token-ids", self.ids, "--seq-len", "16", "--json")
+        self.assert_ok(done)
+        self.assertEqual(json.loads(done.stdout)["predicted_tokens"], 99)
+
+    def test_missing_tensor(self):
+        header, body = self.header()
+        del header["model.norm.weight"]
+        self.write(header, body)
+        self.refused("model.norm.weight")
+
+    def test_extra_tensor(self):
+        header, body = self.header()
+        header["model.extra.weight"] = header["model.norm.weight"]
+        self.write(header, body)
+        self.refused("model.")
+
+    def test_wrong_shape(self):
+        header, body = self.header()
+        header["model.layers.0.mlp.up_proj.weight"]["shape"].reverse()
+        self.write(header, body)
+        self.refused("model.layers.0.mlp.up_proj.weight")
+
+    def test_truncated_file(self):
+        self.weights.write_bytes(self.weights.read_bytes()[:-100])
+        self.refused("model.safetensors")
+
+    def test_header_that_lies_about_its_size(self):
+        data = self.weights.read_bytes()
+        self.weights.write_bytes(struct.pack("<Q", 1 << 60) + data[8:])
+        self.refused("model.safetensors")
+
+    def test_header_that_lies_about_offsets(self):
+        header, body = self.header()
+        header["model.norm.weight"]["data_offsets"][1] += 4
+        self.write(header, body)
+        self.refused("model.norm.weight")
+
+    def test_unknown_family(self):
+        config = self.model / "config.json"
+        config.write_text(config.read_text().replace('"llama"', '"mixtral"'))
+        done = cli.run("eval", "--model", self.model, "--token-ids", self.ids)
+        self.assert_refused(done, 2, "mixtral", "not in this version")
+
+    def test_ids_outside_the_vocabulary(self):
+        self.ids.write_text("1 2 3 5000")
+        done = cli.run("eval", "--model", self.model, "--token-ids", self.ids)
+        self.assert_refused(done, 65, "5000")
