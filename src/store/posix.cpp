@@ -1,0 +1,234 @@
+// Part of Ropewalk, MIT licence.
+#include "store/posix.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+
+#include "core/error.h"
+#include "core/handle.h"
+
+namespace rw::store {
+namespace {
+
+namespace fs = std::filesystem;
+using core::Error;
+using core::ErrorKind;
+
+[[noreturn]] void fail(const std::string& path, const char* operation, int error_number) {
+  const char* advice = error_number == ENOSPC || error_number == EDQUOT
+                           ? "; free some space and go on with --resume auto"
+                           : "";
+  throw Error(ErrorKind::kStorage, fmt::format("{}: {} failed: {}{}", path, operation,
+                                               core::errno_text(error_number), advice));
+}
+
+struct DescriptorPolicy {
+  using Native = int;
+  static int none() { return -1; }
+  static void close(int descriptor) noexcept { ::close(descriptor); }
+};
+using Descriptor = core::Handle<DescriptorPolicy>;
+
+Descriptor open_descriptor(const std::string& path, int flags) {
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg)
+  return Descriptor(::open(path.c_str(), flags | O_CLOEXEC, 0644));
+}
+
+class PosixWritable final : public WritableFile {
+ public:
+  PosixWritable(std::string path, Descriptor descriptor)
+      : path_(std::move(path)), descriptor_(std::move(descriptor)) {}
+
+  void write_at(std::uint64_t offset, std::span<const std::byte> bytes) override {
+    require_healthy();
+    while (!bytes.empty()) {
+      const ssize_t done =
+          ::pwrite(descriptor_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+      if (done < 0 && errno == EINTR) continue;
+      if (done <= 0) poison("write", done < 0 ? errno : ENOSPC);
+      offset += static_cast<std::uint64_t>(done);
+      bytes = bytes.subspan(static_cast<std::size_t>(done));
+    }
+  }
+
+  void sync() override {
+    require_healthy();
+    if (::fdatasync(descriptor_.get()) != 0) poison("fdatasync", errno);
+  }
+
+  void close() override {
+    require_healthy();
+    const int raw = ::dup(descriptor_.get());  // close() of the copy reports late write errors
+    descriptor_ = Descriptor();
+    if (raw < 0 || ::close(raw) != 0) poison("close", errno);
+    healthy_ = false;
+    reason_ = "the file is closed";
+  }
+
+ private:
+  void require_healthy() const {
+    if (!healthy_) throw Error(ErrorKind::kStorage, path_ + ": " + reason_);
+  }
+  [[noreturn]] void poison(const char* operation, int error_number) {
+    healthy_ = false;
+    reason_ = fmt::format("an earlier {} failed: {}", operation, core::errno_text(error_number));
+    fail(path_, operation, error_number);
+  }
+
+  std::string path_;
+  Descriptor descriptor_;
+  bool healthy_ = true;
+  std::string reason_;
+};
+
+class PosixReadable final : public ReadableFile {
+ public:
+  PosixReadable(std::string path, Descriptor descriptor)
+      : path_(std::move(path)), descriptor_(std::move(descriptor)) {
+    struct stat status {};
+    if (::fstat(descriptor_.get(), &status) != 0) fail(path_, "fstat", errno);
+    if (!S_ISREG(status.st_mode)) {
+      throw Error(ErrorKind::kDataMissing, path_ +
+                                               ": got something that is not a file, want a "
+                                               "file");
+    }
+    bytes_ = static_cast<std::uint64_t>(status.st_size);
+  }
+  std::uint64_t bytes() const override { return bytes_; }
+  void read_at(std::uint64_t offset, std::span<std::byte> out) const override {
+    while (!out.empty()) {
+      const ssize_t done =
+          ::pread(descriptor_.get(), out.data(), out.size(), static_cast<off_t>(offset));
+      if (done < 0 && errno == EINTR) continue;
+      if (done < 0) fail(path_, "read", errno);
+      if (done == 0) {
+        throw Error(ErrorKind::kDataMalformed,
+                    fmt::format("{}: the file ends at byte {}, want {} more bytes from byte {}",
+                                path_, bytes_, out.size(), offset));
+      }
+      offset += static_cast<std::uint64_t>(done);
+      out = out.subspan(static_cast<std::size_t>(done));
+    }
+  }
+
+ private:
+  std::string path_;
+  Descriptor descriptor_;
+  std::uint64_t bytes_ = 0;
+};
+
+class Posix final : public Store {
+ public:
+  std::unique_ptr<WritableFile> create(const std::string& path) override {
+    Descriptor descriptor = open_descriptor(path, O_WRONLY | O_CREAT | O_EXCL);
+    if (descriptor.get() < 0) fail(path, "create", errno);
+    return std::make_unique<PosixWritable>(path, std::move(descriptor));
+  }
+
+  std::unique_ptr<ReadableFile> open(const std::string& path) override {
+    Descriptor descriptor = open_descriptor(path, O_RDONLY);
+    if (descriptor.get() < 0) {
+      if (errno == ENOENT || errno == ENOTDIR) {
+        throw Error(ErrorKind::kDataMissing, path + ": no such file");
+      }
+      fail(path, "open", errno);
+    }
+    return std::make_unique<PosixReadable>(path, std::move(descriptor));
+  }
+
+  bool exists(const std::string& path) override {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) == 0;
+  }
+
+  std::optional<std::uint64_t> file_bytes(const std::string& path) override {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+    return static_cast<std::uint64_t>(status.st_size);
+  }
+
+  void rename(const std::string& from, const std::string& to) override {
+    if (::rename(from.c_str(), to.c_str()) != 0) fail(from, ("rename to " + to).c_str(), errno);
+  }
+
+  void sync_folder(const std::string& path) override {
+    const Descriptor descriptor = open_descriptor(path, O_RDONLY | O_DIRECTORY);
+    if (descriptor.get() < 0) fail(path, "open the folder", errno);
+    // Some file systems cannot sync a folder and say EINVAL: they keep names in order by themselves.
+    if (::fsync(descriptor.get()) != 0 && errno != EINVAL) fail(path, "fsync", errno);
+  }
+
+  void make_folders(const std::string& path) override {
+    std::error_code code;
+    fs::create_directories(path, code);
+    if (code) fail(path, "make the folder", code.value());
+  }
+
+  void remove(const std::string& path) override {
+    if (std::remove(path.c_str()) != 0 && errno != ENOENT) fail(path, "remove", errno);
+  }
+
+  void remove_tree(const std::string& path) override {
+    std::error_code code;
+    fs::remove_all(path, code);
+    if (code) fail(path, "remove the tree", code.value());
+  }
+
+  std::vector<std::string> list(const std::string& folder) override {
+    std::vector<std::string> names;
+    std::error_code code;
+    for (fs::directory_iterator at(folder, code), end; !code && at != end; at.increment(code)) {
+      names.push_back(at->path().filename().string());
+    }
+    if (code && code != std::errc::no_such_file_or_directory) fail(folder, "list", code.value());
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+
+  std::uint64_t free_bytes(const std::string& path) override {
+    struct statvfs status {};
+    if (::statvfs(path.c_str(), &status) != 0) fail(path, "statvfs", errno);
+    return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Store> make_posix() { return std::make_unique<Posix>(); }
+
+std::string read_whole(Store& store, const std::string& path) {
+  const auto file = store.open(path);
+  std::string out(file->bytes(), '\0');
+  file->read_at(0, std::as_writable_bytes(std::span(out)));
+  return out;
+}
+
+void write_whole(Store& store, const std::string& path, std::string_view bytes) {
+  const std::string aside = path + ".part";
+  store.remove(aside);
+  try {
+    const auto file = store.create(aside);
+    file->write_at(0, std::as_bytes(std::span(bytes)));
+    file->sync();
+    file->close();
+    store.rename(aside, path);
+  } catch (const Error&) {
+    try {
+      store.remove(aside);
+    } catch (const Error&) {  // the first failure is the one to tell
+    }
+    throw;
+  }
+  const auto parent = fs::path(path).parent_path().string();
+  store.sync_folder(parent.empty() ? "." : parent);
+}
+
+}  // namespace rw::store
