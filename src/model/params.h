@@ -35,14 +35,32 @@ struct Param {
   int bucket = 0;
 };
 
+/// What one GEMM reads as one matrix: a parameter, or the consecutive rows of several.
+/// "….self_attn.qkv_proj.weight" [(H + 2·Hkv)·Dh, D] and "….mlp.gate_up_proj.weight" [2F, D] are
+/// the joint ones; every other has the name of its parameter. Another name for the memory of
+/// Params::all, which therefore must be overwritten in place only.
+struct Weight {
+  std::string name;
+  core::Tensor value;
+  core::Tensor grad;
+  int bucket = 0;
+};
+
 /// The parameters of one or more stages on one rank, each once. A bucket is the unit in which
 /// gradients become complete: one per layer, one for the embedding, one for final norm + head;
-/// numbered in the order of the model.
+/// numbered in the order of the model. A tied embedding is in the embedding's bucket, on a rank
+/// without the embedding in the head's.
 class Params {
  public:
   std::vector<Param> all;  // in the order of param_table
   int buckets = 0;
+  /// [elems] f32, one per bucket: all its gradients as one array, each starting at a multiple of 64
+  /// bytes. The gaps are 0.
+  std::vector<core::Tensor> bucket_grads;
+  std::vector<Weight> weights;           // in the order of the model
   Param* find(const std::string& name);  // nullptr when this rank does not hold it
+  /// Throws Error{kBug} when this rank does not hold it.
+  const Weight& weight(const std::string& name) const;
   void zero_grad(core::Stream& stream);
   /// Random start: a function of (seed, name, element) alone.
   void initialise(const Options& options, std::uint64_t seed);

@@ -47,13 +47,16 @@ class Saved {
 };
 
 /// Called when the gradients of one bucket (see Params::buckets) have received this micro-batch's
-/// last contribution.
+/// last contribution from this stage: once for each of Stage::buckets(). A tied embedding that two
+/// stages of one rank share is complete when both have said so.
 using BucketDone = std::function<void(int bucket)>;
 
 /// A piece of the model on one device: forward, backward-input and backward-weight written out (no
 /// autograd). Not thread-safe. Gradients accumulate in params() (grad += …) until zero_grad(). Per
 /// micro-batch the caller runs forward, then either backward(), or backward_input() and some time
-/// later backward_weight(); both ways give the same bits.
+/// later backward_weight(); both ways give the same bits. Gradients change in backward() and
+/// backward_weight() only. Tensors handed in (input, dy) are kept, not copied: leave their memory
+/// alone until the micro-batch's last call here has returned.
 class Stage {
  public:
   /// `params` may be shared between stages of one rank (a tied embedding): see make_params in
@@ -65,6 +68,8 @@ class Stage {
   const StageRange& range() const;
   Params& params();
   const Params& params() const;
+  /// The buckets that this stage adds to, in the order in which it reports them.
+  std::vector<int> buckets() const;
 
   /// `saved` is filled unless input.gradient_scale == 0 on a head stage / `saved` is nullptr
   /// (evaluation).

@@ -1,0 +1,183 @@
+// Part of Ropewalk, MIT licence.
+#include <omp.h>
+
+#include <algorithm>
+
+#include "core/buffer.h"
+#include "kernels/attention/qk_norm.h"
+#include "kernels/attention/tile.h"
+#include "kernels/attention/twins.h"
+#include "kernels/parallel.h"
+
+namespace rw::kernels {
+namespace {
+
+/// Room for `tiles` score tiles for every thread.
+class Scratch {
+ public:
+  explicit Scratch(std::int64_t tiles)
+      : elems_(tiles * kTileElems),
+        memory_(static_cast<std::size_t>(elems_ * omp_get_max_threads()) * sizeof(float),
+                core::Device{}) {}
+  float* of_this_thread() const {
+    return static_cast<float*>(memory_.address()) + omp_get_thread_num() * elems_;
+  }
+
+ private:
+  std::int64_t elems_;
+  core::Buffer memory_;
+};
+
+std::int64_t tiles_of(std::int64_t tokens) { return (tokens + kQueryTile - 1) / kQueryTile; }
+
+/// Runs one head's query tiles for all (batch, head) pairs, the longest first so that threads end
+/// together. Each tile's numbers depend on nothing but its own head.
+template <class HeadOf>
+void run_forward(const HeadLayout& layout, const HeadOf& head_of) {
+  const Scratch scratch(1);
+  const std::int64_t pairs = layout.batch * layout.heads;
+  const std::int64_t tiles = tiles_of(layout.tokens);
+#pragma omp parallel for schedule(static, 1)
+  for (std::int64_t task = 0; task < pairs * tiles; ++task) {
+    const std::int64_t begin = (tiles - 1 - task / pairs) * kQueryTile;
+    const std::int64_t pair = task % pairs;
+    attention_forward_tile(head_of(pair / layout.heads, pair % layout.heads), begin,
+                           std::min(layout.tokens, begin + kQueryTile), scratch.of_this_thread());
+  }
+}
+
+/// Where a head's columns begin in a row of qkv.
+std::int64_t q_column(const HeadLayout& layout, std::int64_t head) {
+  return head * layout.head_dim;
+}
+std::int64_t k_column(const HeadLayout& layout, std::int64_t kv_head) {
+  return (layout.heads + kv_head) * layout.head_dim;
+}
+std::int64_t v_column(const HeadLayout& layout, std::int64_t kv_head) {
+  return (layout.heads + layout.kv_heads + kv_head) * layout.head_dim;
+}
+
+void forward_cpu(const Tensor& qkv, Tensor& out, Tensor& lse, const HeadLayout& layout,
+                 Stream& /*stream*/) {
+  const float* rows = qkv.data<float>();
+  float* to = out.data<float>();
+  float* log_sums = lse.data<float>();
+  const std::int64_t width = layout.width();
+  const std::int64_t out_width = layout.heads * layout.head_dim;
+  run_forward(layout, [=](std::int64_t b, std::int64_t head) {
+    const float* first = rows + b * layout.tokens * width;
+    const std::int64_t kv_head = head / (layout.heads / layout.kv_heads);
+    ForwardHead at;
+    at.q = {first + q_column(layout, head), width};
+    at.k = {first + k_column(layout, kv_head), width};
+    at.v = {first + v_column(layout, kv_head), width};
+    at.out = {to + b * layout.tokens * out_width + head * layout.head_dim, out_width};
+    at.lse = log_sums + (b * layout.heads + head) * layout.tokens;
+    at.head_dim = layout.head_dim;
+    return at;
+  });
+}
+
+/// One (batch, key/value head) pair: its query heads and their tiles in order, so that the sums
+/// into dk and dv have one order whatever the number of threads.
+struct BackwardArrays {
+  const float* qkv;
+  const float* out;
+  const float* lse;
+  const float* dout;
+  float* dqkv;
+};
+void backward_kv_head(const BackwardArrays& from, const HeadLayout& layout, std::int64_t b,
+                      std::int64_t kv_head, float* scratch) {
+  const std::int64_t width = layout.width();
+  const std::int64_t out_width = layout.heads * layout.head_dim;
+  const std::int64_t first = b * layout.tokens * width;
+  const std::int64_t first_out = b * layout.tokens * out_width;
+  BackwardHead at;
+  at.head_dim = layout.head_dim;
+  at.k = {from.qkv + first + k_column(layout, kv_head), width};
+  at.v = {from.qkv + first + v_column(layout, kv_head), width};
+  at.dk = {from.dqkv + first + k_column(layout, kv_head), width};
+  at.dv = {from.dqkv + first + v_column(layout, kv_head), width};
+  for (std::int64_t t = 0; t < layout.tokens; ++t) {
+    std::fill_n(at.dk.row(t), layout.head_dim, 0.0F);
+    std::fill_n(at.dv.row(t), layout.head_dim, 0.0F);
+  }
+  const std::int64_t group = layout.heads / layout.kv_heads;
+  for (std::int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+    at.q = {from.qkv + first + q_column(layout, head), width};
+    at.dq = {from.dqkv + first + q_column(layout, head), width};
+    at.out = {from.out + first_out + q_column(layout, head), out_width};
+    at.dout = {from.dout + first_out + q_column(layout, head), out_width};
+    at.lse = from.lse + (b * layout.heads + head) * layout.tokens;
+    for (std::int64_t begin = 0; begin < layout.tokens; begin += kQueryTile) {
+      attention_backward_tile(at, begin, std::min(layout.tokens, begin + kQueryTile), scratch);
+    }
+  }
+}
+
+void backward_cpu(const Tensor& qkv, const Tensor& out, const Tensor& lse, const Tensor& dout,
+                  Tensor& dqkv, const HeadLayout& layout, Stream& /*stream*/) {
+  const BackwardArrays from{qkv.data<float>(), out.data<float>(), lse.data<float>(),
+                            dout.data<float>(), dqkv.data<float>()};
+  const Scratch scratch(2);
+  const std::int64_t pairs = layout.batch * layout.kv_heads;
+#pragma omp parallel for schedule(static)
+  for (std::int64_t pair = 0; pair < pairs; ++pair) {
+    backward_kv_head(from, layout, pair / layout.kv_heads, pair % layout.kv_heads,
+                     scratch.of_this_thread());
+  }
+}
+
+/// Copies the new keys (or values) of every sequence behind its past ones.
+void append(const float* columns, const std::int32_t* past, Tensor& cache,
+            const HeadLayout& layout) {
+  const std::int64_t row = layout.kv_heads * layout.head_dim;
+  const std::int64_t most = cache.shape()[1];
+  float* to = cache.data<float>();
+  for_rows(layout.batch * layout.tokens, row, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n) {
+      const std::int64_t b = n / layout.tokens;
+      const std::int64_t position = past[b] + n % layout.tokens;
+      std::copy_n(columns + n * layout.width(), row, to + (b * most + position) * row);
+    }
+  });
+}
+
+void cached_cpu(const Tensor& qkv, const Tensor& past, Tensor& k_cache, Tensor& v_cache,
+                Tensor& out, const HeadLayout& layout, Stream& /*stream*/) {
+  const float* rows = qkv.data<float>();
+  const auto* length = past.data<std::int32_t>();
+  append(rows + k_column(layout, 0), length, k_cache, layout);
+  append(rows + v_column(layout, 0), length, v_cache, layout);
+  const float* keys = k_cache.data<float>();
+  const float* values = v_cache.data<float>();
+  float* to = out.data<float>();
+  const std::int64_t width = layout.width();
+  const std::int64_t out_width = layout.heads * layout.head_dim;
+  const std::int64_t row = layout.kv_heads * layout.head_dim;
+  const std::int64_t sequence = k_cache.shape()[1] * row;
+  run_forward(layout, [=](std::int64_t b, std::int64_t head) {
+    const std::int64_t kv_head = head / (layout.heads / layout.kv_heads);
+    const std::int64_t cached = b * sequence + kv_head * layout.head_dim;
+    ForwardHead at;
+    at.q = {rows + b * layout.tokens * width + q_column(layout, head), width};
+    at.k = {keys + cached, row};
+    at.v = {values + cached, row};
+    at.out = {to + b * layout.tokens * out_width + head * layout.head_dim, out_width};
+    at.past = length[b];
+    at.head_dim = layout.head_dim;
+    return at;
+  });
+}
+
+}  // namespace
+
+const AttentionTwins kAttentionCpu{forward_cpu,
+                                   backward_cpu,
+                                   cached_cpu,
+                                   qk_norm_forward_cpu,
+                                   qk_norm_backward_input_cpu,
+                                   qk_norm_backward_weight_cpu};
+
+}  // namespace rw::kernels

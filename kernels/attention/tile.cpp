@@ -1,0 +1,137 @@
+// Part of Ropewalk, MIT licence.
+#include "kernels/attention/tile.h"
+
+#include <oneapi/dnnl/dnnl.h>
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "kernels/multiversion.h"
+#include "kernels/row_math.h"
+#include "kernels/simd_math.h"
+
+namespace rw::kernels {
+namespace {
+
+/// A block of a row-major matrix; `transposed` when the product reads it by columns.
+struct Block {
+  const float* data;
+  std::int64_t stride;
+  bool transposed = false;
+};
+
+/// c [m, n] = alpha · a [m, k] · b [k, n] + beta · c, on the calling thread: oneDNN runs
+/// single-threaded inside a parallel region. It cannot fail for sizes that the caller has checked.
+struct Product {
+  std::int64_t m, n, k;
+  float alpha, beta;
+};
+void multiply(const Product& by, const Block& a, const Block& b, float* c, std::int64_t stride) {
+  dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', by.m, by.n, by.k, by.alpha, a.data,
+             a.stride, b.data, b.stride, by.beta, c, stride);
+}
+
+float score_scale(std::int64_t head_dim) {
+  return static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)));
+}
+
+/// Largest score and sum of exponentials of each row so far.
+struct RunningSoftmax {
+  float largest[kQueryTile];
+  double sum[kQueryTile];
+};
+
+/// Turns one row of scores into exponentials (0 from `visible` on) and takes it into the running
+/// softmax; returns the factor for what was summed before.
+float take_row(float* scores, std::int64_t visible, std::int64_t keys, float& largest,
+               double& sum) {
+  const std::int64_t seen = std::clamp<std::int64_t>(visible, 0, keys);
+  std::fill(scores + seen, scores + keys, 0.0F);
+  if (seen == 0) return 1.0F;
+  const float before = largest;
+  largest = std::max(before, row_max(scores, seen));
+  const float factor = fast_exp(before - largest);
+  sum = sum * static_cast<double>(factor) + row_exp(scores, largest, scores, seen);
+  return factor;
+}
+
+/// scores: exp(score − lse) in place; dscores: P · (dP − along) · scale.
+RW_CLONES void backward_row(float* scores, float* dscores, float lse, float along, float scale,
+                            std::int64_t keys) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < keys; ++i) {
+    const float p = fast_exp(scores[i] - lse);
+    scores[i] = p;
+    dscores[i] = p * (dscores[i] - along) * scale;
+  }
+}
+
+}  // namespace
+
+void attention_forward_tile(const ForwardHead& head, std::int64_t begin, std::int64_t end,
+                            float* scratch) {
+  const std::int64_t queries = end - begin;
+  const std::int64_t width = head.head_dim;
+  const std::int64_t all_keys = head.past + end;
+  RunningSoftmax running;
+  std::fill_n(running.largest, queries, -std::numeric_limits<float>::infinity());
+  std::fill_n(running.sum, queries, 0.0);
+  for (std::int64_t first = 0; first < all_keys; first += kKeyTile) {
+    const std::int64_t keys = std::min(kKeyTile, all_keys - first);
+    multiply({queries, keys, width, score_scale(width), 0.0F}, {head.q.row(begin), head.q.stride},
+             {head.k.row(first), head.k.stride, true}, scratch, keys);
+    for (std::int64_t i = 0; i < queries; ++i) {
+      const float factor = take_row(scratch + i * keys, head.past + begin + i + 1 - first, keys,
+                                    running.largest[i], running.sum[i]);
+      if (first > 0) row_scale(head.out.row(begin + i), factor, width);
+    }
+    multiply({queries, width, keys, 1.0F, first > 0 ? 1.0F : 0.0F}, {scratch, keys},
+             {head.v.row(first), head.v.stride}, head.out.row(begin), head.out.stride);
+  }
+  for (std::int64_t i = 0; i < queries; ++i) {
+    row_scale(head.out.row(begin + i), static_cast<float>(1.0 / running.sum[i]), width);
+    if (head.lse != nullptr) {
+      head.lse[begin + i] =
+          static_cast<float>(static_cast<double>(running.largest[i]) + std::log(running.sum[i]));
+    }
+  }
+}
+
+void attention_backward_tile(const BackwardHead& head, std::int64_t begin, std::int64_t end,
+                             float* scratch) {
+  const std::int64_t queries = end - begin;
+  const std::int64_t width = head.head_dim;
+  const float scale = score_scale(width);
+  float* scores = scratch;
+  float* dscores = scratch + kTileElems;
+  float along[kQueryTile];
+  for (std::int64_t i = 0; i < queries; ++i) {
+    along[i] = row_dot(head.dout.row(begin + i), head.out.row(begin + i), width);
+  }
+  const Block q{head.q.row(begin), head.q.stride};
+  const Block dout{head.dout.row(begin), head.dout.stride};
+  for (std::int64_t first = 0; first < end; first += kKeyTile) {
+    const std::int64_t keys = std::min(kKeyTile, end - first);
+    const Block k{head.k.row(first), head.k.stride};
+    multiply({queries, keys, width, scale, 0.0F}, q, {k.data, k.stride, true}, scores, keys);
+    multiply({queries, keys, width, 1.0F, 0.0F}, dout, {head.v.row(first), head.v.stride, true},
+             dscores, keys);
+    for (std::int64_t i = 0; i < queries; ++i) {
+      const std::int64_t seen = std::clamp<std::int64_t>(begin + i + 1 - first, 0, keys);
+      float* row = scores + i * keys;
+      float* drow = dscores + i * keys;
+      backward_row(row, drow, head.lse[begin + i], along[i], scale, seen);
+      std::fill(row + seen, row + keys, 0.0F);
+      std::fill(drow + seen, drow + keys, 0.0F);
+    }
+    multiply({keys, width, queries, 1.0F, 1.0F}, {scores, keys, true}, dout, head.dv.row(first),
+             head.dv.stride);
+    multiply({keys, width, queries, 1.0F, 1.0F}, {dscores, keys, true}, q, head.dk.row(first),
+             head.dk.stride);
+    multiply({queries, width, keys, 1.0F, first > 0 ? 1.0F : 0.0F}, {dscores, keys}, k,
+             head.dq.row(begin), head.dq.stride);
+  }
+}
+
+}  // namespace rw::kernels

@@ -1,0 +1,32 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include "kernels/attention/attention.h"
+
+namespace rw::kernels {
+
+/// The weights of QK-norm, or their gradients.
+struct QkNormWeights {
+  const Tensor& q;
+  const Tensor& k;
+};
+
+struct AttentionTwins {
+  static constexpr core::Op kOp = core::Op::kAttention;
+  void (*forward)(const Tensor& qkv, Tensor& out, Tensor& lse, const HeadLayout& layout,
+                  Stream& stream);
+  void (*backward)(const Tensor& qkv, const Tensor& out, const Tensor& lse, const Tensor& dout,
+                   Tensor& dqkv, const HeadLayout& layout, Stream& stream);
+  void (*cached)(const Tensor& qkv, const Tensor& past, Tensor& k_cache, Tensor& v_cache,
+                 Tensor& out, const HeadLayout& layout, Stream& stream);
+  void (*qk_norm_forward)(const Tensor& in, const QkNormWeights& weights, float eps, Tensor& out,
+                          Tensor& rstd, const HeadLayout& layout, Stream& stream);
+  void (*qk_norm_backward_input)(const Tensor& dout, const Tensor& in, const QkNormWeights& weights,
+                                 const Tensor& rstd, Tensor& din, const HeadLayout& layout,
+                                 Stream& stream);
+  void (*qk_norm_backward_weight)(const Tensor& dout, const Tensor& in, const Tensor& rstd,
+                                  Tensor& dq_weight, Tensor& dk_weight, const HeadLayout& layout,
+                                  Stream& stream);
+};
+extern const AttentionTwins kAttentionCpu;
+
+}  // namespace rw::kernels

@@ -1,0 +1,32 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <initializer_list>
+#include <string>
+
+#include "core/tensor.h"
+
+namespace rw::kernels {
+
+/// One argument of an operation and what it has to be.
+struct Argument {
+  const char* name;
+  const core::Tensor* tensor;
+  core::Shape shape;
+  core::DType dtype = core::DType::kF32;
+};
+
+/// Throws Error{kShape} naming the first argument that is undefined, has another shape or dtype, or
+/// lies on another device than the stream's.
+void require_arguments(const char* op, const core::Stream& stream,
+                       std::initializer_list<Argument> arguments);
+
+/// Throws Error{kShape} "op: got name f32 [2]; want 2 dimensions" unless it has that many.
+void require_rank(const char* op, const char* name, const core::Tensor& tensor, int rank);
+
+/// Throws Error{kShape} "op: got WHAT" with what is wanted.
+[[noreturn]] void refuse(const std::string& op, const std::string& got, const std::string& want);
+
+/// Whether two tensors share a byte.
+bool overlap(const core::Tensor& a, const core::Tensor& b);
+
+}  // namespace rw::kernels

@@ -1,0 +1,20 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+
+/// RW_CLONES before a function: the compiler makes one copy per instruction set (baseline, AVX2,
+/// AVX-512) and the loader picks the best one for this CPU. For plain loops over pointers, marked
+/// `#pragma omp simd`; what they call must be inline. Sanitizers cannot start with such functions,
+/// so there the baseline copy alone is built.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define RW_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define RW_SANITIZED 1
+#endif
+#endif
+
+#if defined(__x86_64__) && !defined(RW_SANITIZED)
+#define RW_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
+#else
+#define RW_CLONES
+#endif

@@ -1,0 +1,57 @@
+// Part of Ropewalk, MIT licence.
+#include "kernels/check.h"
+#include "kernels/multiversion.h"
+#include "kernels/parallel.h"
+#include "kernels/rope/twins.h"
+
+namespace rw::kernels {
+namespace {
+
+/// `sign` is 1 to rotate by the angle, -1 to rotate back.
+RW_CLONES void rotate_head(float* x, const float* cos, const float* sin, float sign,
+                           std::int64_t half) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < half; ++i) {
+    const float c = cos[i];
+    const float s = sign * sin[i];
+    const float x1 = x[i];
+    const float x2 = x[i + half];
+    x[i] = x1 * c - x2 * s;
+    x[i + half] = x2 * c + x1 * s;
+  }
+}
+
+void require_positions(const std::int32_t* positions, std::int64_t rows, std::int64_t limit) {
+  for (std::int64_t n = 0; n < rows; ++n) {
+    if (positions[n] >= 0 && positions[n] < limit) continue;
+    refuse("rope", "position " + std::to_string(positions[n]) + " in row " + std::to_string(n),
+           "0 to " + std::to_string(limit - 1) + ", the rows of cos");
+  }
+}
+
+void rope_cpu(Tensor& x, const Tensor& positions, const Tensor& cos, const Tensor& sin,
+              std::int64_t rotated_heads, Rotation rotation, Stream& /*stream*/) {
+  const std::int64_t rows = x.shape()[0];
+  const std::int64_t width = x.shape()[1];
+  const std::int64_t half = cos.shape()[1];
+  const auto* position = positions.data<std::int32_t>();
+  require_positions(position, rows, cos.shape()[0]);
+  float* at = x.data<float>();
+  const float* cosines = cos.data<float>();
+  const float* sines = sin.data<float>();
+  const float sign = rotation == Rotation::kForward ? 1.0F : -1.0F;
+  for_rows(rows, rotated_heads * half * 2, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n) {
+      const std::int64_t angle = position[n] * half;
+      for (std::int64_t head = 0; head < rotated_heads; ++head) {
+        rotate_head(at + n * width + head * 2 * half, cosines + angle, sines + angle, sign, half);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+const RopeTwins kRopeCpu{rope_cpu};
+
+}  // namespace rw::kernels

@@ -1,0 +1,195 @@
+// Part of Ropewalk, MIT licence.
+#include "model/block.h"
+
+#include <string>
+
+#include "kernels/elementwise/elementwise.h"
+#include "kernels/matmul/matmul.h"
+#include "kernels/rms_norm/rms_norm.h"
+#include "kernels/rope/rope.h"
+#include "kernels/swiglu/swiglu.h"
+
+namespace rw::model {
+using core::Tensor;
+using kernels::Accumulate;
+using kernels::Transpose;
+
+namespace {
+
+Tensor rows_like(const Tensor& x, std::int64_t columns) {
+  return Tensor::empty({x.shape()[0], columns}, core::DType::kF32, x.device());
+}
+
+Tensor row_vector(const Tensor& x) {
+  return Tensor::empty({x.shape()[0]}, core::DType::kF32, x.device());
+}
+
+Tensor zeros_like(const Tensor& x, core::Stream& stream) {
+  Tensor out = Tensor::like(x);
+  core::fill_zero(out, stream);
+  return out;
+}
+
+}  // namespace
+
+Tensor linear(const Tensor& x, const Tensor& weight, core::Stream& stream) {
+  Tensor y = rows_like(x, weight.shape()[0]);
+  kernels::matmul(x, weight, y, {.b = Transpose::kYes}, stream);
+  return y;
+}
+
+Tensor linear_backward_input(const Tensor& dy, const Tensor& weight, core::Stream& stream) {
+  Tensor dx = rows_like(dy, weight.shape()[1]);
+  kernels::matmul(dy, weight, dx, {}, stream);
+  return dx;
+}
+
+void linear_backward_weight(const Tensor& dy, const Tensor& x, Tensor& dweight,
+                            core::Stream& stream) {
+  kernels::matmul(dy, x, dweight, {.a = Transpose::kYes, .c = Accumulate::kYes}, stream);
+}
+
+std::int64_t BlockSaved::bytes() const {
+  std::size_t sum = 0;
+  for (const Tensor* tensor :
+       {&x,         &input_rstd, &raw_qkv,     &qk_rstd,    &qkv,        &lse,    &x_mid,
+        &post_rstd, &gate_up,    &normed,      &attended,   &normed_mid, &gated,  &dqkv,
+        &dx_mid,    &dy,         &dinput_norm, &dpost_norm, &dq_norm,    &dk_norm}) {
+    if (tensor->defined()) sum += tensor->bytes();
+  }
+  return static_cast<std::int64_t>(sum);
+}
+
+BlockWeights bind_block(const Options& options, const Params& params, std::int64_t layer) {
+  const std::string at = "model.layers." + std::to_string(layer) + ".";
+  BlockWeights out;
+  out.input_norm = params.weight(at + "input_layernorm.weight");
+  out.qkv = params.weight(at + "self_attn.qkv_proj.weight");
+  out.output = params.weight(at + "self_attn.o_proj.weight");
+  out.post_norm = params.weight(at + "post_attention_layernorm.weight");
+  out.gate_up = params.weight(at + "mlp.gate_up_proj.weight");
+  out.down = params.weight(at + "mlp.down_proj.weight");
+  if (options.name == "qwen3") {
+    out.q_norm = params.weight(at + "self_attn.q_norm.weight");
+    out.k_norm = params.weight(at + "self_attn.k_norm.weight");
+  }
+  return out;
+}
+
+Block::Block(const Options& options, const Params& params, std::int64_t layer)
+    : options_(options),
+      eps_(static_cast<float>(options.rms_norm_eps)),
+      weights_(bind_block(options, params, layer)) {}
+
+kernels::HeadLayout Block::heads(const BlockPass& pass) const {
+  return {.batch = pass.batch,
+          .tokens = pass.tokens,
+          .heads = options_.num_attention_heads,
+          .kv_heads = options_.num_key_value_heads,
+          .head_dim = options_.head_dim};
+}
+
+Tensor Block::attend(const Tensor& normed, const BlockPass& pass, BlockSaved& keep,
+                     core::Stream& stream) const {
+  const kernels::HeadLayout layout = heads(pass);
+  keep.qkv = linear(normed, weights_.qkv.value, stream);
+  if (weights_.q_norm.value.defined()) {
+    keep.raw_qkv = keep.qkv;
+    keep.qkv = Tensor::like(keep.raw_qkv);
+    keep.qk_rstd = rows_like(normed, layout.heads + layout.kv_heads);
+    kernels::qk_norm_forward(keep.raw_qkv, weights_.q_norm.value, weights_.k_norm.value, eps_,
+                             keep.qkv, keep.qk_rstd, layout, stream);
+  }
+  kernels::rope(keep.qkv, pass.positions, pass.rope->cos, pass.rope->sin,
+                layout.heads + layout.kv_heads, kernels::Rotation::kForward, stream);
+  Tensor out = rows_like(normed, layout.heads * layout.head_dim);
+  keep.lse = Tensor::empty({layout.batch, layout.heads, layout.tokens}, core::DType::kF32,
+                           normed.device());
+  kernels::attention_forward(keep.qkv, out, keep.lse, layout, stream);
+  return out;
+}
+
+Tensor Block::forward(const Tensor& x, const BlockPass& pass, BlockSaved* saved,
+                      core::Stream& stream) const {
+  BlockSaved keep;
+  keep.x = x;
+  keep.normed = Tensor::like(x);
+  keep.input_rstd = row_vector(x);
+  kernels::rms_norm_forward(x, weights_.input_norm.value, eps_, keep.normed, keep.input_rstd,
+                            stream);
+  keep.attended = attend(keep.normed, pass, keep, stream);
+  if (saved == nullptr) keep.qkv = keep.raw_qkv = keep.normed = {};
+  const Tensor delta = linear(keep.attended, weights_.output.value, stream);
+  keep.x_mid = Tensor::like(x);
+  keep.normed_mid = Tensor::like(x);
+  keep.post_rstd = row_vector(x);
+  kernels::add_rms_norm_forward(x, delta, weights_.post_norm.value, eps_, keep.x_mid,
+                                keep.normed_mid, keep.post_rstd, stream);
+  keep.gate_up = linear(keep.normed_mid, weights_.gate_up.value, stream);
+  keep.gated = rows_like(x, options_.intermediate_size);
+  kernels::swiglu_forward(keep.gate_up, keep.gated, stream);
+  if (saved == nullptr) keep.gate_up = {};
+  Tensor y = linear(keep.gated, weights_.down.value, stream);
+  kernels::add(keep.x_mid, y, y, stream);
+  if (saved != nullptr) *saved = keep;
+  return y;
+}
+
+Tensor Block::attend_backward(BlockSaved& saved, const BlockPass& pass,
+                              core::Stream& stream) const {
+  const kernels::HeadLayout layout = heads(pass);
+  const Tensor dout = linear_backward_input(saved.dx_mid, weights_.output.value, stream);
+  Tensor dqkv = Tensor::like(saved.qkv);
+  kernels::attention_backward(saved.qkv, saved.attended, saved.lse, dout, dqkv, layout, stream);
+  saved.qkv = saved.lse = {};
+  kernels::rope(dqkv, pass.positions, pass.rope->cos, pass.rope->sin,
+                layout.heads + layout.kv_heads, kernels::Rotation::kBackward, stream);
+  if (weights_.q_norm.value.defined()) {
+    saved.dq_norm = zeros_like(weights_.q_norm.value, stream);
+    saved.dk_norm = zeros_like(weights_.k_norm.value, stream);
+    kernels::qk_norm_backward_weight(dqkv, saved.raw_qkv, saved.qk_rstd, saved.dq_norm,
+                                     saved.dk_norm, layout, stream);
+    kernels::qk_norm_backward_input(dqkv, saved.raw_qkv, weights_.q_norm.value,
+                                    weights_.k_norm.value, saved.qk_rstd, dqkv, layout, stream);
+    saved.raw_qkv = saved.qk_rstd = {};
+  }
+  return dqkv;
+}
+
+Tensor Block::backward_input(BlockSaved& saved, const Tensor& dy, const BlockPass& pass,
+                             core::Stream& stream) const {
+  saved.dy = dy;
+  const Tensor dgated = linear_backward_input(dy, weights_.down.value, stream);
+  kernels::swiglu_backward(saved.gate_up, dgated, saved.gate_up, stream);
+  saved.dx_mid = linear_backward_input(saved.gate_up, weights_.gate_up.value, stream);
+  saved.dpost_norm = zeros_like(weights_.post_norm.value, stream);
+  kernels::rms_norm_backward_weight(saved.dx_mid, saved.x_mid, saved.post_rstd, saved.dpost_norm,
+                                    stream);
+  kernels::rms_norm_backward_input(saved.dx_mid, saved.x_mid, weights_.post_norm.value,
+                                   saved.post_rstd, dy, saved.dx_mid, stream);
+  saved.x_mid = saved.post_rstd = {};
+  saved.dqkv = attend_backward(saved, pass, stream);
+  Tensor dx = linear_backward_input(saved.dqkv, weights_.qkv.value, stream);
+  saved.dinput_norm = zeros_like(weights_.input_norm.value, stream);
+  kernels::rms_norm_backward_weight(dx, saved.x, saved.input_rstd, saved.dinput_norm, stream);
+  kernels::rms_norm_backward_input(dx, saved.x, weights_.input_norm.value, saved.input_rstd,
+                                   saved.dx_mid, dx, stream);
+  saved.x = saved.input_rstd = {};
+  return dx;
+}
+
+void Block::backward_weight(BlockSaved& saved, core::Stream& stream) {
+  linear_backward_weight(saved.dy, saved.gated, weights_.down.grad, stream);
+  linear_backward_weight(saved.gate_up, saved.normed_mid, weights_.gate_up.grad, stream);
+  kernels::accumulate(saved.dpost_norm, weights_.post_norm.grad, stream);
+  linear_backward_weight(saved.dx_mid, saved.attended, weights_.output.grad, stream);
+  if (saved.dq_norm.defined()) {
+    kernels::accumulate(saved.dq_norm, weights_.q_norm.grad, stream);
+    kernels::accumulate(saved.dk_norm, weights_.k_norm.grad, stream);
+  }
+  linear_backward_weight(saved.dqkv, saved.normed, weights_.qkv.grad, stream);
+  kernels::accumulate(saved.dinput_norm, weights_.input_norm.grad, stream);
+  saved = {};
+}
+
+}  // namespace rw::model

@@ -1,0 +1,81 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <cstdint>
+
+#include "core/tensor.h"
+#include "kernels/attention/attention.h"
+#include "model/options.h"
+#include "model/params.h"
+#include "model/rope_table.h"
+
+namespace rw::model {
+
+/// What all blocks of one pass share. N = B·T rows.
+struct BlockPass {
+  std::int64_t batch = 0;           // B
+  std::int64_t tokens = 0;          // T
+  core::Tensor positions;           // [N] i32
+  const RopeTable* rope = nullptr;  // longer than every position
+};
+
+/// What one block keeps of one micro-batch. Forward fills the first group and the second;
+/// backward_input uses the first up, turns gate_up and qkv into their gradients, and adds the
+/// third.
+struct BlockSaved {
+  core::Tensor x, input_rstd;      // [N, D], [N]
+  core::Tensor raw_qkv, qk_rstd;   // qwen3: before QK-norm [N, width], [N, H + Hkv]
+  core::Tensor qkv, lse;           // rotated [N, width], [B, H, T]
+  core::Tensor x_mid, post_rstd;   // after attention's residual [N, D], [N]
+  core::Tensor gate_up;            // [N, 2F]; after backward_input its gradient
+  core::Tensor normed, attended;   // inputs of the qkv and the output projection
+  core::Tensor normed_mid, gated;  // inputs of gate_up and down
+  core::Tensor dqkv, dx_mid, dy;   // output gradients of the qkv, output and down projections
+  core::Tensor dinput_norm, dpost_norm, dq_norm, dk_norm;  // small: gradients of norm weights
+  std::int64_t bytes() const;
+};
+
+/// The weights of one block; values and gradients are those of Params.
+struct BlockWeights {
+  Weight input_norm, qkv, output, post_norm, gate_up, down;
+  Weight q_norm, k_norm;  // qwen3 only
+};
+BlockWeights bind_block(const Options& options, const Params& params, std::int64_t layer);
+
+/// One decoder layer: RMSNorm, qkv GEMM, (QK-norm,) RoPE, attention, output GEMM, residual;
+/// RMSNorm, gate_up GEMM, SwiGLU, down GEMM, residual.
+class Block {
+ public:
+  Block(const Options& options, const Params& params, std::int64_t layer);
+  int bucket() const { return weights_.qkv.bucket; }
+
+  /// x [N, D] -> y [N, D]. `saved` may be nullptr: nothing is kept.
+  core::Tensor forward(const core::Tensor& x, const BlockPass& pass, BlockSaved* saved,
+                       core::Stream& stream) const;
+  /// dy [N, D] -> dx [N, D], a new tensor. No gradient of a parameter changes.
+  core::Tensor backward_input(BlockSaved& saved, const core::Tensor& dy, const BlockPass& pass,
+                              core::Stream& stream) const;
+  /// Adds the gradients of this block's parameters and empties `saved`.
+  void backward_weight(BlockSaved& saved, core::Stream& stream);
+
+ private:
+  kernels::HeadLayout heads(const BlockPass& pass) const;
+  core::Tensor attend(const core::Tensor& normed, const BlockPass& pass, BlockSaved& keep,
+                      core::Stream& stream) const;
+  core::Tensor attend_backward(BlockSaved& saved, const BlockPass& pass,
+                               core::Stream& stream) const;
+
+  Options options_;
+  float eps_;
+  BlockWeights weights_;
+};
+
+/// y = x · weightᵀ of a linear layer: x [N, in], weight [out, in] -> [N, out].
+core::Tensor linear(const core::Tensor& x, const core::Tensor& weight, core::Stream& stream);
+/// Its input gradient: dy [N, out], weight [out, in] -> [N, in].
+core::Tensor linear_backward_input(const core::Tensor& dy, const core::Tensor& weight,
+                                   core::Stream& stream);
+/// Its weight gradient: dweight [out, in] += dyᵀ · x.
+void linear_backward_weight(const core::Tensor& dy, const core::Tensor& x, core::Tensor& dweight,
+                            core::Stream& stream);
+
+}  // namespace rw::model

@@ -1,0 +1,112 @@
+// Part of Ropewalk, MIT licence.
+#include "model/head.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "kernels/cross_entropy/cross_entropy.h"
+#include "kernels/elementwise/elementwise.h"
+#include "kernels/matmul/matmul.h"
+#include "kernels/rms_norm/rms_norm.h"
+#include "model/block.h"
+
+namespace rw::model {
+using core::Tensor;
+
+namespace {
+
+HeadLoss total(const Tensor& losses, const Tensor& targets) {
+  HeadLoss out;
+  std::vector<float> loss(static_cast<std::size_t>(losses.elems()));
+  std::vector<std::int32_t> target(loss.size());
+  core::copy_to_host(losses, loss.data(), loss.size() * sizeof(float));
+  core::copy_to_host(targets, target.data(), target.size() * sizeof(std::int32_t));
+  for (std::size_t i = 0; i < loss.size(); ++i) {
+    if (target[i] < 0) continue;
+    out.sum += static_cast<double>(loss[i]);
+    ++out.tokens;
+  }
+  return out;
+}
+
+}  // namespace
+
+std::int64_t HeadSaved::bytes() const {
+  std::size_t sum = 0;
+  for (const Tensor* tensor : {&dx, &normed, &dnorm, &dlogits, &targets}) {
+    if (tensor->defined()) sum += tensor->bytes();
+  }
+  return static_cast<std::int64_t>(sum);
+}
+
+Head::Head(const Options& options, const Params& params, std::int64_t logits_bytes)
+    : eps_(static_cast<float>(options.rms_norm_eps)),
+      logits_bytes_(logits_bytes),
+      norm_(params.weight("model.norm.weight")),
+      matrix_(params.weight(options.tie_word_embeddings ? "model.embed_tokens.weight"
+                                                        : "lm_head.weight")) {}
+
+std::int64_t Head::chunk_rows(std::int64_t rows) const {
+  const std::int64_t row_bytes = matrix_.value.shape()[0] * 4;
+  const std::int64_t most = std::max<std::int64_t>(1, logits_bytes_ / row_bytes);
+  const std::int64_t chunks = (rows + most - 1) / most;
+  return (rows + chunks - 1) / chunks;  // chunks of nearly equal size
+}
+
+HeadLoss Head::forward(const Tensor& x, const Tensor& targets, float scale, HeadSaved* saved,
+                       core::Stream& stream) const {
+  const std::int64_t rows = x.shape()[0];
+  const std::int64_t chunk = chunk_rows(rows);
+  Tensor normed = Tensor::like(x);
+  Tensor rstd = Tensor::empty({rows}, core::DType::kF32, x.device());
+  kernels::rms_norm_forward(x, norm_.value, eps_, normed, rstd, stream);
+  Tensor losses = Tensor::empty({rows}, core::DType::kF32, x.device());
+  Tensor dnormed = saved != nullptr ? Tensor::like(x) : Tensor();
+  for (std::int64_t begin = 0; begin < rows; begin += chunk) {
+    const std::int64_t end = std::min(rows, begin + chunk);
+    Tensor logits = linear(normed.rows(begin, end), matrix_.value, stream);
+    Tensor loss = losses.rows(begin, end);
+    if (saved == nullptr) {
+      kernels::cross_entropy_forward(logits, targets.rows(begin, end), loss, stream);
+      continue;
+    }
+    kernels::cross_entropy_forward_backward(logits, targets.rows(begin, end), scale, loss, stream);
+    Tensor dchunk = dnormed.rows(begin, end);
+    kernels::matmul(logits, matrix_.value, dchunk, {}, stream);
+    if (chunk >= rows) saved->dlogits = logits;
+  }
+  if (saved != nullptr) {
+    saved->normed = normed;
+    saved->targets = targets;
+    saved->scale = scale;
+    saved->dnorm = Tensor::like(norm_.value);
+    core::fill_zero(saved->dnorm, stream);
+    kernels::rms_norm_backward_weight(dnormed, x, rstd, saved->dnorm, stream);
+    kernels::rms_norm_backward_input(dnormed, x, norm_.value, rstd, Tensor(), dnormed, stream);
+    saved->dx = dnormed;
+  }
+  return total(losses, targets);
+}
+
+void Head::backward_weight(HeadSaved& saved, core::Stream& stream) {
+  if (saved.dlogits.defined()) {
+    linear_backward_weight(saved.dlogits, saved.normed, matrix_.grad, stream);
+  } else {
+    const std::int64_t rows = saved.normed.shape()[0];
+    const std::int64_t chunk = chunk_rows(rows);
+    for (std::int64_t begin = 0; begin < rows; begin += chunk) {
+      const std::int64_t end = std::min(rows, begin + chunk);
+      const Tensor normed = saved.normed.rows(begin, end);
+      Tensor logits = linear(normed, matrix_.value, stream);
+      Tensor losses = Tensor::empty({end - begin}, core::DType::kF32, logits.device());
+      kernels::cross_entropy_forward_backward(logits, saved.targets.rows(begin, end), saved.scale,
+                                              losses, stream);
+      linear_backward_weight(logits, normed, matrix_.grad, stream);
+    }
+  }
+  kernels::accumulate(saved.dnorm, norm_.grad, stream);
+  saved = {};
+}
+
+}  // namespace rw::model
