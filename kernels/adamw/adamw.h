@@ -8,7 +8,7 @@ using core::Tensor;
 
 /// AdamW as PyTorch's: decoupled decay, bias correction, eps outside the root.
 struct AdamwStep {
-  float lr = 0, beta1 = 0.9F, beta2 = 0.999F, eps = 1e-8F, weight_decay = 0;
+  double lr = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
   std::int64_t step = 1;     // from 1; gives the bias corrections
   float gradient_scale = 1;  // clipping factor, multiplied into grad as it is read
 };

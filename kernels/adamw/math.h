@@ -20,18 +20,17 @@ struct AdamwFactors {
 };
 
 inline AdamwFactors adamw_factors(const AdamwStep& options) {
-  const double beta1 = static_cast<double>(options.beta1);
-  const double beta2 = static_cast<double>(options.beta2);
-  const double lr = static_cast<double>(options.lr);
+  const double beta1 = options.beta1;
+  const double beta2 = options.beta2;
   const auto step = static_cast<double>(options.step);
   AdamwFactors out;
-  out.decay = static_cast<float>(1.0 - lr * static_cast<double>(options.weight_decay));
+  out.decay = static_cast<float>(1.0 - options.lr * options.weight_decay);
   out.take1 = static_cast<float>(1.0 - beta1);
-  out.keep2 = options.beta2;
+  out.keep2 = static_cast<float>(beta2);
   out.take2 = static_cast<float>(1.0 - beta2);
-  out.step_size = static_cast<float>(lr / (1.0 - std::pow(beta1, step)));
+  out.step_size = static_cast<float>(options.lr / (1.0 - std::pow(beta1, step)));
   out.root_factor = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(beta2, step)));
-  out.eps = options.eps;
+  out.eps = static_cast<float>(options.eps);
   out.gradient_scale = options.gradient_scale;
   return out;
 }

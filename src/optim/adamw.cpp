@@ -28,14 +28,14 @@ void Adamw::update(std::int64_t step, double lr, std::span<const float> gradient
                                                    std::to_string(params_.size()));
   }
   kernels::AdamwStep options;
-  options.lr = static_cast<float>(lr);
-  options.beta1 = static_cast<float>(options_.beta1);
-  options.beta2 = static_cast<float>(options_.beta2);
-  options.eps = static_cast<float>(options_.eps);
+  options.lr = lr;
+  options.beta1 = options_.beta1;
+  options.beta2 = options_.beta2;
+  options.eps = options_.eps;
   options.step = step;
   for (std::size_t i = 0; i < params_.size(); ++i) {
     AdamwParam& param = params_[i];
-    options.weight_decay = param.decays ? static_cast<float>(options_.weight_decay) : 0.0F;
+    options.weight_decay = param.decays ? options_.weight_decay : 0.0;
     options.gradient_scale = gradient_scales[i];
     kernels::adamw_update(param.value, param.grad, exp_avg_[i], exp_avg_sq_[i], options, stream);
   }
