@@ -1,0 +1,115 @@
+// Part of Ropewalk, MIT licence.
+#include "comm/hub.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <chrono>
+#include <exception>
+
+namespace rw::comm {
+namespace {
+
+using core::Error;
+using core::ErrorKind;
+
+constexpr std::size_t kSmallBytes = 64 << 10;
+
+Error hang_error(const HubOp& op, double seconds) {
+  return {ErrorKind::kHang, fmt::format("{}: waited {} s for rank {}, which did not call", op.name,
+                                        seconds, fmt::join(op.missing, ", rank "))};
+}
+
+}  // namespace
+
+HubGroup::HubGroup(std::vector<int> job_ranks)
+    : ranks(std::move(job_ranks)), calls(ranks.size(), 0) {}
+
+Hub::Hub(int ranks) {
+  if (ranks > 1) worker_ = std::thread([this] { work(); });
+}
+
+Hub::~Hub() {
+  {
+    const auto held = lock();
+    stop_ = true;
+  }
+  changed_.notify_all();
+  if (worker_.joinable()) worker_.join();
+}
+
+void Hub::require_alive() const {
+  if (failure_) throw Error(*failure_);
+}
+
+void Hub::fail(const std::string& message) {
+  if (!failure_) failure_.emplace(ErrorKind::kRankLost, message);
+  changed_.notify_all();
+}
+
+void Hub::start(std::unique_lock<std::mutex>& lock, const std::shared_ptr<HubOp>& op,
+                std::vector<std::function<void()>> jobs, std::size_t bytes) {
+  op->status = HubOp::Status::kRunning;
+  op->jobs_left = static_cast<std::int64_t>(jobs.size());
+  if (jobs.empty()) op->status = HubOp::Status::kDone;
+  if (!worker_.joinable() || bytes <= kSmallBytes) {
+    for (auto& job : jobs) run(lock, {op, std::move(job)});
+  } else {
+    for (auto& job : jobs) jobs_.push_back({op, std::move(job)});
+  }
+  changed_.notify_all();
+}
+
+void Hub::run(std::unique_lock<std::mutex>& lock, const HubJob& job) {
+  lock.unlock();
+  std::optional<Error> error;
+  try {
+    job.run();
+  } catch (const Error& caught) {
+    error = caught;
+  } catch (const std::exception& caught) {
+    error.emplace(ErrorKind::kComm, job.op->name + ": " + caught.what());
+  }
+  lock.lock();
+  if (error && !job.op->error) job.op->error = error;
+  if (--job.op->jobs_left == 0) {
+    job.op->status = HubOp::Status::kDone;
+    changed_.notify_all();
+  }
+}
+
+bool Hub::run_one(std::unique_lock<std::mutex>& lock) {
+  if (jobs_.empty()) return false;
+  const HubJob job = std::move(jobs_.front());
+  jobs_.pop_front();
+  run(lock, job);
+  return true;
+}
+
+void Hub::work() {
+  auto held = lock();
+  while (!stop_) {
+    if (!run_one(held)) changed_.wait(held);
+  }
+}
+
+void Hub::wait(std::unique_lock<std::mutex>& lock, HubOp& op, double seconds) {
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds > 0 ? seconds : 0);
+  while (op.status != HubOp::Status::kDone) {
+    if (op.status == HubOp::Status::kGathering && failure_) throw Error(*failure_);
+    if (run_one(lock)) continue;
+    if (seconds <= 0 || op.status == HubOp::Status::kRunning) {
+      changed_.wait(lock);
+    } else if (std::chrono::steady_clock::now() >= deadline) {
+      op.error = hang_error(op, seconds);  // also for those who come too late
+      op.status = HubOp::Status::kDone;
+      changed_.notify_all();
+    } else {
+      changed_.wait_until(lock, deadline);
+    }
+  }
+  if (op.error) throw Error(*op.error);
+}
+
+}  // namespace rw::comm

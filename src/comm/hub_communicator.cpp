@@ -1,0 +1,369 @@
+// Part of Ropewalk, MIT licence.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <numeric>
+#include <span>
+
+#include "comm/checks.h"
+#include "comm/hub.h"
+
+namespace rw::comm {
+namespace {
+
+using core::Tensor;
+using Jobs = std::vector<std::function<void()>>;
+
+constexpr std::int64_t kSliceElems = 256 << 10;
+
+/// The bytes of a tensor on the host: its own memory, or a copy of what is on a device.
+class HostBytes {
+ public:
+  HostBytes(Tensor& tensor, bool read) : tensor_(tensor) {
+    if (tensor.device().kind == core::DeviceKind::kCpu) return;
+    staged_.resize(tensor.bytes());
+    if (read) core::copy_to_host(tensor, staged_.data(), staged_.size());
+  }
+  void* address() { return staged_.empty() ? tensor_.address() : staged_.data(); }
+  void write_back() {
+    if (!staged_.empty()) core::copy_from_host(staged_.data(), staged_.size(), tensor_);
+  }
+
+ private:
+  Tensor& tensor_;
+  std::vector<std::byte> staged_;
+};
+
+void copy_tensor(Tensor from, Tensor to) {
+  if (from.bytes() == 0) return;
+  HostBytes source(from, true);
+  if (to.device().kind == core::DeviceKind::kCpu) {
+    std::memmove(to.address(), source.address(), from.bytes());
+  } else {
+    core::copy_from_host(source.address(), from.bytes(), to);
+  }
+}
+
+/// Elements [begin, end) of every rank's tensor become their sum in rank order.
+void add_slice(std::vector<Tensor> ranks, std::int64_t begin, std::int64_t end) {
+  std::vector<Tensor> slices;
+  std::vector<HostBytes> hosts;
+  slices.reserve(ranks.size());
+  hosts.reserve(ranks.size());
+  for (const auto& tensor : ranks) {
+    slices.push_back(tensor.flat(begin, end));
+    hosts.emplace_back(slices.back(), true);
+  }
+  constexpr std::int64_t kBlock = 2048;
+  std::array<float, kBlock> sum{};
+  for (std::int64_t at = 0; at < end - begin; at += kBlock) {
+    const auto n = static_cast<std::size_t>(std::min(kBlock, end - begin - at));
+    for (std::size_t r = 0; r < hosts.size(); ++r) {
+      const float* x = static_cast<float*>(hosts[r].address()) + at;
+      if (r == 0) {
+        std::copy_n(x, n, sum.data());
+      } else {
+        for (std::size_t i = 0; i < n; ++i) sum[i] += x[i];
+      }
+    }
+    for (auto& host : hosts) std::copy_n(sum.data(), n, static_cast<float*>(host.address()) + at);
+  }
+  for (auto& host : hosts) host.write_back();
+}
+
+Jobs add_tensors(const HubOp& op) {
+  Jobs jobs;
+  const std::int64_t elems = op.in.front().elems();
+  for (std::int64_t begin = 0; begin < elems && op.in.size() > 1; begin += kSliceElems) {
+    jobs.emplace_back([ranks = op.in, begin, end = std::min(begin + kSliceElems, elems)] {
+      add_slice(ranks, begin, end);
+    });
+  }
+  return jobs;
+}
+
+Jobs gather_tensors(const HubOp& op) {
+  Jobs jobs;
+  for (const auto& out : op.out) {
+    jobs.emplace_back([in = op.in, out] {
+      const Tensor bytes = Tensor::wrap(out.address(), {static_cast<std::int64_t>(out.bytes())},
+                                        core::DType::kU8, out.device());
+      std::int64_t at = 0;
+      for (const auto& part : in) {
+        const auto n = static_cast<std::int64_t>(part.bytes());
+        copy_tensor(part, bytes.rows(at, at + n));
+        at += n;
+      }
+    });
+  }
+  return jobs;
+}
+
+Jobs spread_tensor(const HubOp& op, int root) {
+  Jobs jobs;
+  for (std::size_t r = 0; r < op.in.size(); ++r) {
+    if (static_cast<int>(r) == root) continue;
+    jobs.emplace_back(
+        [from = op.in[static_cast<std::size_t>(root)], to = op.in[r]] { copy_tensor(from, to); });
+  }
+  return jobs;
+}
+
+class HubState : public Ticket::State {
+ public:
+  HubState(std::shared_ptr<Hub> hub, std::shared_ptr<HubOp> op,
+           std::shared_ptr<const std::atomic<double>> timeout, std::function<void(HubOp&)> take)
+      : hub_(std::move(hub)),
+        op_(std::move(op)),
+        timeout_(std::move(timeout)),
+        take_(std::move(take)) {}
+  bool done() override {
+    auto lock = hub_->lock();
+    if (op_->status != HubOp::Status::kDone) {
+      if (op_->status == HubOp::Status::kGathering) hub_->require_alive();
+      return false;
+    }
+    finish(lock);
+    return true;
+  }
+  void wait() override {
+    auto lock = hub_->lock();
+    finish(lock);
+  }
+
+ private:
+  void finish(std::unique_lock<std::mutex>& lock) {
+    hub_->wait(lock, *op_, timeout_->load());
+    if (take_) take_(*op_);
+    take_ = nullptr;
+  }
+  std::shared_ptr<Hub> hub_;  // shared by all ranks: the last one ends it
+  std::shared_ptr<HubOp> op_;
+  std::shared_ptr<const std::atomic<double>> timeout_;  // the communicator's, which may go earlier
+  std::function<void(HubOp&)> take_;  // hands the numbers to the caller, in the caller's thread
+};
+
+class HubCommunicator : public Communicator {
+ public:
+  HubCommunicator(std::shared_ptr<Hub> hub, std::shared_ptr<HubGroup> group, int rank)
+      : hub_(std::move(hub)), group_(std::move(group)), rank_(rank) {}
+  int rank() const override { return rank_; }
+  int size() const override { return static_cast<int>(group_->ranks.size()); }
+
+  Ticket all_reduce_sum(Tensor& tensor) override {
+    check_f32("all_reduce_sum", tensor);
+    return join("all_reduce_sum " + elems_text(tensor),
+                {.bring = [&](HubOp& op) { op.in[me()] = tensor; },
+                 .work = add_tensors,
+                 .bytes = tensor.bytes() * group_->ranks.size()});
+  }
+  Ticket all_reduce_sum(std::span<double> numbers) override {
+    return join(
+        fmt::format("all_reduce_sum f64 [{}]", numbers.size()),
+        {.bring = [&](HubOp& op) { op.doubles[me()].assign(numbers.begin(), numbers.end()); },
+         .take =
+             [numbers](HubOp& op) {
+               for (std::size_t i = 0; i < numbers.size(); ++i) {
+                 double sum = op.doubles[0][i];
+                 for (std::size_t r = 1; r < op.doubles.size(); ++r) sum += op.doubles[r][i];
+                 numbers[i] = sum;
+               }
+             }});
+  }
+  Ticket all_reduce_max(std::span<std::uint64_t> numbers) override {
+    return join(fmt::format("all_reduce_max u64 [{}]", numbers.size()),
+                {.bring = [&](HubOp& op) { op.words[me()].assign(numbers.begin(), numbers.end()); },
+                 .take =
+                     [numbers](HubOp& op) {
+                       for (std::size_t i = 0; i < numbers.size(); ++i) {
+                         for (const auto& words : op.words) {
+                           numbers[i] = std::max(numbers[i], words[i]);
+                         }
+                       }
+                     }});
+  }
+  Ticket all_gather(const Tensor& mine, Tensor& all) override {
+    check_gather(mine, all, size());
+    return join(fmt::format("all_gather of {} bytes", mine.bytes()),
+                {.bring =
+                     [&](HubOp& op) {
+                       op.in[me()] = mine;
+                       op.out[me()] = all;
+                     },
+                 .work = gather_tensors,
+                 .bytes = all.bytes() * group_->ranks.size()});
+  }
+  Ticket broadcast(Tensor& tensor, int root) override {
+    check_rank("broadcast", root, size());
+    return join(fmt::format("broadcast from {} of {} bytes", root, tensor.bytes()),
+                {.bring = [&](HubOp& op) { op.in[me()] = tensor; },
+                 .work = [root](const HubOp& op) { return spread_tensor(op, root); },
+                 .bytes = tensor.bytes() * group_->ranks.size()});
+  }
+  Ticket barrier() override { return join("barrier", {}); }
+
+  Ticket send(const Tensor& tensor, int to, int tag) override {
+    check_rank("send", to, size());
+    check_tag("send", tag);
+    return message(tensor, rank_, to, tag, true);
+  }
+  Ticket receive(Tensor& tensor, int from, int tag) override {
+    check_rank("receive", from, size());
+    check_tag("receive", tag);
+    return message(tensor, from, rank_, tag, false);
+  }
+
+  std::vector<std::string> gather_text(const std::string& mine) override {
+    std::vector<std::string> all;
+    join("gather_text", {.bring = [&](HubOp& op) { op.texts[me()] = mine; },
+                         .take = [&all](HubOp& op) { all = op.texts; }})
+        .wait();
+    return all;
+  }
+  std::unique_ptr<Communicator> subgroup(std::span<const int> members) override {
+    check_members(members, size());
+    std::shared_ptr<HubGroup> child;
+    std::vector<int> ranks;
+    for (const int member : members)
+      ranks.push_back(group_->ranks[static_cast<std::size_t>(member)]);
+    join(fmt::format("subgroup of ranks {}", fmt::join(members, ", ")),
+         {.bring =
+              [&](HubOp& op) {
+                if (op.child == nullptr) op.child = std::make_shared<HubGroup>(ranks);
+              },
+          .take = [&child](HubOp& op) { child = op.child; }})
+        .wait();
+    const auto* const found = std::find(members.data(), members.data() + members.size(), rank_);
+    if (found == members.data() + members.size()) return nullptr;
+    return std::make_unique<HubCommunicator>(hub_, child, static_cast<int>(found - members.data()));
+  }
+  std::unique_ptr<Communicator> duplicate() override {
+    std::vector<int> members(group_->ranks.size());
+    std::iota(members.begin(), members.end(), 0);
+    return subgroup(members);
+  }
+  void abort(int exit_code) override {
+    const auto held = hub_->lock();
+    hub_->fail(
+        fmt::format("rank {} ended the job with exit code {}", group_->ranks[me()], exit_code));
+  }
+  void set_peer_timeout(double seconds) override { timeout_->store(seconds); }
+
+ private:
+  /// What one rank does in a collective call; absent parts do nothing.
+  struct Part {
+    std::function<void(HubOp&)> bring = nullptr;
+    std::function<Jobs(const HubOp&)> work = nullptr;  // once all are there
+    std::function<void(HubOp&)> take = nullptr;        // in the rank's thread once it is done
+    std::size_t bytes = 0;                             // about what the work moves
+  };
+  std::size_t me() const { return static_cast<std::size_t>(rank_); }
+  static std::string elems_text(const Tensor& tensor) {
+    return fmt::format("{} [{}]", core::dtype_name(tensor.dtype()), tensor.elems());
+  }
+  std::shared_ptr<HubOp> new_op(const std::string& name, const std::vector<int>& missing) {
+    auto op = std::make_shared<HubOp>();
+    op->name = name;
+    op->missing = missing;
+    const std::size_t n = group_->ranks.size();
+    op->in.resize(n);
+    op->out.resize(n);
+    op->doubles.resize(n);
+    op->words.resize(n);
+    op->texts.resize(n);
+    return op;
+  }
+  Ticket ticket(std::shared_ptr<HubOp> op, std::function<void(HubOp&)> take = nullptr) {
+    return Ticket(std::make_shared<HubState>(hub_, std::move(op), timeout_, std::move(take)));
+  }
+  Ticket join(const std::string& name, const Part& part);
+  Ticket message(const Tensor& tensor, int from, int to, int tag, bool sends);
+
+  std::shared_ptr<Hub> hub_;         // shared by all ranks
+  std::shared_ptr<HubGroup> group_;  // shared by the ranks of the group
+  int rank_;
+  // Shared with the tickets, which may live longer.
+  std::shared_ptr<std::atomic<double>> timeout_ = std::make_shared<std::atomic<double>>(0.0);
+};
+
+Ticket HubCommunicator::join(const std::string& name, const Part& part) {
+  auto lock = hub_->lock();
+  hub_->require_alive();
+  const std::int64_t call = group_->calls[me()]++;
+  auto& slot = group_->open[call];
+  if (slot == nullptr) slot = new_op(name, group_->ranks);
+  const auto op = slot;
+  op->missing.erase(std::find(op->missing.begin(), op->missing.end(), group_->ranks[me()]));
+  if (op->missing.empty()) group_->open.erase(call);
+  if (op->name != name && !op->error) {
+    op->error.emplace(core::ErrorKind::kComm,
+                      fmt::format("collective call {}: rank {} called {}, others {}; want the same "
+                                  "calls in the same order on all ranks",
+                                  call, group_->ranks[me()], name, op->name));
+    op->status = HubOp::Status::kDone;
+    hub_->start(lock, op, {}, 0);
+  }
+  if (op->status == HubOp::Status::kGathering) {
+    if (part.bring) part.bring(*op);
+    if (op->missing.empty()) hub_->start(lock, op, part.work ? part.work(*op) : Jobs{}, part.bytes);
+  }
+  return ticket(op, part.take);
+}
+
+Ticket HubCommunicator::message(const Tensor& tensor, int from, int to, int tag, bool sends) {
+  auto lock = hub_->lock();
+  hub_->require_alive();
+  const auto key = std::make_tuple(from, to, tag);
+  auto& channel = group_->channels[key];
+  auto& mine = sends ? channel.sends : channel.receives;
+  auto& theirs = sends ? channel.receives : channel.sends;
+  while (!theirs.empty() && theirs.front()->status == HubOp::Status::kDone) theirs.pop_front();
+  if (theirs.empty()) {
+    const int peer = group_->ranks[static_cast<std::size_t>(sends ? to : from)];
+    auto op = new_op(
+        fmt::format("{} rank {}, tag {}", sends ? "send to" : "receive from", peer, tag), {peer});
+    mine.push_back(op);
+    if (!sends || from != to) {
+      op->in[0] = tensor;
+      return ticket(op);
+    }
+    op->in[0] = Tensor::empty(tensor.shape(), tensor.dtype());  // nobody else could receive it
+    copy_tensor(tensor, op->in[0]);
+    return {};
+  }
+  const auto op = theirs.front();
+  theirs.pop_front();
+  if (channel.sends.empty() && channel.receives.empty()) group_->channels.erase(key);
+  const Tensor& source = sends ? tensor : op->in[0];
+  const Tensor& target = sends ? op->in[0] : tensor;
+  if (source.bytes() != target.bytes()) {
+    op->error.emplace(core::ErrorKind::kComm,
+                      fmt::format("message from rank {} to rank {}, tag {}: sent {}, received {}",
+                                  group_->ranks[static_cast<std::size_t>(from)],
+                                  group_->ranks[static_cast<std::size_t>(to)], tag, source.text(),
+                                  target.text()));
+    hub_->start(lock, op, {}, 0);
+  } else {
+    hub_->start(lock, op, {[source, target] { copy_tensor(source, target); }}, source.bytes());
+  }
+  return ticket(op);
+}
+
+}  // namespace
+
+std::vector<std::unique_ptr<Communicator>> make_hub_world(int ranks) {
+  check_rank("world", 0, ranks);
+  auto hub = std::make_shared<Hub>(ranks);
+  std::vector<int> all(static_cast<std::size_t>(ranks));
+  std::iota(all.begin(), all.end(), 0);
+  auto group = std::make_shared<HubGroup>(all);
+  std::vector<std::unique_ptr<Communicator>> world;
+  for (const int rank : all) world.push_back(std::make_unique<HubCommunicator>(hub, group, rank));
+  return world;
+}
+
+}  // namespace rw::comm
