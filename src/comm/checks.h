@@ -6,8 +6,8 @@
 
 namespace rw::comm {
 
-/// What every implementation refuses, with one message each. Tensors: Error{kShape}; ranks, tags and
-/// members: Error{kBug}, as only a mistake in the program gets there.
+/// What every implementation refuses, with one message each. Tensors: Error{kShape}; ranks, tags,
+/// and members: Error{kBug}, as only a mistake in the program gets there.
 void check_rank(const char* call, int rank, int size);
 void check_tag(const char* call, int tag);
 void check_f32(const char* call, const core::Tensor& tensor);

@@ -22,8 +22,8 @@ namespace rw::comm {
 /// they may outlive each other.
 std::vector<std::unique_ptr<Communicator>> make_hub_world(int ranks);
 
-/// One call that several ranks take part in: a collective, or a message. Guarded by the hub's mutex,
-/// but for the tensors while its jobs run.
+/// One call that several ranks take part in: a collective or a message. Guarded by the hub's mutex
+/// except for the tensors while its jobs run.
 struct HubOp {
   enum class Status : std::uint8_t { kGathering, kRunning, kDone };
   Status status = Status::kGathering;

@@ -3,14 +3,15 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cstring>
 #include <numeric>
 #include <span>
 
 #include "comm/checks.h"
+#include "comm/host_bytes.h"
 #include "comm/hub.h"
+#include "comm/rank_sum.h"
 
 namespace rw::comm {
 namespace {
@@ -20,25 +21,7 @@ using Jobs = std::vector<std::function<void()>>;
 
 constexpr std::int64_t kSliceElems = 256 << 10;
 
-/// The bytes of a tensor on the host: its own memory, or a copy of what is on a device.
-class HostBytes {
- public:
-  HostBytes(Tensor& tensor, bool read) : tensor_(tensor) {
-    if (tensor.device().kind == core::DeviceKind::kCpu) return;
-    staged_.resize(tensor.bytes());
-    if (read) core::copy_to_host(tensor, staged_.data(), staged_.size());
-  }
-  void* address() { return staged_.empty() ? tensor_.address() : staged_.data(); }
-  void write_back() {
-    if (!staged_.empty()) core::copy_from_host(staged_.data(), staged_.size(), tensor_);
-  }
-
- private:
-  Tensor& tensor_;
-  std::vector<std::byte> staged_;
-};
-
-void copy_tensor(Tensor from, Tensor to) {
+void copy_tensor(const Tensor& from, Tensor to) {
   if (from.bytes() == 0) return;
   HostBytes source(from, true);
   if (to.device().kind == core::DeviceKind::kCpu) {
@@ -49,29 +32,14 @@ void copy_tensor(Tensor from, Tensor to) {
 }
 
 /// Elements [begin, end) of every rank's tensor become their sum in rank order.
-void add_slice(std::vector<Tensor> ranks, std::int64_t begin, std::int64_t end) {
-  std::vector<Tensor> slices;
+void add_slice(const std::vector<Tensor>& ranks, std::int64_t begin, std::int64_t end) {
   std::vector<HostBytes> hosts;
-  slices.reserve(ranks.size());
   hosts.reserve(ranks.size());
-  for (const auto& tensor : ranks) {
-    slices.push_back(tensor.flat(begin, end));
-    hosts.emplace_back(slices.back(), true);
-  }
-  constexpr std::int64_t kBlock = 2048;
-  std::array<float, kBlock> sum{};
-  for (std::int64_t at = 0; at < end - begin; at += kBlock) {
-    const auto n = static_cast<std::size_t>(std::min(kBlock, end - begin - at));
-    for (std::size_t r = 0; r < hosts.size(); ++r) {
-      const float* x = static_cast<float*>(hosts[r].address()) + at;
-      if (r == 0) {
-        std::copy_n(x, n, sum.data());
-      } else {
-        for (std::size_t i = 0; i < n; ++i) sum[i] += x[i];
-      }
-    }
-    for (auto& host : hosts) std::copy_n(sum.data(), n, static_cast<float*>(host.address()) + at);
-  }
+  for (const auto& tensor : ranks) hosts.emplace_back(tensor.flat(begin, end), true);
+  std::vector<float*> outs;
+  for (auto& host : hosts) outs.push_back(reinterpret_cast<float*>(host.address()));
+  const std::vector<const float*> parts(outs.begin(), outs.end());
+  sum_in_rank_order<float>(parts, static_cast<std::size_t>(end - begin), outs);
   for (auto& host : hosts) host.write_back();
 }
 

@@ -1,8 +1,6 @@
 // Part of Ropewalk, MIT licence.
 #include "comm/threads.h"
 
-#include <fmt/format.h>
-
 #include <exception>
 #include <mutex>
 #include <thread>

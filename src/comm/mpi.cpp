@@ -1,0 +1,339 @@
+// Part of Ropewalk, MIT licence.
+#include "comm/mpi.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <numeric>
+
+#include "comm/checks.h"
+#include "comm/host_bytes.h"
+#include "comm/rank_sum.h"
+
+namespace rw::comm {
+namespace {
+
+using core::Tensor;
+using Step = MpiTask::Step;
+
+constexpr int kTags = 1 << 20;  // point to point below, collectives above
+constexpr std::size_t kSmallElems = 1024;
+
+void require_mpi(int code, const char* call) {
+  if (code == MPI_SUCCESS) return;
+  throw core::Error(core::ErrorKind::kComm, fmt::format("{}: MPI error {}", call, code));
+}
+
+/// Where this rank stands in a collective call.
+struct Seat {
+  int rank, size, tag;
+  std::size_t me() const { return static_cast<std::size_t>(rank); }
+  std::size_t ranks() const { return static_cast<std::size_t>(size); }
+  /// First element of rank r's slice of n.
+  std::size_t slice(std::size_t r, std::size_t n) const {
+    return n / ranks() * r + std::min(r, n % ranks());
+  }
+};
+
+/// Every rank's n bytes at `all` + r · n, rank order; this rank's are already there.
+void exchange(MpiIo& io, const Seat& seat, std::byte* all, std::size_t n) {
+  for (int r = 0; r < seat.size; ++r) {
+    if (r == seat.rank) continue;
+    io.receive(all + static_cast<std::size_t>(r) * n, n, r, seat.tag);
+    io.send(all + seat.me() * n, n, r, seat.tag);
+  }
+}
+
+/// all_reduce_sum of f32: state that its steps share.
+struct SumWork {
+  Seat seat;
+  HostBytes host;
+  std::vector<float> scratch = {};
+  float* data() { return reinterpret_cast<float*>(host.address()); }
+  std::size_t elems() const { return host.bytes() / sizeof(float); }
+
+  void scatter(MpiIo& io) {
+    const std::size_t begin = seat.slice(seat.me(), elems());
+    const std::size_t mine = seat.slice(seat.me() + 1, elems()) - begin;
+    scratch.resize(mine * seat.ranks());
+    for (int r = 0; r < seat.size; ++r) {
+      if (r == seat.rank) continue;
+      const auto i = static_cast<std::size_t>(r);
+      const std::size_t theirs = seat.slice(i, elems());
+      io.receive(scratch.data() + i * mine, mine * sizeof(float), r, seat.tag);
+      io.send(data() + theirs, (seat.slice(i + 1, elems()) - theirs) * sizeof(float), r, seat.tag);
+    }
+  }
+  void add_and_gather(MpiIo& io) {
+    const std::size_t begin = seat.slice(seat.me(), elems());
+    const std::size_t mine = seat.slice(seat.me() + 1, elems()) - begin;
+    std::vector<const float*> parts;
+    for (std::size_t r = 0; r < seat.ranks(); ++r) parts.push_back(scratch.data() + r * mine);
+    float* out = data() + begin;
+    parts[seat.me()] = out;
+    sum_in_rank_order<float>(parts, mine, {&out, 1});
+    for (int r = 0; r < seat.size; ++r) {
+      if (r == seat.rank) continue;
+      const auto i = static_cast<std::size_t>(r);
+      const std::size_t theirs = seat.slice(i, elems());
+      io.receive(data() + theirs, (seat.slice(i + 1, elems()) - theirs) * sizeof(float), r,
+                 seat.tag);
+      io.send(out, mine * sizeof(float), r, seat.tag);
+    }
+  }
+  /// Few numbers: all of them to everybody, one round trip less.
+  void share(MpiIo& io) {
+    scratch.resize(elems() * seat.ranks());
+    std::copy_n(data(), elems(), scratch.data() + seat.me() * elems());
+    exchange(io, seat, reinterpret_cast<std::byte*>(scratch.data()), host.bytes());
+  }
+  void add_all() {
+    std::vector<const float*> parts;
+    for (std::size_t r = 0; r < seat.ranks(); ++r) parts.push_back(scratch.data() + r * elems());
+    float* out = data();
+    sum_in_rank_order<float>(parts, elems(), {&out, 1});
+  }
+};
+
+std::deque<Step> sum_steps(const Seat& seat, const Tensor& tensor) {
+  if (seat.size == 1 || tensor.elems() == 0) return {};
+  auto work = std::make_shared<SumWork>();
+  work->seat = seat;
+  const auto fetch = [work, tensor] { work->host = HostBytes(tensor, true); };
+  if (static_cast<std::size_t>(tensor.elems()) <= std::max(kSmallElems, seat.ranks())) {
+    return {[work, fetch](MpiIo& io) {
+              fetch();
+              work->share(io);
+            },
+            [work](MpiIo&) {
+              work->add_all();
+              work->host.write_back();
+            }};
+  }
+  return {[work, fetch](MpiIo& io) {
+            fetch();
+            work->scatter(io);
+          },
+          [work](MpiIo& io) { work->add_and_gather(io); },
+          [work](MpiIo&) { work->host.write_back(); }};
+}
+
+std::deque<Step> gather_steps(const Seat& seat, const Tensor& mine, const Tensor& all) {
+  struct Work {
+    HostBytes mine, all;
+  };
+  auto work = std::make_shared<Work>();
+  return {[=](MpiIo& io) {
+            work->mine = HostBytes(mine, true);
+            work->all = HostBytes(all, false);
+            const std::size_t n = mine.bytes();
+            if (n == 0) return;
+            std::memmove(work->all.address() + seat.me() * n, work->mine.address(), n);
+            exchange(io, seat, work->all.address(), n);
+          },
+          [work](MpiIo&) { work->all.write_back(); }};
+}
+
+std::deque<Step> broadcast_steps(const Seat& seat, const Tensor& tensor, int root) {
+  if (tensor.bytes() == 0) return {};
+  auto host = std::make_shared<HostBytes>();
+  return {[=](MpiIo& io) {
+            *host = HostBytes(tensor, seat.rank == root);
+            if (seat.rank != root) io.receive(host->address(), host->bytes(), root, seat.tag);
+            for (int r = 0; r < seat.size && seat.rank == root; ++r) {
+              if (r != root) io.send(host->address(), host->bytes(), r, seat.tag);
+            }
+          },
+          [host, seat, root](MpiIo&) {
+            if (seat.rank != root) host->write_back();
+          }};
+}
+
+/// Every rank's numbers, rank order, into `all`, which holds this rank's already.
+template <class T>
+std::deque<Step> share_steps(const Seat& seat, std::shared_ptr<std::vector<T>> all) {
+  return {[=](MpiIo& io) {
+    const std::size_t n = all->size() / seat.ranks();
+    if (n > 0) exchange(io, seat, reinterpret_cast<std::byte*>(all->data()), n * sizeof(T));
+  }};
+}
+
+std::deque<Step> barrier_steps(const Seat& seat) {
+  auto byte = std::make_shared<std::vector<std::byte>>(seat.ranks());
+  return share_steps(seat, byte);
+}
+
+std::deque<Step> text_steps(const Seat& seat, const std::string& mine,
+                            std::shared_ptr<std::vector<std::string>> texts) {
+  auto sizes = std::make_shared<std::vector<std::uint64_t>>(seat.ranks());
+  (*sizes)[seat.me()] = mine.size();
+  texts->resize(seat.ranks());
+  (*texts)[seat.me()] = mine;
+  auto steps = share_steps(seat, sizes);
+  steps.emplace_back([=](MpiIo& io) {
+    const std::string& text = (*texts)[seat.me()];
+    for (int r = 0; r < seat.size; ++r) {
+      if (r == seat.rank) continue;
+      const auto i = static_cast<std::size_t>(r);
+      (*texts)[i].resize((*sizes)[i]);
+      if (!(*texts)[i].empty()) io.receive((*texts)[i].data(), (*texts)[i].size(), r, seat.tag);
+      if (!text.empty()) io.send(text.data(), text.size(), r, seat.tag);
+    }
+  });
+  return steps;
+}
+
+class MpiCommunicator : public Communicator {
+ public:
+  MpiCommunicator(std::shared_ptr<MpiEngine> engine, MPI_Comm group, std::vector<int> ranks)
+      : engine_(std::move(engine)), group_(group), ranks_(std::move(ranks)) {
+    MPI_Comm_set_errhandler(group_, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(group_, &rank_);
+  }
+  int rank() const override { return rank_; }
+  int size() const override { return static_cast<int>(ranks_.size()); }
+
+  Ticket all_reduce_sum(Tensor& tensor) override {
+    check_f32("all_reduce_sum", tensor);
+    return submit("all_reduce_sum", sum_steps(next_seat(), tensor));
+  }
+  Ticket all_reduce_sum(std::span<double> numbers) override {
+    const auto all = room_for<double>(numbers);
+    return submit("all_reduce_sum", share_steps(next_seat(), all), [numbers, all] {
+      for (std::size_t i = 0; i < numbers.size(); ++i) {
+        double sum = (*all)[i];
+        for (std::size_t j = i + numbers.size(); j < all->size(); j += numbers.size()) {
+          sum += (*all)[j];
+        }
+        numbers[i] = sum;
+      }
+    });
+  }
+  Ticket all_reduce_max(std::span<std::uint64_t> numbers) override {
+    const auto all = room_for<std::uint64_t>(numbers);
+    return submit("all_reduce_max", share_steps(next_seat(), all), [numbers, all] {
+      for (std::size_t j = 0; j < all->size(); ++j) {
+        auto& number = numbers[j % numbers.size()];
+        number = std::max(number, (*all)[j]);
+      }
+    });
+  }
+  Ticket all_gather(const Tensor& mine, Tensor& all) override {
+    check_gather(mine, all, size());
+    return submit("all_gather", gather_steps(next_seat(), mine, all));
+  }
+  Ticket broadcast(Tensor& tensor, int root) override {
+    check_rank("broadcast", root, size());
+    return submit("broadcast", broadcast_steps(next_seat(), tensor, root));
+  }
+  Ticket barrier() override { return submit("barrier", barrier_steps(next_seat())); }
+
+  Ticket send(const Tensor& tensor, int to, int tag) override;
+  Ticket receive(Tensor& tensor, int from, int tag) override;
+  std::vector<std::string> gather_text(const std::string& mine) override {
+    const auto texts = std::make_shared<std::vector<std::string>>();
+    submit("gather_text", text_steps(next_seat(), mine, texts)).wait();
+    return *texts;
+  }
+  std::unique_ptr<Communicator> subgroup(std::span<const int> members) override;
+  std::unique_ptr<Communicator> duplicate() override {
+    std::vector<int> members(ranks_.size());
+    std::iota(members.begin(), members.end(), 0);
+    return subgroup(members);
+  }
+  void abort(int exit_code) override {
+    MPI_Abort(MPI_COMM_WORLD, exit_code);
+    std::_Exit(exit_code);
+  }
+  void set_peer_timeout(double seconds) override { timeout_->store(seconds); }
+
+ private:
+  template <class T>
+  std::shared_ptr<std::vector<T>> room_for(std::span<T> numbers) const {
+    auto all = std::make_shared<std::vector<T>>(numbers.size() * ranks_.size());
+    std::copy(numbers.begin(), numbers.end(),
+              all->begin() + static_cast<std::ptrdiff_t>(numbers.size()) * rank_);
+    return all;
+  }
+  Seat next_seat() { return {rank_, size(), kTags + static_cast<int>(calls_++ % kTags)}; }
+  Ticket submit(std::string name, std::deque<Step> steps, std::function<void()> take = nullptr) {
+    auto task = std::make_shared<MpiTask>(
+        std::move(name), MpiIo(group_, ranks_, engine_->chunk_bytes()), std::move(steps), timeout_);
+    task->set_take(std::move(take));
+    engine_->submit(task);
+    return Ticket(std::move(task));
+  }
+
+  std::shared_ptr<MpiEngine> engine_;  // shared by all communicators of the process
+  MPI_Comm group_;                     // freed by MPI_Finalize: freeing it is collective
+  std::vector<int> ranks_;             // of the job, by rank of the group
+  int rank_ = 0;
+  std::int64_t calls_ = 0;  // of collectives, which come from one thread
+  // Shared with the tickets, which may live longer.
+  std::shared_ptr<std::atomic<double>> timeout_ = std::make_shared<std::atomic<double>>(0.0);
+};
+
+Ticket MpiCommunicator::send(const Tensor& tensor, int to, int tag) {
+  check_rank("send", to, size());
+  check_tag("send", tag);
+  auto host = std::make_shared<HostBytes>();
+  Tensor source = tensor;
+  if (to == rank_) {  // kept aside: its receiver may be the caller itself, later
+    source = Tensor::empty(tensor.shape(), tensor.dtype());
+    if (tensor.bytes() > 0) core::copy_to_host(tensor, source.address(), source.bytes());
+  }
+  Ticket ticket =
+      submit(fmt::format("send to rank {}, tag {}", ranks_[static_cast<std::size_t>(to)], tag),
+             {[host, source, to, tag](MpiIo& io) {
+               *host = HostBytes(source, true);
+               io.send(host->address(), host->bytes(), to, tag);
+             }});
+  return to == rank_ ? Ticket() : ticket;
+}
+
+Ticket MpiCommunicator::receive(Tensor& tensor, int from, int tag) {
+  check_rank("receive", from, size());
+  check_tag("receive", tag);
+  auto host = std::make_shared<HostBytes>();
+  return submit(
+      fmt::format("receive from rank {}, tag {}", ranks_[static_cast<std::size_t>(from)], tag),
+      {[host, target = tensor, from, tag](MpiIo& io) {
+         *host = HostBytes(target, false);
+         io.receive(host->address(), host->bytes(), from, tag);
+       },
+       [host](MpiIo&) { host->write_back(); }});
+}
+
+std::unique_ptr<Communicator> MpiCommunicator::subgroup(std::span<const int> members) {
+  check_members(members, size());
+  std::vector<int> ranks;
+  int place = -1;
+  for (const int member : members) {
+    if (member == rank_) place = static_cast<int>(ranks.size());
+    ranks.push_back(ranks_[static_cast<std::size_t>(member)]);
+  }
+  // MPI_Comm_split spins and knows no time limit: enter it once all are there. It is called from
+  // here, not from the communication thread, which goes on moving the messages of others.
+  barrier().wait();
+  MPI_Comm child = MPI_COMM_NULL;
+  require_mpi(MPI_Comm_split(group_, place < 0 ? MPI_UNDEFINED : 0, std::max(place, 0), &child),
+              "MPI_Comm_split");
+  if (place < 0) return nullptr;
+  return std::make_unique<MpiCommunicator>(engine_, child, std::move(ranks));
+}
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_mpi_world(std::shared_ptr<MpiEngine> engine) {
+  MPI_Comm group = MPI_COMM_NULL;
+  require_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &group), "MPI_Comm_dup");
+  int size = 0;
+  MPI_Comm_size(group, &size);
+  std::vector<int> ranks(static_cast<std::size_t>(size));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  return std::make_unique<MpiCommunicator>(std::move(engine), group, std::move(ranks));
+}
+
+}  // namespace rw::comm

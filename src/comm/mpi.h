@@ -1,0 +1,16 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <memory>
+
+#include "comm/communicator.h"
+#include "comm/mpi_engine.h"
+
+namespace rw::comm {
+
+/// This process' view of MPI_COMM_WORLD. Its messages go through `engine`, which lives until the last
+/// communicator goes. Collective. A message costs a copy only for device tensors and self-sends;
+/// all_reduce_sum needs scratch of about the tensor's size: it sends every rank its slice of the
+/// tensor, adds there in rank order, and gathers the sums.
+std::unique_ptr<Communicator> make_mpi_world(std::shared_ptr<MpiEngine> engine);
+
+}  // namespace rw::comm

@@ -1,0 +1,50 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "comm/communicator.h"
+
+namespace rw::comm {
+
+/// What the launcher's environment says of this process, before MPI_Init.
+struct LauncherRank {
+  int rank, size, local_rank, local_size;
+};
+
+/// From OMPI_COMM_WORLD_*, PMIX_RANK, PMI_RANK/PMI_SIZE (MPI_LOCALRANKID, MPI_LOCALNRANKS) or
+/// SLURM_PROCID/SLURM_NTASKS (SLURM_LOCALID, SLURM_TASKS_PER_NODE), in this order; nullopt: not
+/// under a launcher. Under one with a single process the size is 1. Local numbers that the
+/// environment does not give are those of a job on one host. A batch script of Slurm that did not
+/// start this process by srun is no launcher. Throws Error{kUsage} when there is a rank without a
+/// size, or a rank outside of it.
+std::optional<LauncherRank> launcher_rank(const std::function<const char*(const char*)>& getenv);
+
+class MpiEngine;
+
+/// MPI from MPI_Init_thread(MULTIPLE) to MPI_Finalize: one object in the life of a process. Throws
+/// Error{kComm} when MPI lacks what is needed.
+class MpiSession {
+ public:
+  static constexpr std::size_t kChunkBytes = std::size_t{1} << 28;
+  /// Messages longer than chunk_bytes (at most 2^30) travel in pieces.
+  explicit MpiSession(std::size_t chunk_bytes = kChunkBytes);
+  MpiSession(const MpiSession&) = delete;
+  MpiSession& operator=(const MpiSession&) = delete;
+  /// Collective when all is well: waits for the other ranks to come here (at most 10 min), then
+  /// MPI_Finalize. While an exception unwinds, when a call failed or a peer did not come,
+  /// MPI_Finalize is left out, as it would wait for ever; the launcher then ends the job.
+  ~MpiSession();
+  Communicator& world() { return *world_; }
+  std::string host() const;
+
+ private:
+  int exceptions_;                     // under way when this object was made
+  std::shared_ptr<MpiEngine> engine_;  // shared with the communicators
+  std::unique_ptr<Communicator> world_;
+};
+
+}  // namespace rw::comm
