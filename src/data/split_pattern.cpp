@@ -1,0 +1,116 @@
+// Part of Ropewalk, MIT licence.
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "data/split_pattern.h"
+
+#include <fmt/format.h>
+#include <pcre2.h>
+
+#include <array>
+#include <new>
+
+#include "core/error.h"
+#include "core/handle.h"
+
+namespace rw::data {
+namespace {
+
+constexpr std::size_t kJitStackFirst = 32 * 1024;
+constexpr std::size_t kJitStackMost = 16 * 1024 * 1024;
+
+template <class Type, void (*Free)(Type*)>
+struct Policy {
+  using Native = Type*;
+  static Type* none() { return nullptr; }
+  static void close(Type* one) noexcept { Free(one); }
+};
+using Compiled = core::Handle<Policy<pcre2_code, pcre2_code_free>>;
+using CompileContext = core::Handle<Policy<pcre2_compile_context, pcre2_compile_context_free>>;
+using MatchContext = core::Handle<Policy<pcre2_match_context, pcre2_match_context_free>>;
+using MatchData = core::Handle<Policy<pcre2_match_data, pcre2_match_data_free>>;
+using JitStack = core::Handle<Policy<pcre2_jit_stack, pcre2_jit_stack_free>>;
+
+std::string pcre_message(int code) {
+  std::array<PCRE2_UCHAR, 256> text{};
+  pcre2_get_error_message(code, text.data(), text.size());
+  std::string message;
+  for (const auto c : text) {
+    if (c == 0) break;
+    message += static_cast<char>(c);
+  }
+  return message;
+}
+
+PCRE2_SPTR units(std::string_view text) { return reinterpret_cast<PCRE2_SPTR>(text.data()); }
+
+std::size_t character_bytes(char lead) {
+  const auto byte = static_cast<unsigned char>(lead);
+  return byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+}
+
+}  // namespace
+
+struct SplitPattern::Code {
+  Compiled compiled;
+};
+
+struct SplitPattern::Scratch::State {
+  JitStack stack{pcre2_jit_stack_create(kJitStackFirst, kJitStackMost, nullptr)};
+  MatchContext context{pcre2_match_context_create(nullptr)};
+  MatchData data{pcre2_match_data_create(1, nullptr)};
+};
+
+SplitPattern::Scratch::Scratch() : state_(std::make_unique<State>()) {
+  if (state_->context.get() == nullptr || state_->data.get() == nullptr) throw std::bad_alloc();
+  pcre2_jit_stack_assign(state_->context.get(), nullptr, state_->stack.get());
+}
+SplitPattern::Scratch::~Scratch() = default;
+
+SplitPattern::SplitPattern(const std::string& ruby_expression, const std::string& where)
+    : where_(where), code_(std::make_unique<Code>()) {
+  const std::string expression = pcre_from_ruby(ruby_expression, where);
+  const CompileContext context(pcre2_compile_context_create(nullptr));
+  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
+  int error = 0;
+  PCRE2_SIZE offset = 0;
+  code_->compiled = Compiled(pcre2_compile(units(expression), expression.size(),
+                                           PCRE2_UTF | PCRE2_UCP, &error, &offset, context.get()));
+  if (code_->compiled.get() == nullptr) {
+    throw core::Error(core::ErrorKind::kDataMalformed,
+                      fmt::format("{}: the split pattern `{}` does not compile: {}", where,
+                                  ruby_expression, pcre_message(error)));
+  }
+  // Without JIT (a machine that has none) matching is slower, not different.
+  pcre2_jit_compile(code_->compiled.get(), PCRE2_JIT_COMPLETE);
+}
+
+SplitPattern::SplitPattern(SplitPattern&&) noexcept = default;
+SplitPattern::~SplitPattern() = default;
+
+void SplitPattern::split(std::string_view text, Scratch& scratch,
+                         const std::function<void(std::string_view)>& piece) const {
+  auto& state = *scratch.state_;
+  const PCRE2_SIZE* found = pcre2_get_ovector_pointer(state.data.get());
+  std::size_t cut = 0;   // all before it has been given out
+  std::size_t from = 0;  // the next search begins here
+  while (from < text.size()) {
+    const int result = pcre2_match(code_->compiled.get(), units(text), text.size(), from,
+                                   PCRE2_NO_UTF_CHECK, state.data.get(), state.context.get());
+    if (result == PCRE2_ERROR_NOMATCH) break;
+    if (result < 0) {
+      throw core::Error(core::ErrorKind::kDataMalformed,
+                        fmt::format("{}: the split pattern gives up at byte {} of a text of {} "
+                                    "bytes: {}; split the text into smaller documents",
+                                    where_, from, text.size(), pcre_message(result)));
+    }
+    const std::size_t begin = found[0], end = found[1];
+    if (cut < begin) piece(text.substr(cut, begin - cut));
+    if (begin < end) piece(text.substr(begin, end - begin));
+    cut = end;
+    from = end;
+    if (begin == end && end < text.size()) from += character_bytes(text[end]);
+    if (begin == end && end == text.size()) break;
+  }
+  if (cut < text.size()) piece(text.substr(cut));
+}
+
+}  // namespace rw::data

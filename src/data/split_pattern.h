@@ -1,0 +1,57 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace rw::data {
+
+/// A regular expression that cuts text into pieces: each match is a piece, and so is each stretch
+/// between matches ("Isolated"). Written for Oniguruma's Ruby syntax, as tokenizer.json files are;
+/// runs on PCRE2 with the same matches. Immutable and thread-safe.
+class SplitPattern {
+ public:
+  /// Throws Error{kDataMalformed}, beginning with `where`, for a construct that has another meaning
+  /// in PCRE2 and no translation here, and for an expression that does not compile.
+  SplitPattern(const std::string& ruby_expression, const std::string& where);
+  ~SplitPattern();
+  SplitPattern(SplitPattern&&) noexcept;
+  SplitPattern& operator=(SplitPattern&&) = delete;
+  SplitPattern(const SplitPattern&) = delete;
+  SplitPattern& operator=(const SplitPattern&) = delete;
+
+  /// What one thread needs while it matches.
+  class Scratch {
+   public:
+    Scratch();
+    ~Scratch();
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+
+   private:
+    friend class SplitPattern;
+    struct State;
+    std::unique_ptr<State> state_;
+  };
+
+  /// Calls `piece` for every piece of valid UTF-8 `text`, in order; none is empty.
+  /// Throws Error{kDataMalformed} when matching exceeds PCRE2's limits.
+  void split(std::string_view text, Scratch& scratch,
+             const std::function<void(std::string_view)>& piece) const;
+
+ private:
+  struct Code;
+  std::string where_;
+  std::unique_ptr<Code> code_;
+};
+
+/// The pattern of GPT-2, which the ByteLevel pre-tokenizer stands for.
+inline constexpr const char* kGpt2Pattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+/// The expression in PCRE2's syntax (UTF and UCP on, newline LF). Throws as SplitPattern does.
+std::string pcre_from_ruby(std::string_view expression, const std::string& where);
+
+}  // namespace rw::data

@@ -1,0 +1,171 @@
+// Part of Ropewalk, MIT licence.
+#include <fmt/format.h>
+
+#include <cctype>
+
+#include "core/error.h"
+#include "data/split_pattern.h"
+
+namespace rw::data {
+namespace {
+
+constexpr std::string_view kWordClass = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+/// Walks through one expression; refuses what it cannot say in PCRE2.
+class Translation {
+ public:
+  Translation(std::string_view from, const std::string& where) : from_(from), where_(where) {}
+
+  std::string run() {
+    while (at_ < from_.size()) {
+      const char c = from_[at_];
+      if (c == '\\') {
+        escape(false);
+      } else if (c == '[') {
+        character_class();
+      } else if (c == '(') {
+        group();
+      } else if (c == '{') {
+        interval();
+      } else if (c == '^' || c == '$') {
+        refuse(fmt::format("the anchor `{}`", c));
+      } else {
+        to_ += c;
+        ++at_;
+      }
+    }
+    return to_;
+  }
+
+ private:
+  [[noreturn]] void refuse(const std::string& what) const {
+    throw core::Error(core::ErrorKind::kDataMalformed,
+                      fmt::format("{}: the split pattern `{}` has {}, which is not supported; use "
+                                  "scripts/tokenize_hf.py for this tokenizer",
+                                  where_, from_, what));
+  }
+
+  bool next_is(std::string_view text) const { return from_.substr(at_).starts_with(text); }
+
+  void put(std::string_view text, std::size_t taken) {
+    to_ += text;
+    at_ += taken;
+  }
+
+  void escape(bool in_class) {
+    if (at_ + 1 >= from_.size()) refuse("a backslash at its end");
+    const char c = from_[at_ + 1];
+    if (c == 's') return put(R"(\p{White_Space})", 2);
+    if (c == 'S') return put(R"(\P{White_Space})", 2);
+    if (c == 'w')
+      return put(in_class ? std::string(kWordClass) : fmt::format("[{}]", kWordClass), 2);
+    if (c == 'W' && !in_class) return put(fmt::format("[^{}]", kWordClass), 2);
+    if (c == 'v') return put(R"(\x0b)", 2);
+    if (c == 'p' || c == 'P') return property(c);
+    if (c == 'x' || c == 'u') return code_point(c);
+    if (is_letter(c) || is_digit(c)) {
+      if (std::string_view("rntfaedD").find(c) == std::string_view::npos) {
+        refuse(fmt::format("the escape `\\{}`", c));
+      }
+    }
+    put(from_.substr(at_, 2), 2);
+  }
+
+  void property(char letter) {
+    const std::size_t end = from_.find('}', at_);
+    if (at_ + 2 >= from_.size() || from_[at_ + 2] != '{' || end == std::string_view::npos) {
+      refuse("a property without braces");
+    }
+    std::string_view name = from_.substr(at_ + 3, end - at_ - 3);
+    bool inverted = letter == 'P';
+    if (name.starts_with('^')) {
+      inverted = !inverted;
+      name.remove_prefix(1);
+    }
+    if (name.empty()) refuse("a property without a name");
+    for (const char c : name) {
+      if (!is_letter(c) && c != '_') refuse(fmt::format("the property `{}`", name));
+    }
+    // Longer names are scripts; PCRE2 would take a bare one for a script extension.
+    const char* kind = name.size() <= 2 ? "" : "sc:";
+    to_ += fmt::format("\\{}{{{}{}}}", inverted ? 'P' : 'p', kind, name);
+    at_ = end + 1;
+  }
+
+  void code_point(char letter) {
+    std::size_t first = at_ + 2;
+    std::size_t last = first;
+    const bool braces = letter == 'x' && first < from_.size() && from_[first] == '{';
+    if (braces) last = ++first;
+    const std::size_t limit = braces ? 6 : letter == 'x' ? 2 : 4;
+    while (last < from_.size() && last - first < limit &&
+           std::isxdigit(static_cast<unsigned char>(from_[last])) != 0) {
+      ++last;
+    }
+    const std::string_view digits = from_.substr(first, last - first);
+    const bool closed = !braces || (last < from_.size() && from_[last] == '}');
+    if (digits.empty() || !closed || (letter == 'u' && digits.size() != 4)) {
+      refuse("a code point that is not written out");
+    }
+    if (!braces && letter == 'x' && std::stoi(std::string(digits), nullptr, 16) > 0x7f) {
+      refuse("a single byte above \\x7f");
+    }
+    to_ += fmt::format("\\x{{{}}}", digits);
+    at_ = last + (braces ? 1 : 0);
+  }
+
+  void character_class() {
+    put("[", 1);
+    if (next_is("^")) put("^", 1);
+    if (next_is("]")) refuse("a character class that begins with `]`");
+    while (!next_is("]")) {
+      if (at_ >= from_.size()) refuse("an open character class");
+      if (next_is("[")) refuse("a character class inside another");
+      if (next_is("&&")) refuse("the intersection `&&`");
+      if (next_is("\\")) {
+        escape(true);
+      } else {
+        put(from_.substr(at_, 1), 1);
+      }
+    }
+    put("]", 1);
+  }
+
+  void group() {
+    if (!next_is("(?")) return put("(", 1);
+    for (const std::string_view known :
+         {"(?:", "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?i:", "(?-i:"}) {
+      if (next_is(known)) return put(known, known.size());
+    }
+    refuse(fmt::format("the group `{}`", from_.substr(at_, 4)));
+  }
+
+  void interval() {
+    std::size_t end = at_ + 1;
+    while (end < from_.size() && (is_digit(from_[end]) || from_[end] == ',')) ++end;
+    if (end >= from_.size() || from_[end] != '}' || end == at_ + 1) return put("\\{", 1);
+    const std::string_view inside = from_.substr(at_ + 1, end - at_ - 1);
+    const char after = end + 1 < from_.size() ? from_[end + 1] : '\0';
+    if (after == '+' || (after == '?' && inside.find(',') == std::string_view::npos)) {
+      refuse(fmt::format("the quantifier `{{{}}}{}`", inside, after));
+    }
+    to_ += fmt::format("{{{}{}}}", inside.starts_with(',') ? "0" : "", inside);
+    at_ = end + 1;
+  }
+
+  std::string_view from_;
+  const std::string& where_;
+  std::size_t at_ = 0;
+  std::string to_;
+};
+
+}  // namespace
+
+std::string pcre_from_ruby(std::string_view expression, const std::string& where) {
+  return Translation(expression, where).run();
+}
+
+}  // namespace rw::data
