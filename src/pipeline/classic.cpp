@@ -201,16 +201,31 @@ Plan plan_zero_bubble(const Problem& problem) {
   return plan;
 }
 
-Plan plan_forward(const Problem& problem) {
-  Plan plan = start_plan("forward", problem);
+Plan plan_forward(const Plan& like, int micro_batches) {
+  Plan plan;
+  plan.schedule = "forward";
   plan.forward_only = true;
-  for (int rank = 0; rank < problem.ranks(); ++rank) {
-    const auto mine = share(problem, rank / problem.pp);
-    const int count = static_cast<int>(mine.size());
-    for (const Turn& turn : interleaved_turns(problem, count, false)) {
-      if (turn.index >= count) continue;
-      const int stage = turn.chunk * problem.pp + rank % problem.pp;
-      plan.operations[at(rank)].push_back({OpKind::kForward, mine[at(turn.index)], stage});
+  plan.stages = like.stages;
+  plan.stages_of_rank = like.stages_of_rank;
+  plan.operations.resize(like.operations.size());
+  std::vector<std::vector<int>> replicas(at(plan.stages));
+  for (int rank = 0; rank < plan.ranks(); ++rank) {
+    for (const int stage : plan.stages_of_rank[at(rank)]) replicas[at(stage)].push_back(rank);
+  }
+  for (int m = 0; m < micro_batches; ++m) {
+    auto& path = plan.paths.emplace_back();
+    for (int stage = 0; stage < plan.stages; ++stage) {
+      const auto& ranks = replicas[at(stage)];
+      path.push_back({stage, ranks[at(m) % ranks.size()]});
+    }
+  }
+  // In waves: stage s works on micro-batch m in wave m + s, so that stages overlap.
+  for (int wave = 0; wave < micro_batches + plan.stages - 1; ++wave) {
+    for (int stage = std::max(0, wave - micro_batches + 1);
+         stage <= std::min(wave, plan.stages - 1); ++stage) {
+      const int m = wave - stage;
+      const int rank = plan.paths[at(m)][at(stage)].rank;
+      plan.operations[at(rank)].push_back({OpKind::kForward, m, stage});
     }
   }
   complete(plan);

@@ -17,10 +17,12 @@ Plan plan_1f1b(const Problem& problem);
 /// factor. Any number of micro-batches.
 Plan plan_interleaved(const Problem& problem);
 /// ZB-H1 (arXiv 2401.10241 §2.2): backward_input at once, backward_weight in what would be bubbles,
-/// on position i that of the i-th micro-batch before: bubble (pp − 1) · (F + I − W); no rank keeps more than 1f1b's first one does (pp). Problem.chunks must be 1.
+/// on position i that of the i-th micro-batch before: bubble (pp − 1) · (F + I − W); no rank keeps
+/// more than 1f1b's first one does (pp). problem.chunks must be 1.
 Plan plan_zero_bubble(const Problem& problem);
-/// Forward only along straight paths, for evaluation.
-Plan plan_forward(const Problem& problem);
+/// Forward only, for evaluation: `micro_batches` straight paths over the ranks that hold the stages
+/// of `like`, whatever planner made that.
+Plan plan_forward(const Plan& like, int micro_batches);
 
 /// By name in kScheduleNames. Every plan passes plan_check. Throws Error{kRecipe} on impossible
 /// numbers or a schedule that has no planner here.

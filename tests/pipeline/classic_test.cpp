@@ -96,7 +96,8 @@ TEST(Classic, ReplicasShareTheMicroBatches) {
         EXPECT_EQ(plan_problem(make_plan(name, problem(3, m, 1, dp))), "") << name << dp << m;
       }
       EXPECT_EQ(plan_problem(plan_interleaved(problem(2, m, 3, dp))), "") << dp << " " << m;
-      EXPECT_EQ(plan_problem(plan_forward(problem(2, m, 3, dp))), "") << dp << " " << m;
+      EXPECT_EQ(plan_problem(plan_forward(plan_interleaved(problem(2, m, 3, dp)), m + 1)), "")
+          << dp << " " << m;
     }
   }
   const Plan plan = plan_1f1b(problem(2, 4, 1, 2));
@@ -140,7 +141,7 @@ TEST(Classic, BubblesAreOrdered) {
 }
 
 TEST(Classic, ForwardOnly) {
-  const Plan plan = plan_forward(problem(2, 2));
+  const Plan plan = plan_forward(plan_1f1b(problem(2, 2)), 2);
   EXPECT_EQ(work(plan, 1), "F0 F1");
   EXPECT_EQ(plan.live_bound, (std::vector<int>{0, 0}));
 }

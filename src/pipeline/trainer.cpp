@@ -1,0 +1,362 @@
+// Part of Ropewalk, MIT licence.
+#include "pipeline/trainer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "core/error.h"
+#include "data/loader.h"
+#include "kernels/reduce/reduce.h"
+#include "metrics/timer.h"
+#include "model/hf.h"
+#include "optim/adamw.h"
+#include "optim/clip.h"
+#include "optim/schedule.h"
+#include "pipeline/classic.h"
+#include "pipeline/executor.h"
+#include "pipeline/layout.h"
+#include "pipeline/plan_check.h"
+#include "pipeline/reducer.h"
+#include "pipeline/simulate.h"
+
+namespace rw::pipeline {
+namespace {
+
+using core::Error;
+using core::ErrorKind;
+using core::Tensor;
+
+std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
+
+/// Micro-batches whose tokens this rank needs: those that begin or end here.
+std::vector<std::int64_t> needed_here(const Plan& plan, int rank) {
+  std::vector<std::int64_t> out;
+  for (std::size_t m = 0; m < plan.paths.size(); ++m) {
+    const auto& path = plan.paths[m];
+    if (path.front().rank == rank || path.back().rank == rank) {
+      out.push_back(static_cast<std::int64_t>(m));
+    }
+  }
+  return out;
+}
+
+std::vector<optim::AdamwParam> adamw_params(const model::Params& params) {
+  std::vector<optim::AdamwParam> out;
+  for (const auto& param : params.all) {
+    out.push_back({param.spec.name, param.value, param.grad, param.spec.decays});
+  }
+  return out;
+}
+
+std::vector<model::StageRange> ranges_of(const Layout& layout, const std::vector<int>& stages) {
+  std::vector<model::StageRange> out;
+  for (const int stage : stages) out.push_back(layout.stages[at(stage)].range);
+  return out;
+}
+
+/// Percent of the step in which the mean rank neither computes nor reduces, as planned.
+double planned_bubble(const model::Options& options, const Layout& layout, const Plan& plan) {
+  Costs costs;
+  costs.forward = costs.backward_input = costs.backward_weight = stage_costs(options, layout);
+  return 100 * simulate(plan, costs).mean_bubble();
+}
+
+class Trainer final : public core::Method {
+ public:
+  Trainer(const TrainerOptions& options, TrainerParts parts, Plan plan);
+  core::StepResult step(std::int64_t n) override;
+  std::optional<double> validate() override;
+  void visit_state(core::StateVisitor& visitor) override;
+  void export_model(const std::string& folder) override;
+
+ private:
+  Tensor to_device(const Tensor& host);
+  void update(std::int64_t n, const Execution& so_far, core::StepResult& result);
+  void apply(std::int64_t n, double norm, core::StepResult& result);
+  std::vector<double> gather_numbers(const Execution& so_far);
+  void make_evaluation();
+  Tensor fetch(const ParamLayout& param);
+
+  TrainerOptions options_;
+  TrainerParts parts_;
+  Plan plan_;
+  Layout layout_;
+  core::Stream stream_;
+  std::shared_ptr<model::Params> params_;  // shared with the stages
+  std::map<int, std::unique_ptr<model::Stage>> stages_;
+  std::map<int, model::Stage*> stage_of_;
+  std::unique_ptr<Reducer> reducer_;
+  std::unique_ptr<optim::Adamw> optimizer_;
+  std::unique_ptr<Executor> executor_;
+  std::vector<std::int64_t> needed_;
+  std::unique_ptr<data::Loader> loader_;
+  MicroBatchSizes sizes_;
+  std::vector<double> visited_share_;  // per stage: tokens that visit it / all tokens
+  double bubble_pct_planned_ = 0;
+  std::uint64_t step_ = 0;  // done
+
+  Plan evaluation_plan_;
+  std::unique_ptr<Executor> evaluator_;
+  MicroBatchSizes evaluation_sizes_;
+};
+
+Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, Plan plan)
+    : options_(options),
+      parts_(std::move(parts)),
+      plan_(std::move(plan)),
+      layout_(make_layout(options.model, plan_, options.pipeline.stage_split)),
+      stream_(options.device) {
+  const int rank = parts_.world.rank();
+  const auto held = layout_.stages_of(rank);
+  const auto ranges = ranges_of(layout_, held);
+  params_ = model::make_params(options_.model, ranges, options_.device);
+  if (options_.model.from.empty()) {
+    params_->initialise(options_.model, options_.seed);
+  } else {
+    model::load_hf(options_.model.from, options_.model, *params_);
+  }
+  for (std::size_t i = 0; i < held.size(); ++i) {
+    auto& stage = stages_[held[i]];
+    stage = std::make_unique<model::Stage>(options_.model, ranges[i], params_, options_.device);
+    stage_of_[held[i]] = stage.get();
+  }
+  reducer_ = std::make_unique<Reducer>(layout_, plan_, *params_, stage_of_,
+                                       options_.pipeline.bucket_bytes, parts_.world);
+  optimizer_ = std::make_unique<optim::Adamw>(options_.optimizer, adamw_params(*params_));
+  executor_ = std::make_unique<Executor>(plan_, stage_of_, options_.model.hidden_size, parts_.world,
+                                         stream_, parts_.trace);
+  needed_ = needed_here(plan_, rank);
+  data::LoaderOptions loading;
+  loading.micro_batch_size = options_.micro_batch_size;
+  loading.seq_len = options_.seq_len;
+  loading.micro_batches = needed_;
+  loading.threads = parts_.loader_threads;
+  loading.prefetch_steps = parts_.prefetch_steps;
+  loader_ = std::make_unique<data::Loader>(parts_.corpora, parts_.order, std::move(loading));
+
+  sizes_.rows.assign(plan_.paths.size(), options_.micro_batch_size);
+  sizes_.tokens = options_.seq_len;
+  sizes_.gradient_scale = 1.0F / static_cast<float>(options_.global_batch_size * options_.seq_len);
+  visited_share_.assign(at(plan_.stages), 0);
+  for (const auto& path : plan_.paths) {
+    for (const Visit& visit : path) {
+      visited_share_[at(visit.stage)] += 1.0 / static_cast<double>(plan_.paths.size());
+    }
+  }
+  bubble_pct_planned_ = planned_bubble(options_.model, layout_, plan_);
+  if (parts_.validation != nullptr) make_evaluation();
+}
+
+void Trainer::make_evaluation() {
+  const auto count = parts_.validation->micro_batches();
+  evaluation_plan_ = plan_forward(plan_, static_cast<int>(count));
+  evaluation_sizes_.tokens = options_.seq_len;
+  for (std::int64_t m = 0; m < count; ++m) {
+    evaluation_sizes_.rows.push_back(parts_.validation->micro_batch(m).batch);
+  }
+  evaluator_ = std::make_unique<Executor>(evaluation_plan_, stage_of_, options_.model.hidden_size,
+                                          parts_.world, stream_, nullptr);
+}
+
+Tensor Trainer::to_device(const Tensor& host) {
+  if (options_.device.kind == core::DeviceKind::kCpu) return host;
+  Tensor out = Tensor::empty(host.shape(), host.dtype(), options_.device);
+  core::copy(host, out, stream_);
+  return out;
+}
+
+core::StepResult Trainer::step(std::int64_t n) {
+  core::StepResult result;
+  const auto& data = loader_->wait(n);
+  result.data_wait_ms = loader_->last_wait_ms();
+  const auto batch = [&](int m) -> const data::MicroBatchData& {
+    const auto found = std::lower_bound(needed_.begin(), needed_.end(), m);
+    return data[at(found - needed_.begin())];
+  };
+  params_->zero_grad(stream_);
+  reducer_->begin();
+  ExecutorHooks hooks;
+  hooks.token_ids = [&](int m) { return to_device(batch(m).token_ids); };
+  hooks.targets = [&](int m) { return to_device(batch(m).targets); };
+  hooks.bucket_done = [&](int stage, int bucket) { reducer_->bucket_done(stage, bucket); };
+  hooks.reduce = [&](int stage) { reducer_->finish(stage); };
+  hooks.update = [&](const Execution& so_far) { update(n, so_far, result); };
+  const Execution done = executor_->run(sizes_, hooks);
+  result.comm_exposed_ms = static_cast<double>(done.waiting_ns) / 1e6;
+  result.bubble_pct_planned = bubble_pct_planned_;
+  result.tokens = options_.global_batch_size * options_.seq_len;
+  step_ = static_cast<std::uint64_t>(n);
+  return result;
+}
+
+/// Everything that all ranks must know, in one sum: per micro-batch its loss, per parameter its sum
+/// of squares (from its owner), per rank the time it computed and the time it took.
+std::vector<double> Trainer::gather_numbers(const Execution& so_far) {
+  const auto ranks = at(parts_.world.size());
+  std::vector<double> numbers = so_far.loss_sums;
+  for (const ParamLayout& param : layout_.params) {
+    const bool mine = param.ranks.front() == parts_.world.rank();
+    numbers.push_back(mine ? kernels::sum_of_squares(params_->find(param.spec.name)->grad, stream_)
+                           : 0.0);
+  }
+  const auto times = numbers.size();
+  numbers.resize(times + 2 * ranks, 0);
+  numbers[times + at(parts_.world.rank())] = static_cast<double>(so_far.busy_ns);
+  numbers[times + ranks + at(parts_.world.rank())] = static_cast<double>(so_far.elapsed_ns);
+  parts_.world.all_reduce_sum(std::span<double>(numbers)).wait();
+  return numbers;
+}
+
+void Trainer::update(std::int64_t n, const Execution& so_far, core::StepResult& result) {
+  const auto numbers = gather_numbers(so_far);
+  std::size_t next = 0;
+  double loss = 0;
+  for (std::size_t m = 0; m < plan_.paths.size(); ++m) loss += numbers[next++];
+  result.loss = loss / static_cast<double>(options_.global_batch_size * options_.seq_len);
+  double squares = 0;
+  for (const ParamLayout& param : layout_.params) {
+    const double factor = 1 / visited_share_[at(param.stages.front())];
+    squares += numbers[next++] * factor * factor;
+  }
+  result.grad_norm = std::sqrt(squares);
+  const auto ranks = at(parts_.world.size());
+  double busy = 0;
+  double longest = 0;
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    busy += numbers[next + rank];
+    longest = std::max(longest, numbers[next + ranks + rank]);
+  }
+  result.bubble_pct = longest > 0 ? 100 * (1 - busy / (longest * static_cast<double>(ranks))) : 0;
+  if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm)) {
+    throw Error(
+        ErrorKind::kNonFinite,
+        fmt::format("step {}: got loss {}, gradient norm {}, want finite numbers; no weight "
+                    "was changed; try a lower optimizer.lr, more lr_scheduler.warmup_steps, "
+                    "or go on from an earlier checkpoint with --resume STEP",
+                    n, result.loss, result.grad_norm));
+  }
+  apply(n, result.grad_norm, result);
+}
+
+void Trainer::apply(std::int64_t n, double norm, core::StepResult& result) {
+  result.lr = optim::learning_rate(options_.optimizer, options_.schedule, n, options_.max_steps);
+  const double clip = optim::clip_factor(norm, options_.clip_grad_norm);
+  std::vector<float> scales;
+  for (const model::Param& param : params_->all) {
+    const auto found =
+        std::find_if(layout_.params.begin(), layout_.params.end(),
+                     [&](const ParamLayout& one) { return one.spec.name == param.spec.name; });
+    scales.push_back(static_cast<float>(clip / visited_share_[at(found->stages.front())]));
+  }
+  optimizer_->update(n, result.lr, scales, stream_);
+  stream_.sync();
+}
+
+std::optional<double> Trainer::validate() {
+  if (evaluator_ == nullptr) return std::nullopt;
+  std::map<int, data::MicroBatchData> read;
+  const auto batch = [&](int m) -> const data::MicroBatchData& {
+    auto& one = read[m];
+    if (one.batch == 0) one = parts_.validation->micro_batch(m);
+    return one;
+  };
+  ExecutorHooks hooks;
+  hooks.token_ids = [&](int m) { return to_device(batch(m).token_ids); };
+  hooks.targets = [&](int m) { return to_device(batch(m).targets); };
+  Execution done = evaluator_->run(evaluation_sizes_, hooks);
+  parts_.world.all_reduce_sum(std::span<double>(done.loss_sums)).wait();
+  double loss = 0;
+  double tokens = 0;
+  for (std::size_t m = 0; m < done.loss_sums.size(); ++m) {
+    loss += done.loss_sums[m];
+    tokens += static_cast<double>(evaluation_sizes_.rows[m] * evaluation_sizes_.tokens);
+  }
+  return loss / tokens;
+}
+
+void Trainer::visit_state(core::StateVisitor& visitor) {
+  visitor.number("step", step_);
+  visitor.number("seed", options_.seed);
+  for (std::size_t i = 0; i < params_->all.size(); ++i) {
+    model::Param& param = params_->all[i];
+    const auto found =
+        std::find_if(layout_.params.begin(), layout_.params.end(),
+                     [&](const ParamLayout& one) { return one.spec.name == param.spec.name; });
+    const bool owned = found->ranks.front() == parts_.world.rank();
+    visitor.tensor({param.spec.name, "param", owned}, param.value);
+    visitor.tensor({param.spec.name, "exp_avg", owned}, optimizer_->exp_avg(i));
+    visitor.tensor({param.spec.name, "exp_avg_sq", owned}, optimizer_->exp_avg_sq(i));
+  }
+}
+
+/// The values of one parameter on rank 0, from its owner. Both call this; others need not.
+Tensor Trainer::fetch(const ParamLayout& param) {
+  constexpr int kTag = 0;  // no other message is under way between steps
+  const int owner = param.ranks.front();
+  const int rank = parts_.world.rank();
+  if (owner == 0) return rank == 0 ? params_->find(param.spec.name)->value : Tensor();
+  if (rank == owner) {
+    parts_.world.send(params_->find(param.spec.name)->value, 0, kTag).wait();
+    return {};
+  }
+  Tensor out = Tensor::empty(param.spec.shape, core::DType::kF32, options_.device);
+  parts_.world.receive(out, owner, kTag).wait();
+  return out;
+}
+
+void Trainer::export_model(const std::string& folder) {
+  std::size_t next = 0;
+  if (parts_.world.rank() == 0) {
+    model::export_hf(folder, options_.model, [&](const model::ParamSpec& spec) {
+      const ParamLayout& param = layout_.params.at(next++);
+      if (param.spec.name != spec.name) {
+        throw Error(ErrorKind::kBug, "export: parameters come out of order at " + spec.name);
+      }
+      return fetch(param);
+    });
+  } else {
+    for (const ParamLayout& param : layout_.params) {
+      if (param.ranks.front() == parts_.world.rank()) fetch(param);
+    }
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<core::Method> make_trainer(const TrainerOptions& options, TrainerParts parts) {
+  Problem problem;
+  problem.dp = static_cast<int>(options.parallel.dp);
+  problem.pp = static_cast<int>(options.parallel.pp);
+  const bool interleaved = options.pipeline.schedule == "interleaved";
+  problem.chunks = interleaved ? static_cast<int>(options.pipeline.chunks) : 1;
+  if (options.global_batch_size % options.micro_batch_size != 0) {
+    throw Error(ErrorKind::kRecipe,
+                fmt::format("train.global_batch_size: got {}, want a multiple of "
+                            "train.micro_batch_size {}",
+                            options.global_batch_size, options.micro_batch_size));
+  }
+  problem.micro_batches = static_cast<int>(options.global_batch_size / options.micro_batch_size);
+  return make_trainer(options, std::move(parts), make_plan(options.pipeline.schedule, problem));
+}
+
+std::unique_ptr<core::Method> make_trainer(const TrainerOptions& options, TrainerParts parts,
+                                           Plan plan) {
+  require_sound(plan);
+  if (plan.ranks() != parts.world.size() ||
+      plan.micro_batches() * options.micro_batch_size != options.global_batch_size) {
+    throw Error(ErrorKind::kRecipe,
+                fmt::format("plan {}: got {} ranks, {} micro-batches; want {} ranks, {} "
+                            "micro-batches of {} rows",
+                            plan.schedule, plan.ranks(), plan.micro_batches(), parts.world.size(),
+                            options.global_batch_size / options.micro_batch_size,
+                            options.micro_batch_size));
+  }
+  return std::make_unique<Trainer>(options, std::move(parts), std::move(plan));
+}
+
+}  // namespace rw::pipeline

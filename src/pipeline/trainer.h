@@ -1,0 +1,53 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "comm/communicator.h"
+#include "core/method.h"
+#include "data/corpus.h"
+#include "data/order.h"
+#include "data/validation.h"
+#include "metrics/trace.h"
+#include "model/options.h"
+#include "optim/options.h"
+#include "pipeline/options.h"
+#include "pipeline/plan.h"
+
+namespace rw::pipeline {
+
+struct TrainerOptions {
+  model::Options model;  // resolved
+  optim::Options optimizer;
+  optim::ScheduleOptions schedule;
+  ParallelOptions parallel;
+  Options pipeline;
+  std::uint64_t seed = 0;
+  std::int64_t seq_len = 0;
+  std::int64_t micro_batch_size = 1;
+  std::int64_t global_batch_size = 1;  // rows; a multiple of micro_batch_size
+  std::int64_t max_steps = 0;
+  double clip_grad_norm = 1;  // 0: off
+  core::Device device;
+};
+
+struct TrainerParts {
+  comm::Communicator& world;                     // outlives the trainer
+  std::shared_ptr<const data::Corpora> corpora;  // shared with the launcher
+  std::shared_ptr<const data::Order> order;
+  std::int64_t loader_threads = 2;
+  std::int64_t prefetch_steps = 4;
+  std::unique_ptr<data::Validation> validation;  // may be null
+  metrics::Trace* trace = nullptr;               // outlives the trainer; may be null
+};
+
+/// The method `pipeline`: backprop over the plan that options.pipeline.schedule asks for, on dp·pp
+/// ranks. Collective. Starts from random weights, or from those in options.model.from. Throws
+/// Error{kRecipe} on numbers that make no plan.
+std::unique_ptr<core::Method> make_trainer(const TrainerOptions& options, TrainerParts parts);
+/// The same with a plan of the caller's own: any sound one (plan_check.h) over dp·pp ranks, one path
+/// per micro-batch of the global batch.
+std::unique_ptr<core::Method> make_trainer(const TrainerOptions& options, TrainerParts parts,
+                                           Plan plan);
+
+}  // namespace rw::pipeline
