@@ -25,8 +25,8 @@ class Signals {
   std::array<struct sigaction, 3> old_{};
 };
 
-/// The files SAVE (save) and STOP (save and leave) of a run's folder, removed when taken; a file that
-/// cannot be removed is Error{kStorage}, as it would ask again for ever. Only rank 0 calls it.
+/// The files SAVE (save) and STOP (save and leave) of a run's folder, removed when taken; a file
+/// that cannot be removed is Error{kStorage}, as it would ask again for ever. Only rank 0 calls it.
 Signals::Request take_trigger_files(const std::string& output_dir);
 
 }  // namespace rw::train
