@@ -67,16 +67,17 @@ void resolve_heads(Options& options) {
            fmt::format("a divisor of model.num_attention_heads ({0}); try {0}",
                        options.num_attention_heads));
   }
-  if (options.head_dim == 0 && options.name == "qwen3") options.head_dim = 128;
+  // transformers' LlamaConfig refuses other sizes even where head_dim is given.
+  if (options.name == "llama" && options.hidden_size % options.num_attention_heads != 0) {
+    refuse(
+        "hidden_size", options.hidden_size,
+        fmt::format(
+            "a multiple of model.num_attention_heads ({}); try {}", options.num_attention_heads,
+            (options.hidden_size / options.num_attention_heads + 1) * options.num_attention_heads));
+  }
   if (options.head_dim == 0) {
-    if (options.hidden_size % options.num_attention_heads != 0) {
-      refuse("hidden_size", options.hidden_size,
-             fmt::format("a multiple of model.num_attention_heads ({}), or model.head_dim; try {}",
-                         options.num_attention_heads,
-                         (options.hidden_size / options.num_attention_heads + 1) *
-                             options.num_attention_heads));
-    }
-    options.head_dim = options.hidden_size / options.num_attention_heads;
+    options.head_dim =
+        options.name == "qwen3" ? 128 : options.hidden_size / options.num_attention_heads;
   }
   require_positive("head_dim", options.head_dim);
   if (options.head_dim % 2 != 0) {

@@ -73,8 +73,12 @@ TEST(ResolveTest, HeadsMustDivide) {
   model = small();
   model.num_attention_heads = 3;
   EXPECT_EQ(refusal(model),
-            "model.hidden_size: got 100, want a multiple of model.num_attention_heads (3), or "
-            "model.head_dim; try 102");
+            "model.hidden_size: got 100, want a multiple of model.num_attention_heads (3); try "
+            "102");
+  model.head_dim = 20;  // as transformers: the same with a head_dim of its own
+  EXPECT_NE(refusal(model).find("model.hidden_size: got 100"), std::string::npos);
+  model.name = "qwen3";
+  EXPECT_EQ(refusal(model), "no error");
   model = small();
   model.head_dim = 7;
   EXPECT_EQ(refusal(model),
