@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "data/text_source_utf8.h"
+#include "data/unicode_supplement.h"
 
 namespace rw::data {
 namespace {
@@ -19,6 +20,8 @@ bool is_space(char32_t c) {
 
 /// Alphabetic, marks, decimal digits, connectors, joiners: a word character of UTS 18.
 bool is_word(char32_t c) {
+  const std::string_view added = added_category(c);
+  if (!added.empty()) return added[0] == 'L' || added[0] == 'M' || added == "Nd";
   switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:

@@ -10,6 +10,8 @@
 
 #include "core/error.h"
 #include "core/handle.h"
+#include "data/text_source_utf8.h"
+#include "data/unicode_supplement.h"
 
 namespace rw::data {
 namespace {
@@ -42,15 +44,36 @@ std::string pcre_message(int code) {
 
 PCRE2_SPTR units(std::string_view text) { return reinterpret_cast<PCRE2_SPTR>(text.data()); }
 
-std::size_t character_bytes(char lead) {
-  const auto byte = static_cast<unsigned char>(lead);
-  return byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+bool has_added(std::string_view text) {
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (static_cast<unsigned char>(text[at]) < 0xe0) continue;  // all of them take 3 or 4 bytes
+    if (!added_category(code_point_at(text, at).value).empty()) return true;
+  }
+  return false;
+}
+
+Compiled compile(const std::string& expression, const std::string& where) {
+  const CompileContext context(pcre2_compile_context_create(nullptr));
+  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
+  int error = 0;
+  PCRE2_SIZE offset = 0;
+  Compiled code(pcre2_compile(units(expression), expression.size(), PCRE2_UTF | PCRE2_UCP, &error,
+                              &offset, context.get()));
+  if (code.get() == nullptr) {
+    throw core::Error(core::ErrorKind::kDataMalformed,
+                      fmt::format("{}: the split pattern `{}` does not compile: {}", where,
+                                  expression, pcre_message(error)));
+  }
+  // Without JIT (a machine that has none) matching is slower, not different.
+  pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);
+  return code;
 }
 
 }  // namespace
 
 struct SplitPattern::Code {
-  Compiled compiled;
+  Compiled plain;  // fast
+  Compiled added;  // for text with code points that PCRE2's Unicode lacks
 };
 
 struct SplitPattern::Scratch::State {
@@ -67,20 +90,8 @@ SplitPattern::Scratch::~Scratch() = default;
 
 SplitPattern::SplitPattern(const std::string& ruby_expression, const std::string& where)
     : where_(where), code_(std::make_unique<Code>()) {
-  const std::string expression = pcre_from_ruby(ruby_expression, where);
-  const CompileContext context(pcre2_compile_context_create(nullptr));
-  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
-  int error = 0;
-  PCRE2_SIZE offset = 0;
-  code_->compiled = Compiled(pcre2_compile(units(expression), expression.size(),
-                                           PCRE2_UTF | PCRE2_UCP, &error, &offset, context.get()));
-  if (code_->compiled.get() == nullptr) {
-    throw core::Error(core::ErrorKind::kDataMalformed,
-                      fmt::format("{}: the split pattern `{}` does not compile: {}", where,
-                                  ruby_expression, pcre_message(error)));
-  }
-  // Without JIT (a machine that has none) matching is slower, not different.
-  pcre2_jit_compile(code_->compiled.get(), PCRE2_JIT_COMPLETE);
+  code_->plain = compile(pcre_from_ruby(ruby_expression, where, false), where);
+  code_->added = compile(pcre_from_ruby(ruby_expression, where, true), where);
 }
 
 SplitPattern::SplitPattern(SplitPattern&&) noexcept = default;
@@ -90,11 +101,12 @@ void SplitPattern::split(std::string_view text, Scratch& scratch,
                          const std::function<void(std::string_view)>& piece) const {
   auto& state = *scratch.state_;
   const PCRE2_SIZE* found = pcre2_get_ovector_pointer(state.data.get());
+  const pcre2_code* code = has_added(text) ? code_->added.get() : code_->plain.get();
   std::size_t cut = 0;   // all before it has been given out
   std::size_t from = 0;  // the next search begins here
   while (from < text.size()) {
-    const int result = pcre2_match(code_->compiled.get(), units(text), text.size(), from,
-                                   PCRE2_NO_UTF_CHECK, state.data.get(), state.context.get());
+    const int result = pcre2_match(code, units(text), text.size(), from, PCRE2_NO_UTF_CHECK,
+                                   state.data.get(), state.context.get());
     if (result == PCRE2_ERROR_NOMATCH) break;
     if (result < 0) {
       throw core::Error(core::ErrorKind::kDataMalformed,
@@ -107,7 +119,7 @@ void SplitPattern::split(std::string_view text, Scratch& scratch,
     if (begin < end) piece(text.substr(begin, end - begin));
     cut = end;
     from = end;
-    if (begin == end && end < text.size()) from += character_bytes(text[end]);
+    if (begin == end && end < text.size()) from += code_point_at(text, end).bytes;
     if (begin == end && end == text.size()) break;
   }
   if (cut < text.size()) piece(text.substr(cut));

@@ -51,7 +51,8 @@ class SplitPattern {
 inline constexpr const char* kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
-/// The expression in PCRE2's syntax (UTF and UCP on, newline LF). Throws as SplitPattern does.
-std::string pcre_from_ruby(std::string_view expression, const std::string& where);
+/// The expression in PCRE2's syntax (UTF and UCP on, newline LF); with `added`, general categories
+/// hold the code points that PCRE2's Unicode lacks too. Throws as SplitPattern does.
+std::string pcre_from_ruby(std::string_view expression, const std::string& where, bool added);
 
 }  // namespace rw::data

@@ -2,22 +2,42 @@
 #include <fmt/format.h>
 
 #include <cctype>
+#include <cstdint>
 
 #include "core/error.h"
 #include "data/split_pattern.h"
+#include "data/unicode_supplement.h"
 
 namespace rw::data {
 namespace {
 
-constexpr std::string_view kWordClass = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
+/// Oniguruma counts the fractions and superscripts of Latin-1 as word characters.
+constexpr std::string_view kWordClass =
+    R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
+/// The added code points of a category ("Lu") or of a group of them ("L"), inside a class.
+std::string added_class(std::string_view category) {
+  std::string result;
+  for (const auto& range : added_ranges()) {
+    if (!std::string_view(range.category).starts_with(category)) continue;
+    result += fmt::format("\\x{{{:x}}}-\\x{{{:x}}}", static_cast<std::uint32_t>(range.first),
+                          static_cast<std::uint32_t>(range.last));
+  }
+  return result;
+}
+
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 /// Walks through one expression; refuses what it cannot say in PCRE2.
 class Translation {
  public:
-  Translation(std::string_view from, const std::string& where) : from_(from), where_(where) {}
+  Translation(std::string_view from, const std::string& where, bool added)
+      : from_(from), where_(where), added_(added) {
+    word_class_ = kWordClass;
+    if (!added) return;
+    for (const char* category : {"L", "M", "Nd", "Nl", "Pc"}) word_class_ += added_class(category);
+  }
 
   std::string run() {
     while (at_ < from_.size()) {
@@ -60,11 +80,10 @@ class Translation {
     const char c = from_[at_ + 1];
     if (c == 's') return put(R"(\p{White_Space})", 2);
     if (c == 'S') return put(R"(\P{White_Space})", 2);
-    if (c == 'w')
-      return put(in_class ? std::string(kWordClass) : fmt::format("[{}]", kWordClass), 2);
-    if (c == 'W' && !in_class) return put(fmt::format("[^{}]", kWordClass), 2);
+    if (c == 'w') return put(in_class ? word_class_ : fmt::format("[{}]", word_class_), 2);
+    if (c == 'W' && !in_class) return put(fmt::format("[^{}]", word_class_), 2);
     if (c == 'v') return put(R"(\x0b)", 2);
-    if (c == 'p' || c == 'P') return property(c);
+    if (c == 'p' || c == 'P') return property(c, in_class);
     if (c == 'x' || c == 'u') return code_point(c);
     if (is_letter(c) || is_digit(c)) {
       if (std::string_view("rntfaedD").find(c) == std::string_view::npos) {
@@ -74,7 +93,7 @@ class Translation {
     put(from_.substr(at_, 2), 2);
   }
 
-  void property(char letter) {
+  void property(char letter, bool in_class) {
     const std::size_t end = from_.find('}', at_);
     if (at_ + 2 >= from_.size() || from_[at_ + 2] != '{' || end == std::string_view::npos) {
       refuse("a property without braces");
@@ -89,10 +108,18 @@ class Translation {
     for (const char c : name) {
       if (!is_letter(c) && c != '_') refuse(fmt::format("the property `{}`", name));
     }
+    if (name.size() <= 2 && name[0] == 'C') refuse(fmt::format("the property `{}`", name));
+    if (name.size() <= 2 && in_class && inverted) refuse("a negated property in a character class");
+    const std::string more = added_ && name.size() <= 2 ? added_class(name) : "";
+    at_ = end + 1;
+    if (!more.empty()) {
+      const std::string both = fmt::format("\\p{{{}}}{}", name, more);
+      to_ += in_class ? both : fmt::format("[{}{}]", inverted ? "^" : "", both);
+      return;
+    }
     // Longer names are scripts; PCRE2 would take a bare one for a script extension.
     const char* kind = name.size() <= 2 ? "" : "sc:";
     to_ += fmt::format("\\{}{{{}{}}}", inverted ? 'P' : 'p', kind, name);
-    at_ = end + 1;
   }
 
   void code_point(char letter) {
@@ -158,14 +185,16 @@ class Translation {
 
   std::string_view from_;
   const std::string& where_;
+  bool added_;
+  std::string word_class_;
   std::size_t at_ = 0;
   std::string to_;
 };
 
 }  // namespace
 
-std::string pcre_from_ruby(std::string_view expression, const std::string& where) {
-  return Translation(expression, where).run();
+std::string pcre_from_ruby(std::string_view expression, const std::string& where, bool added) {
+  return Translation(expression, where, added).run();
 }
 
 }  // namespace rw::data
