@@ -1,0 +1,348 @@
+// Part of Ropewalk, MIT licence.
+#include "ckpt/checkpointer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <random>
+
+#include "ckpt/reader.h"
+#include "ckpt/state.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "metrics/timer.h"
+
+namespace rw::ckpt {
+namespace {
+
+using core::Error;
+using core::ErrorKind;
+
+constexpr std::uint32_t kUuidBytes = 16;
+
+/// Fills the method's state from a checkpoint.
+class LoadState final : public core::StateVisitor {
+ public:
+  LoadState(const CheckpointReader& reader, std::uint32_t rank)
+      : reader_(reader), meta_(reader.meta(rank)) {}
+  void tensor(const core::StateTensor& what, core::Tensor& tensor) override {
+    reader_.read(what.name, what.kind, tensor);
+  }
+  void number(std::string_view key, std::uint64_t& value) override {
+    const auto found = meta_.numbers().find(std::string(key));
+    if (found == meta_.numbers().end()) missing(key);
+    value = found->second;
+  }
+  void text(std::string_view key, std::string& value) override {
+    const auto found = meta_.texts().find(std::string(key));
+    if (found == meta_.texts().end()) missing(key);
+    value = found->second;
+  }
+
+ private:
+  [[noreturn]] void missing(std::string_view key) const {
+    throw Error(ErrorKind::kDataMalformed, fmt::format("{}: holds no '{}'", reader_.folder(), key));
+  }
+  const CheckpointReader& reader_;
+  const proto::RankMeta& meta_;
+};
+
+std::string new_uuid() {
+  std::random_device device;  // names a run; no number depends on it
+  std::string out;
+  while (out.size() < kUuidBytes) out.push_back(static_cast<char>(device() & 0xffU));
+  return out;
+}
+
+/// Error{kRecipe} naming the first thing that the checkpoint and this run do not share.
+void require_same(const std::string& folder, const proto::Manifest& manifest,
+                  const RunIdentity& identity) {
+  const auto& saved = manifest.global().identity();
+  for (const auto& [key, want] : identity.same) {
+    const auto found = saved.find(key);
+    const std::string got = found == saved.end() ? "nothing" : found->second;
+    if (got == want) continue;
+    const char* hint = key.rfind("parallel.", 0) == 0
+                           ? "restoring at another (dp, pp) is not in this version"
+                           : "give the run another output_dir, or the recipe of the checkpoint "
+                             "(recipe.resolved.yaml)";
+    throw Error(ErrorKind::kRecipe,
+                fmt::format("{}: the checkpoint of another run: {}: it has '{}', "
+                            "this run '{}'; {}",
+                            folder, key, got, want, hint));
+  }
+}
+
+proto::Vote failed_vote(const Error& error) {
+  proto::Vote vote;
+  vote.set_ok(false);
+  vote.set_error_kind(static_cast<std::uint32_t>(error.kind()));
+  vote.set_error(error.what());
+  return vote;
+}
+
+/// Throws the first error among the votes, on every rank alike.
+void require_all(const std::vector<std::string>& votes) {
+  for (std::size_t rank = 0; rank < votes.size(); ++rank) {
+    proto::Vote vote;
+    if (!vote.ParseFromString(votes[rank])) {
+      throw Error(ErrorKind::kComm, fmt::format("checkpoint: rank {} sent no readable vote", rank));
+    }
+    if (!vote.ok()) throw Error(static_cast<ErrorKind>(vote.error_kind()), vote.error());
+  }
+}
+
+}  // namespace
+
+struct Checkpointer::Snapshot {
+  CollectState state;
+};
+
+Checkpointer::Checkpointer(store::Store& store, std::string folder, const Options& options,
+                           std::unique_ptr<comm::Communicator> own, RunIdentity identity)
+    : store_(store),
+      folder_(std::move(folder)),
+      options_(options),
+      comm_(std::move(own)),
+      identity_(std::move(identity)) {
+  together([&] {
+    if (comm_->rank() == 0) write_run();
+  });
+  run_uuid_ = from_first(run_uuid_);
+}
+
+void Checkpointer::write_run() {
+  store_.make_folders(folder_);
+  const std::string path = folder_ + "/" + kRunName;
+  proto::Run run;
+  if (store_.exists(path) && run.ParseFromString(store::read_whole(store_, path)) &&
+      run.uuid().size() == kUuidBytes) {
+    run_uuid_ = run.uuid();
+    return;
+  }
+  run_uuid_ = new_uuid();
+  run.set_format_version(kFormatVersion);
+  run.set_uuid(run_uuid_);
+  store::write_whole(store_, path, stable_text(run));
+}
+
+void Checkpointer::together(const std::function<void()>& body) {
+  proto::Vote vote;
+  vote.set_ok(true);
+  try {
+    body();
+  } catch (const Error& error) {
+    vote = failed_vote(error);
+  }
+  require_all(comm_->gather_text(vote.SerializeAsString()));
+}
+
+std::string Checkpointer::from_first(const std::string& text) {
+  return comm_->gather_text(comm_->rank() == 0 ? text : "").front();
+}
+
+void Checkpointer::make_layout(const Snapshot& snapshot) {
+  const std::string mine = stable_text(snapshot.state.layout);
+  if (mine == layout_of_this_rank_)
+    return;  // on every rank alike: the method's state has one shape
+  proto::Layout layout;
+  layout.set_format_version(kFormatVersion);
+  for (const auto& text : comm_->gather_text(mine)) {
+    auto* rank = layout.add_ranks();
+    if (!rank->ParseFromString(text)) {
+      throw Error(ErrorKind::kComm, "checkpoint: a rank sent no readable layout");
+    }
+    rank->set_rank(static_cast<std::uint32_t>(layout.ranks_size() - 1));
+  }
+  layout_hash_ = layout_hash(layout);
+  together([&] {
+    const std::string path = folder_ + "/" + layout_name(layout_hash_);
+    if (comm_->rank() == 0) store::write_whole(store_, path, stable_text(layout));
+  });
+  layout_of_this_rank_ = mine;
+}
+
+/// Makes the step's folder under a number that no attempt had.
+StepFolder Checkpointer::begin(std::int64_t step) {
+  StepFolder target{static_cast<std::uint64_t>(step), 0};
+  std::string attempt;
+  together([&] {
+    if (comm_->rank() != 0) return;
+    for (const StepFolder& other : list_steps(store_, folder_)) {
+      if (other.step == target.step) target.attempt = other.attempt + 1;
+    }
+    store_.make_folders(folder_ + "/" + target.name());
+    attempt = std::to_string(target.attempt);
+  });
+  target.attempt = static_cast<std::uint32_t>(std::stoul(from_first(attempt)));
+  return target;
+}
+
+proto::Manifest Checkpointer::start_manifest(const StepFolder& target) const {
+  proto::Manifest out;
+  out.set_format_version(kFormatVersion);
+  out.set_run_uuid(run_uuid_);
+  out.set_step(target.step);
+  out.set_attempt(target.attempt);
+  out.set_level("L3");
+  out.set_world_size(static_cast<std::uint32_t>(comm_->size()));
+  out.set_dp(identity_.dp);
+  out.set_pp(identity_.pp);
+  out.set_layout_hash(layout_hash_);
+  for (const auto& [key, value] : identity_.same) {
+    (*out.mutable_global()->mutable_identity())[key] = value;
+  }
+  out.mutable_global()->set_recipe(identity_.recipe);
+  return out;
+}
+
+void Checkpointer::save(std::int64_t step, core::Method& method) {
+  const std::int64_t begin_ns = metrics::now_ns();
+  Snapshot snapshot;
+  method.visit_state(snapshot.state);
+  snapshot.state.finish();
+  make_layout(snapshot);
+  const StepFolder target = begin(step);
+  const std::string folder = folder_ + "/" + target.name();
+  proto::Manifest manifest = start_manifest(target);
+
+  proto::Vote vote;
+  vote.set_ok(true);
+  try {
+    const auto rank = static_cast<std::uint32_t>(comm_->rank());
+    const ShardId id{run_uuid_, target.step,           target.attempt,
+                     rank,      manifest.world_size(), layout_hash_};
+    *vote.mutable_file() =
+        write_shard(store_, folder + "/" + shard_name(rank), id, snapshot.state.layout,
+                    snapshot.state.tensors, snapshot.state.meta);
+    store_.sync_folder(folder);
+  } catch (const Error& error) {
+    vote = failed_vote(error);
+  }
+  const auto votes = comm_->gather_text(vote.SerializeAsString());
+  try {
+    require_all(votes);
+    for (const auto& text : votes) {
+      vote.ParseFromString(text);
+      *manifest.add_files() = vote.file();
+    }
+    commit(target, manifest);
+  } catch (const Error&) {
+    // Every rank is here alike. What cannot be removed either has no manifest: nobody takes it for a
+    // checkpoint, and the next commit removes it.
+    if (comm_->rank() == 0 && !store_.exists(folder + "/" + kManifestName)) {
+      try {
+        store_.remove_tree(folder);
+      } catch (const Error& error) {
+        core::log_warning(error.what());
+      }
+    }
+    throw;
+  }
+  last_save_ms_ = static_cast<double>(metrics::now_ns() - begin_ns) / 1e6;
+}
+
+void Checkpointer::commit(const StepFolder& target, const proto::Manifest& manifest) {
+  together([&] {
+    if (comm_->rank() != 0) return;
+    write_manifest(store_, folder_ + "/" + target.name(), manifest);
+    store_.sync_folder(folder_);
+    store::write_whole(store_, folder_ + "/" + kLatestName, target.name() + "\n");
+    retain(target);
+  });
+}
+
+/// A checkpoint of later steps belongs to a course that was left by going back (or is damaged): it is
+/// kept where no resume looks.
+void Checkpointer::set_aside(const StepFolder& step) {
+  const std::string quarantine = folder_ + "/quarantine";
+  const std::string target = quarantine + "/" + step.name();
+  store_.make_folders(quarantine);
+  store_.remove_tree(target);
+  store_.rename(folder_ + "/" + step.name(), target);
+}
+
+/// Removes checkpoints that the options let go, and what dead jobs left. Rank 0.
+void Checkpointer::retain(const StepFolder& newest) {
+  for (const StepFolder& step : list_committed(store_, folder_)) {
+    if (step.step > newest.step) set_aside(step);
+  }
+  const auto committed = list_committed(store_, folder_);
+  const auto latest = static_cast<std::size_t>(std::max<std::int64_t>(1, options_.keep_latest_k));
+  const auto every = static_cast<std::uint64_t>(std::max<std::int64_t>(0, options_.keep_every));
+  for (const StepFolder& step : list_steps(store_, folder_)) {
+    const auto found = std::find(committed.begin(), committed.end(), step);
+    const auto from_end = static_cast<std::size_t>(committed.end() - found);
+    const bool kept =
+        found != committed.end() && (from_end <= latest || (every > 0 && step.step % every == 0));
+    if (!kept && step != newest) remove(step);
+  }
+}
+
+void Checkpointer::remove(const StepFolder& step) {
+  const std::string folder = folder_ + "/" + step.name();
+  store_.remove(folder + "/" + kManifestName);  // from here on it is no checkpoint
+  store_.sync_folder(folder);
+  store_.remove_tree(folder);
+}
+
+std::optional<std::string> Checkpointer::newest() {
+  std::string names;
+  together([&] {
+    if (comm_->rank() != 0) return;
+    for (const StepFolder& step : list_committed(store_, folder_)) names += step.name() + "\n";
+  });
+  names = from_first(names);
+  while (!names.empty()) {
+    names.pop_back();
+    const auto cut = names.rfind('\n');
+    const std::string name = names.substr(cut == std::string::npos ? 0 : cut + 1);
+    names.resize(names.size() - name.size());
+    const std::string folder = folder_ + "/" + name;
+    try {
+      together([&] {
+        const auto manifest = read_manifest(store_, folder);
+        read_layout(store_, folder_, manifest.layout_hash());
+        verify_files(store_, folder, manifest, comm_->rank(), comm_->size());
+      });
+      return folder;
+    } catch (const Error& error) {
+      if (comm_->rank() == 0) {
+        core::log_warning(
+            fmt::format("passing over the damaged checkpoint {}: {}", name, error.what()));
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+std::string Checkpointer::find(std::int64_t step) {
+  std::string name;
+  together([&] {
+    if (comm_->rank() != 0) return;
+    std::string others;
+    for (const StepFolder& one : list_committed(store_, folder_)) {
+      if (one.step == static_cast<std::uint64_t>(step)) name = one.name();
+      others += fmt::format("{}{}", others.empty() ? "" : ", ", one.step);
+    }
+    if (!name.empty()) return;
+    throw Error(ErrorKind::kDataMissing,
+                fmt::format("{}: no checkpoint of step {}; there are: {}", folder_, step,
+                            others.empty() ? "none" : others));
+  });
+  return folder_ + "/" + from_first(name);
+}
+
+std::int64_t Checkpointer::restore(const std::string& step_folder, core::Method& method) {
+  std::int64_t step = 0;
+  together([&] {
+    const CheckpointReader reader(store_, step_folder);
+    require_same(step_folder, reader.manifest(), identity_);
+    LoadState load(reader, static_cast<std::uint32_t>(comm_->rank()));
+    method.visit_state(load);
+    step = reader.step();
+  });
+  return step;
+}
+
+}  // namespace rw::ckpt
