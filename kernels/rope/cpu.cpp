@@ -7,17 +7,21 @@
 namespace rw::kernels {
 namespace {
 
-/// `sign` is 1 to rotate by the angle, -1 to rotate back.
-RW_CLONES void rotate_head(float* x, const float* cos, const float* sin, float sign,
-                           std::int64_t half) {
+/// The heads of one row; `sign` is 1 to rotate by the angle, -1 to rotate back.
+RW_CLONES void rotate_row(float* x, const float* cos, const float* sin, float sign,
+                          std::int64_t half, std::int64_t heads) {
+  for (std::int64_t head = 0; head < heads; ++head) {
+    float* first = x + head * 2 * half;
+    float* second = first + half;
 #pragma omp simd
-  for (std::int64_t i = 0; i < half; ++i) {
-    const float c = cos[i];
-    const float s = sign * sin[i];
-    const float x1 = x[i];
-    const float x2 = x[i + half];
-    x[i] = x1 * c - x2 * s;
-    x[i + half] = x2 * c + x1 * s;
+    for (std::int64_t i = 0; i < half; ++i) {
+      const float c = cos[i];
+      const float s = sign * sin[i];
+      const float x1 = first[i];
+      const float x2 = second[i];
+      first[i] = x1 * c - x2 * s;
+      second[i] = x2 * c + x1 * s;
+    }
   }
 }
 
@@ -43,9 +47,7 @@ void rope_cpu(Tensor& x, const Tensor& positions, const Tensor& cos, const Tenso
   for_rows(rows, rotated_heads * half * 2, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t n = begin; n < end; ++n) {
       const std::int64_t angle = position[n] * half;
-      for (std::int64_t head = 0; head < rotated_heads; ++head) {
-        rotate_head(at + n * width + head * 2 * half, cosines + angle, sines + angle, sign, half);
-      }
+      rotate_row(at + n * width, cosines + angle, sines + angle, sign, half, rotated_heads);
     }
   });
 }
