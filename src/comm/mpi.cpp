@@ -97,7 +97,7 @@ struct SumWork {
   }
 };
 
-std::deque<Step> sum_steps(const Seat& seat, const Tensor& tensor) {
+std::vector<Step> sum_steps(const Seat& seat, const Tensor& tensor) {
   if (seat.size == 1 || tensor.elems() == 0) return {};
   auto work = std::make_shared<SumWork>();
   work->seat = seat;
@@ -120,7 +120,7 @@ std::deque<Step> sum_steps(const Seat& seat, const Tensor& tensor) {
           [work](MpiIo&) { work->host.write_back(); }};
 }
 
-std::deque<Step> gather_steps(const Seat& seat, const Tensor& mine, const Tensor& all) {
+std::vector<Step> gather_steps(const Seat& seat, const Tensor& mine, const Tensor& all) {
   struct Work {
     HostBytes mine, all;
   };
@@ -136,7 +136,7 @@ std::deque<Step> gather_steps(const Seat& seat, const Tensor& mine, const Tensor
           [work](MpiIo&) { work->all.write_back(); }};
 }
 
-std::deque<Step> broadcast_steps(const Seat& seat, const Tensor& tensor, int root) {
+std::vector<Step> broadcast_steps(const Seat& seat, const Tensor& tensor, int root) {
   if (tensor.bytes() == 0) return {};
   auto host = std::make_shared<HostBytes>();
   return {[=](MpiIo& io) {
@@ -153,20 +153,20 @@ std::deque<Step> broadcast_steps(const Seat& seat, const Tensor& tensor, int roo
 
 /// Every rank's numbers, rank order, into `all`, which holds this rank's already.
 template <class T>
-std::deque<Step> share_steps(const Seat& seat, std::shared_ptr<std::vector<T>> all) {
+std::vector<Step> share_steps(const Seat& seat, std::shared_ptr<std::vector<T>> all) {
   return {[=](MpiIo& io) {
     const std::size_t n = all->size() / seat.ranks();
     if (n > 0) exchange(io, seat, reinterpret_cast<std::byte*>(all->data()), n * sizeof(T));
   }};
 }
 
-std::deque<Step> barrier_steps(const Seat& seat) {
+std::vector<Step> barrier_steps(const Seat& seat) {
   auto byte = std::make_shared<std::vector<std::byte>>(seat.ranks());
   return share_steps(seat, byte);
 }
 
-std::deque<Step> text_steps(const Seat& seat, const std::string& mine,
-                            std::shared_ptr<std::vector<std::string>> texts) {
+std::vector<Step> text_steps(const Seat& seat, const std::string& mine,
+                             std::shared_ptr<std::vector<std::string>> texts) {
   auto sizes = std::make_shared<std::vector<std::uint64_t>>(seat.ranks());
   (*sizes)[seat.me()] = mine.size();
   texts->resize(seat.ranks());
@@ -258,7 +258,7 @@ class MpiCommunicator : public Communicator {
     return all;
   }
   Seat next_seat() { return {rank_, size(), kTags + static_cast<int>(calls_++ % kTags)}; }
-  Ticket submit(std::string name, std::deque<Step> steps, std::function<void()> take = nullptr) {
+  Ticket submit(std::string name, std::vector<Step> steps, std::function<void()> take = nullptr) {
     auto task = std::make_shared<MpiTask>(
         std::move(name), MpiIo(group_, ranks_, engine_->chunk_bytes()), std::move(steps), timeout_);
     task->set_take(std::move(take));

@@ -136,10 +136,8 @@ bool MpiTask::advance() {
   try {
     bool moved = io_.progress();
     if (over_) return moved;
-    while (io_.idle() && !steps_.empty()) {
-      const Step step = std::move(steps_.front());
-      steps_.pop_front();
-      step(io_);
+    while (io_.idle() && next_ < steps_.size()) {
+      steps_[next_++](io_);
       io_.progress();
       moved = true;
     }
@@ -173,7 +171,7 @@ void MpiTask::fail(const Error& error) {
 
 void MpiTask::finish(std::optional<Error> error) {
   over_ = true;
-  steps_.clear();
+  if (io_.idle()) steps_.clear();  // and with them the buffers
   const std::lock_guard lock(mutex_);
   if (done_) return;
   done_ = true;

@@ -52,7 +52,7 @@ class MpiIo {
 class MpiTask : public Ticket::State {
  public:
   using Step = std::function<void(MpiIo&)>;
-  MpiTask(std::string name, MpiIo io, std::deque<Step> steps,
+  MpiTask(std::string name, MpiIo io, std::vector<Step> steps,
           std::shared_ptr<const std::atomic<double>> timeout)
       : name_(std::move(name)),
         io_(std::move(io)),
@@ -77,7 +77,8 @@ class MpiTask : public Ticket::State {
 
   const std::string name_;
   MpiIo io_;
-  std::deque<Step> steps_;
+  std::vector<Step> steps_;  // own the buffers of the messages under way
+  std::size_t next_ = 0;
   bool over_ = false;  // the communication thread's own copy of done_
   std::function<void()> take_;
   const std::shared_ptr<const std::atomic<double>> timeout_;  // the communicator's
