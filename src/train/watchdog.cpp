@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <optional>
 
 #include "core/error.h"
@@ -13,10 +14,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-void say_goodbye(WatchRing& ring) {
-  constexpr std::chrono::milliseconds kPatience{800};
+void say_goodbye(WatchRing& ring, bool hurry) {
+  const std::chrono::milliseconds patience{hurry ? 0 : 500};
   constexpr std::chrono::milliseconds kPause{2};
-  const auto end = Clock::now() + kPatience;
+  const auto end = Clock::now() + patience;
   while (!ring.farewell() && Clock::now() < end) std::this_thread::sleep_for(kPause);
 }
 
@@ -24,7 +25,10 @@ void say_goodbye(WatchRing& ring) {
 
 Watchdog::Watchdog(std::unique_ptr<comm::Communicator> own, const WatchdogOptions& options,
                    std::function<void(const std::string&)> on_hang)
-    : own_(std::move(own)), options_(options), on_hang_(std::move(on_hang)) {
+    : own_(std::move(own)),
+      options_(options),
+      on_hang_(std::move(on_hang)),
+      exceptions_(std::uncaught_exceptions()) {
   thread_ = std::thread([this] {
     try {
       work();
@@ -38,6 +42,7 @@ Watchdog::~Watchdog() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
+    hurry_ = std::uncaught_exceptions() > exceptions_;
   }
   changed_.notify_one();
   thread_.join();
@@ -68,8 +73,9 @@ void Watchdog::work() {
     lock.lock();
     changed_.wait_for(lock, interval, [this] { return stop_; });
   }
+  const bool hurry = hurry_;
   lock.unlock();
-  say_goodbye(ring);
+  say_goodbye(ring, hurry);
 }
 
 }  // namespace rw::train

@@ -30,7 +30,8 @@ class Watchdog {
            std::function<void(const std::string& message)> on_hang);
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
-  /// Says goodbye to the neighbours and waits for theirs, at most 1 s.
+  /// Says goodbye to the neighbours and waits for theirs: half a second at most, and not at all
+  /// while an exception unwinds.
   ~Watchdog();
   /// The training thread is alive and has finished `step` (0: ready to begin). Any thread; cheap.
   /// The same step again counts as progress too.
@@ -44,9 +45,11 @@ class Watchdog {
   std::function<void(const std::string&)> on_hang_;
   std::atomic<std::int64_t> step_{-1};
   std::atomic<std::int64_t> calls_{0};  // of progress
+  int exceptions_;                      // under way when this object was made
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stop_ = false;
+  bool hurry_ = false;
   std::thread thread_;
 };
 
