@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+# Part of Ropewalk, MIT licence.
+"""Text or JSONL -> a Ropewalk corpus (docs/formats/corpus.md) with any tokenizer that the Hugging Face `tokenizers`
+package reads, for those that `ropewalk data build` refuses. Needs: pip install tokenizers h5py numpy; libxxhash, which
+scripts/setup.sh installs.
+
+tokenize_hf.py --tokenizer tokenizer.json --out C.h5 [--end-token TOKEN] [--jsonl-field text] FILES…"""
+import argparse
+import ctypes
+import ctypes.util
+import hashlib
+import json
+import os
+import pathlib
+import sys
+
+import h5py
+import numpy
+import tokenizers
+
+
+def document_hash():
+    """XXH3, 64 bits, as the builder in C++ has it."""
+    function = ctypes.CDLL(ctypes.util.find_library("xxhash") or "libxxhash.so.0").XXH3_64bits
+    function.restype = ctypes.c_uint64
+    function.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+    return lambda data: function(data, len(data))
+
+
+def text_files(paths):
+    for path in map(pathlib.Path, paths):
+        if path.is_dir():
+            found = (one for one in path.rglob("*") if one.is_file())
+            visible = (one for one in found if not any(part.startswith(".") for part in one.relative_to(path).parts))
+            yield from sorted(visible, key=lambda one: os.fsencode(one))
+        else:
+            yield path
+
+
+def documents(paths, field):
+    for path in text_files(paths):
+        with open(path, encoding="utf-8", newline="") as file:
+            if path.suffix != ".jsonl":
+                yield file.read()
+                continue
+            for number, line in enumerate(iter(file.readline, ""), 1):
+                if not line.strip():
+                    continue
+                text = json.loads(line).get(field)
+                if not isinstance(text, str):
+                    sys.exit(f"{path}:{number}: want a text in field `{field}` (--jsonl-field)")
+                yield text
+
+
+def end_id(tokenizer, path, name):
+    config = pathlib.Path(path).parent / "tokenizer_config.json"
+    if not name and tokenizer.token_to_id("<|endoftext|>") is None and config.exists():
+        name = json.loads(config.read_text(encoding="utf-8")).get("eos_token") or ""
+        name = name["content"] if isinstance(name, dict) else name
+    found = tokenizer.token_to_id(name or "<|endoftext|>")
+    if found is None:
+        special = [token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special]
+        sys.exit(f"{path}: no end token; name one with --end-token; special tokens here: {', '.join(special) or 'none'}")
+    return found
+
+
+def fixed_text(value):
+    """Attributes are strings of fixed length, UTF-8, with a zero byte behind them."""
+    data = value.encode("utf-8") + b"\0"
+    return numpy.array(data, dtype=h5py.string_dtype("utf-8", len(data)))
+
+
+def write(path, arrays, attributes):
+    aside = f"{path}.writing"
+    with h5py.File(aside, "w", libver="earliest") as file:
+        for name, value in attributes.items():
+            file.attrs.create(name, fixed_text(value) if isinstance(value, str) else numpy.int64(value))
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array)  # contiguous: no chunks, no filters
+    with open(aside, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokenizer", required=True)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--end-token", default="")
+    parser.add_argument("--jsonl-field", default="text")
+    parser.add_argument("files", nargs="+")
+    options = parser.parse_args()
+
+    source = pathlib.Path(options.tokenizer).read_bytes()
+    tokenizer = tokenizers.Tokenizer.from_str(source.decode("utf-8"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    end = end_id(tokenizer, options.tokenizer, options.end_token)
+    vocab_size = max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+    kind = numpy.dtype("<u2" if vocab_size <= 65536 else "<u4")
+    pieces, offsets, hashes, text_bytes = [], [0], [], 0
+    xxh3 = document_hash()
+    for text in documents(options.files, options.jsonl_field):
+        data = text.encode("utf-8")
+        ids = tokenizer.encode(text, add_special_tokens=False).ids + [end]
+        pieces.append(numpy.array(ids, dtype=kind))
+        offsets.append(offsets[-1] + len(ids))
+        hashes.append(xxh3(data))
+        text_bytes += len(data)
+    if not text_bytes:
+        sys.exit("no text; nothing was written")
+    tokens, offsets = numpy.concatenate(pieces), numpy.array(offsets, dtype="<u8")
+    arrays = {"/docs/tokens": tokens, "/docs/offsets": offsets, "/docs/hash": numpy.array(hashes, dtype="<u8"),
+              "/tokenizer/json": numpy.frombuffer(source, dtype="u1")}
+    attributes = {"schema_version": 1, "endian": "little", "builder": f"tokenize_hf.py, tokenizers {tokenizers.__version__}",
+                  "tokenizer_name": pathlib.Path(options.tokenizer).name,
+                  "tokenizer_sha256": hashlib.sha256(source).hexdigest(), "vocab_size": vocab_size, "end_of_text": end,
+                  "text_bytes": text_bytes, "content_sha256": hashlib.sha256(tokens.tobytes() + offsets.tobytes()).hexdigest()}
+    write(options.out, arrays, attributes)
+    print(f"{options.out}: {len(tokens)} tokens, {len(hashes)} documents, {text_bytes} bytes of text")
+
+
+if __name__ == "__main__":
+    main()
