@@ -1,0 +1,51 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "recipe/recipe.h"
+
+namespace rw::recipe {
+
+/// Where something stands: in a file, or on the command line.
+struct Place {
+  std::string file;
+  int line = 1;
+  int column = 1;
+  std::string source;  // the whole line
+};
+
+/// A recipe while it is read: values so far, where each key stands, what is wrong.
+class Book {
+ public:
+  Recipe recipe;
+
+  /// A key was given at `place`; a later one (an override) takes its place.
+  void given(const std::string& key, const Place& place) { places_[key] = place; }
+  bool has(const std::string& key) const { return places_.contains(key); }
+  /// Where a key stands, or else the section that it belongs to, or else the top of the file.
+  const Place& place_of(const std::string& key) const;
+  void set_top(const Place& top) { top_ = top; }
+
+  void complain(const Place& place, const std::string& key, const std::string& message);
+  void complain(const std::string& key, const std::string& message) {
+    complain(place_of(key), key, message);
+  }
+  /// No complaint names this key: a rule may use its value.
+  bool good(const std::string& key) const { return !bad_.contains(key); }
+  bool good(std::initializer_list<const char*> keys) const;
+  /// In the order of the file, what the command line says last.
+  std::vector<Complaint> complaints() const;
+
+ private:
+  Place top_;
+  std::map<std::string, Place> places_;
+  std::set<std::string> bad_;
+  std::vector<Complaint> complaints_;
+};
+
+inline constexpr const char* kCommandLine = "command line";
+
+}  // namespace rw::recipe

@@ -1,0 +1,18 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <string>
+
+#include "recipe/book.h"
+
+namespace rw::recipe {
+
+/// Reads a recipe's text into `book`: values, places, and a complaint for everything that is not a
+/// known key with a value it takes.
+void read_yaml(const std::string& yaml, const std::string& name, Book& book);
+/// The same for one "key.sub=value".
+void read_override(const std::string& text, Book& book);
+
+/// The known name nearest to a wrong one; "" when none is near.
+std::string nearest(const std::string& wrong, const std::vector<std::string>& names);
+
+}  // namespace rw::recipe

@@ -1,0 +1,51 @@
+// Part of Ropewalk, MIT licence.
+#include "recipe/recipe.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "core/error.h"
+#include "recipe/book.h"
+#include "recipe/keys.h"
+#include "recipe/reader.h"
+#include "recipe/resolved.h"
+#include "recipe/rules.h"
+
+namespace rw::recipe {
+
+Loaded load_text(const std::string& yaml, const std::string& name,
+                 const std::vector<std::string>& overrides, const Facts& facts) {
+  Book book;
+  read_yaml(yaml, name, book);
+  for (const auto& text : overrides) read_override(text, book);
+  if (book.good("recipe")) {
+    if (book.recipe.run_name.empty()) {
+      book.recipe.run_name = std::filesystem::path(name).stem().string();
+    }
+    apply_rules(facts, book);
+  }
+  Loaded out;
+  out.recipe = book.recipe;
+  out.details = book.complaints();
+  for (const auto& one : out.details) out.complaints.push_back(one.text());
+  out.resolved_text = resolved_text(book.recipe);
+  return out;
+}
+
+Loaded load(const std::string& path, const std::vector<std::string>& overrides,
+            const Facts& facts) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  if (std::filesystem::is_directory(path) || !in || !(text << in.rdbuf())) {
+    throw core::Error(core::ErrorKind::kUsage,
+                      fmt::format("{}: cannot read this recipe; want a YAML file such as "
+                                  "recipes/first_run.yaml",
+                                  path));
+  }
+  return load_text(text.str(), path, overrides, facts);
+}
+
+}  // namespace rw::recipe

@@ -1,0 +1,81 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ckpt/options.h"
+#include "data/options.h"
+#include "model/options.h"
+#include "optim/options.h"
+#include "pipeline/options.h"
+#include "train/options.h"
+
+namespace rw::recipe {
+
+/// An experiment. Every key is declared once, in keys.cpp.
+struct Recipe {
+  std::string run_name, output_dir;
+  std::string method = "pipeline";
+  std::string precision = "f32";
+  std::string device = "cpu";
+  std::uint64_t seed = 0;
+  model::Options model;
+  pipeline::ParallelOptions parallel;
+  pipeline::Options pipeline;
+  train::Options train;
+  optim::Options optimizer;
+  optim::ScheduleOptions lr_scheduler;
+  data::Options data;
+  ckpt::Options checkpoint;
+  train::LogOptions log;
+  train::WatchdogOptions watchdog;
+};
+
+/// One thing that is wrong with a recipe, and where.
+struct Complaint {
+  std::string file;
+  int line = 1;    // from 1
+  int column = 1;  // from 1
+  std::string key;
+  std::string message;  // "got X, want Y; try Z"
+  std::string source;   // the line of the file
+  /// "FILE:LINE:COL: key: message", the line, a caret below the place.
+  std::string text() const;
+};
+
+struct Loaded {
+  Recipe recipe;                        // as far as it could be read
+  std::vector<Complaint> details;       // in the order of the file, overrides last; empty: good
+  std::vector<std::string> complaints;  // their texts
+  std::string resolved_text;            // YAML with every key; reads back to the same recipe
+};
+
+/// What the recipe cannot know by itself. What is absent is not checked.
+struct Facts {
+  std::optional<int> ranks;  // that the launcher started
+  /// Largest token id + 1 of a corpus; nullopt: cannot be read (another check says why).
+  std::function<std::optional<std::int64_t>(const std::string& corpus)> corpus_vocab;
+  /// Why a path cannot be read; nullopt: it can.
+  std::function<std::optional<std::string>(const std::string& path)> file_problem;
+  /// The model of a folder; may throw core::Error.
+  std::function<std::optional<model::Options>(const std::string& folder)> model_from;
+  /// Fills what the model's options leave open; throws core::Error "model.KEY: …".
+  std::function<void(model::Options& options, std::int64_t seq_len)> resolve;
+};
+
+/// Reads and checks a recipe with its overrides "key.sub=value", all complaints at once. Throws
+/// Error{kDataMissing} when the file cannot be read. Cost: well below 10 ms.
+Loaded load(const std::string& path, const std::vector<std::string>& overrides,
+            const Facts& facts = {});
+/// The same from a text; `name` stands for the file in complaints.
+Loaded load_text(const std::string& yaml, const std::string& name,
+                 const std::vector<std::string>& overrides = {}, const Facts& facts = {});
+
+/// The JSON Schema (draft 2020-12) of recipes, and docs/recipe.md.
+std::string json_schema();
+std::string markdown();
+
+}  // namespace rw::recipe

@@ -1,0 +1,236 @@
+// Part of Ropewalk, MIT licence.
+#include "recipe/rules.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "core/error.h"
+#include "recipe/keys.h"
+
+namespace rw::recipe {
+namespace {
+
+void require_keys(Book& book) {
+  for (const auto& key : required_keys()) {
+    if (book.has(key) || !book.good(key)) continue;
+    const auto dot = key.find('.');
+    if (dot != std::string::npos && !book.has(key.substr(0, dot))) continue;  // said already
+    const auto& all = keys();
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const Key& one) { return one.path() == key; });
+    book.complain(key, fmt::format("got nothing, want it: it is required{}",
+                                   found == all.end() ? "" : " (" + found->help + ")"));
+  }
+  const bool train = book.has("train");
+  if (train && !book.has("train.max_steps") && !book.has("train.max_tokens")) {
+    book.complain("train.max_steps", "got nothing, want it or train.max_tokens");
+  }
+  constexpr std::array kSizes{"model.hidden_size", "model.num_hidden_layers",
+                              "model.num_attention_heads", "model.vocab_size"};
+  if (!book.has("model") || book.has("model.from")) return;
+  for (const char* key : kSizes) {
+    if (!book.has(key) && book.good(key)) {
+      book.complain(key, "got nothing, want it: it is required unless model.from names a model");
+    }
+  }
+}
+
+/// Sizes that the recipe states must be those of the folder.
+void take_model_from(const Facts& facts, Book& book) {
+  auto& recipe = book.recipe;
+  if (recipe.model.from.empty() || !book.good("model.from") || !facts.model_from) return;
+  std::optional<model::Options> read;
+  try {
+    read = facts.model_from(recipe.model.from);
+  } catch (const core::Error& error) {
+    book.complain("model.from", fmt::format("got a model that cannot be used: {}", error.what()));
+    return;
+  }
+  if (!read) return;
+  Recipe theirs = recipe;
+  theirs.model = *read;
+  theirs.model.from = recipe.model.from;
+  for (const Key& key : keys()) {
+    if (key.section.rfind("model", 0) != 0 || !book.has(key.path()) || key.name == "from") continue;
+    const auto differs = [&](const auto& slot) {
+      if constexpr (std::is_same_v<std::decay_t<decltype(slot)>, RealsSlot> ||
+                    std::is_same_v<std::decay_t<decltype(slot)>, Slot<std::vector<data::Source>>>) {
+        return false;
+      } else {
+        return slot(recipe) != slot(theirs);
+      }
+    };
+    if (std::visit(differs, key.slot) && key.name != "max_position_embeddings") {
+      book.complain(key.path(), fmt::format("got another value than the model in {} has; leave the "
+                                            "key out",
+                                            recipe.model.from));
+    }
+  }
+  recipe.model = theirs.model;
+}
+
+void resolve_model(const Facts& facts, Book& book) {
+  auto& recipe = book.recipe;
+  const auto& model = recipe.model;
+  if (!facts.resolve || model.hidden_size == 0 || model.num_attention_heads == 0) return;
+  const bool heads = book.good({"model.num_attention_heads", "model.num_key_value_heads"});
+  if (heads && model.num_key_value_heads > 0 &&
+      model.num_attention_heads % model.num_key_value_heads != 0) {
+    book.complain("model.num_key_value_heads",
+                  fmt::format("got {}, want a divisor of model.num_attention_heads {}",
+                              model.num_key_value_heads, model.num_attention_heads));
+    return;
+  }
+  for (const Key& key : keys()) {
+    if (key.section.rfind("model", 0) == 0 && !book.good(key.path())) return;
+  }
+  try {
+    facts.resolve(recipe.model, recipe.train.seq_len);
+  } catch (const core::Error& error) {
+    const std::string text = error.what();  // "model.KEY: got …, want …"
+    const auto cut = text.find(": ");
+    const bool keyed = text.rfind("model.", 0) == 0 && cut != std::string::npos;
+    book.complain(keyed ? text.substr(0, cut) : "model", keyed ? text.substr(cut + 2) : text);
+  }
+}
+
+void rule_batches(Book& book) {
+  const auto& recipe = book.recipe;
+  const auto& train = recipe.train;
+  if (book.good({"train.global_batch_size", "train.micro_batch_size", "parallel.dp"})) {
+    const std::int64_t unit = train.micro_batch_size * recipe.parallel.dp;
+    if (train.global_batch_size % unit != 0) {
+      book.complain(
+          "train.global_batch_size",
+          fmt::format("got {}, want a multiple of train.micro_batch_size · parallel.dp = "
+                      "{}; try {}",
+                      train.global_batch_size, unit, (train.global_batch_size / unit + 1) * unit));
+    }
+  }
+  if (book.good({"lr_scheduler.warmup_steps", "train.max_steps"}) && train.max_steps > 0 &&
+      recipe.lr_scheduler.warmup_steps > train.max_steps) {
+    book.complain("lr_scheduler.warmup_steps",
+                  fmt::format("got {}, want at most train.max_steps = {}",
+                              recipe.lr_scheduler.warmup_steps, train.max_steps));
+  }
+  if (book.good({"lr_scheduler.min_lr", "optimizer.lr"}) &&
+      recipe.lr_scheduler.min_lr > recipe.optimizer.lr) {
+    book.complain("lr_scheduler.min_lr",
+                  fmt::format("got {}, want at most optimizer.lr = {}", recipe.lr_scheduler.min_lr,
+                              recipe.optimizer.lr));
+  }
+}
+
+void rule_stages(Book& book) {
+  const auto& recipe = book.recipe;
+  const std::int64_t layers = recipe.model.num_hidden_layers;
+  if (!book.good(
+          {"parallel.pp", "pipeline.schedule", "pipeline.chunks", "model.num_hidden_layers"}) ||
+      layers == 0) {
+    return;
+  }
+  const bool interleaved = recipe.pipeline.schedule == "interleaved";
+  const std::int64_t stages = recipe.parallel.pp * (interleaved ? recipe.pipeline.chunks : 1);
+  if (stages > layers) {
+    book.complain("parallel.pp",
+                  fmt::format("got {} stages{}, want at most model.num_hidden_layers = {}", stages,
+                              interleaved ? " (pp · pipeline.chunks)" : "", layers));
+    return;
+  }
+  const auto& split = recipe.pipeline.stage_split;
+  if (split.empty() || !book.good("pipeline.stage_split")) return;
+  const std::int64_t sum = std::accumulate(split.begin(), split.end(), std::int64_t{0});
+  if (static_cast<std::int64_t>(split.size()) != stages || sum != layers) {
+    book.complain("pipeline.stage_split",
+                  fmt::format("got {} stages with {} layers, want {} stages with {} layers",
+                              split.size(), sum, stages, layers));
+  }
+}
+
+void rule_ranks(const Facts& facts, Book& book) {
+  const auto& parallel = book.recipe.parallel;
+  if (!facts.ranks || !book.good({"parallel.dp", "parallel.pp"})) return;
+  if (parallel.dp * parallel.pp != *facts.ranks) {
+    book.complain("parallel", fmt::format("got dp {} · pp {} = {} ranks, want {}, as the launcher "
+                                          "started; try mpirun -np {}",
+                                          parallel.dp, parallel.pp, parallel.dp * parallel.pp,
+                                          *facts.ranks, parallel.dp * parallel.pp));
+  }
+}
+
+void rule_corpora(const Facts& facts, const std::string& key,
+                  const std::vector<data::Source>& sources, Book& book) {
+  if (!book.good(key.c_str())) return;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    const std::string at = fmt::format("{}[{}].path", key, i);
+    if (sources[i].path.empty() || !book.good(at)) continue;
+    if (facts.file_problem) {
+      if (const auto problem = facts.file_problem(sources[i].path)) {
+        book.complain(at, fmt::format("got {}, want a corpus made by `ropewalk data build`: {}",
+                                      sources[i].path, *problem));
+        continue;
+      }
+    }
+    if (!facts.corpus_vocab || !book.good("model.vocab_size")) continue;
+    const auto need = facts.corpus_vocab(sources[i].path);
+    const std::int64_t have = book.recipe.model.vocab_size;
+    if (need && have > 0 && *need > have) {
+      book.complain("model.vocab_size",
+                    fmt::format("got {}, want at least {}, the vocabulary of {}", have, *need,
+                                sources[i].path));
+    }
+  }
+}
+
+void rule_data(const Facts& facts, Book& book) {
+  const auto& data = book.recipe.data;
+  if (book.has("data.sources") && book.good("data.sources") && data.sources.empty()) {
+    book.complain("data.sources", "got an empty list, want at least one {path: FILE}");
+  }
+  rule_corpora(facts, "data.sources", data.sources, book);
+  rule_corpora(facts, "data.validation", data.validation, book);
+  if (data.validation_interval > 0 && data.validation.empty() &&
+      book.good({"data.validation_interval", "data.validation"})) {
+    book.complain("data.validation_interval", fmt::format("got {}, but data.validation names no "
+                                                          "corpus; want one, or 0",
+                                                          data.validation_interval));
+  }
+}
+
+/// max_steps from max_tokens, run_name from nothing.
+void derive(Book& book) {
+  auto& train = book.recipe.train;
+  const std::int64_t per_step = train.global_batch_size * train.seq_len;
+  if (train.max_steps == 0 && train.max_tokens > 0 && per_step > 0 &&
+      book.good("train.max_steps")) {
+    train.max_steps = (train.max_tokens + per_step - 1) / per_step;
+  }
+}
+
+void rule_files(const Facts& facts, Book& book) {
+  const auto& from = book.recipe.model.from;
+  if (from.empty() || !facts.file_problem || !book.good("model.from")) return;
+  if (const auto problem = facts.file_problem(from)) {
+    book.complain("model.from", fmt::format("got {}, want the folder of a Hugging Face model: {}",
+                                            from, *problem));
+  }
+}
+
+}  // namespace
+
+void apply_rules(const Facts& facts, Book& book) {
+  require_keys(book);
+  derive(book);
+  rule_files(facts, book);
+  take_model_from(facts, book);
+  resolve_model(facts, book);
+  rule_batches(book);
+  rule_stages(book);
+  rule_ranks(facts, book);
+  rule_data(facts, book);
+}
+
+}  // namespace rw::recipe
