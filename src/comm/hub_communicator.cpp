@@ -37,6 +37,7 @@ void add_slice(const std::vector<Tensor>& ranks, std::int64_t begin, std::int64_
   hosts.reserve(ranks.size());
   for (const auto& tensor : ranks) hosts.emplace_back(tensor.flat(begin, end), true);
   std::vector<float*> outs;
+  outs.reserve(hosts.size());
   for (auto& host : hosts) outs.push_back(reinterpret_cast<float*>(host.address()));
   const std::vector<const float*> parts(outs.begin(), outs.end());
   sum_in_rank_order<float>(parts, static_cast<std::size_t>(end - begin), outs);
@@ -330,6 +331,7 @@ std::vector<std::unique_ptr<Communicator>> make_hub_world(int ranks) {
   std::iota(all.begin(), all.end(), 0);
   auto group = std::make_shared<HubGroup>(all);
   std::vector<std::unique_ptr<Communicator>> world;
+  world.reserve(all.size());
   for (const int rank : all) world.push_back(std::make_unique<HubCommunicator>(hub, group, rank));
   return world;
 }

@@ -166,7 +166,7 @@ std::vector<Step> barrier_steps(const Seat& seat) {
 }
 
 std::vector<Step> text_steps(const Seat& seat, const std::string& mine,
-                             std::shared_ptr<std::vector<std::string>> texts) {
+                             const std::shared_ptr<std::vector<std::string>>& texts) {
   auto sizes = std::make_shared<std::vector<std::uint64_t>>(seat.ranks());
   (*sizes)[seat.me()] = mine.size();
   texts->resize(seat.ranks());

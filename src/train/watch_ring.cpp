@@ -25,6 +25,8 @@ double choose_interval(const WatchdogOptions& options) {
   return std::max(kShortest, shortest_limit / kBeatsPerLimit);
 }
 
+double limit_of(double seconds) { return seconds > 0 ? seconds : kNever; }
+
 void append(std::string& list, const std::string& entry) {
   list += (list.empty() ? "" : "; ") + entry;
 }
@@ -51,6 +53,7 @@ WatchRing::WatchRing(comm::Communicator& own, const WatchdogOptions& options)
 
 void WatchRing::tick(double seconds, std::int64_t step, std::int64_t calls) {
   self_.still_s = calls == self_.calls ? self_.still_s + seconds : 0;
+  if (self_.step < 0 && step >= 0) begin_anew();
   self_.step = step;
   self_.calls = calls;
   hear(seconds);
@@ -67,6 +70,7 @@ void WatchRing::hear(double seconds) {
       core::copy_to_host(ear.beat, beat.data(), sizeof beat);
       person.silent_s = 0;
       if (beat[1] != person.calls) person.still_s = 0;
+      if (person.step < 0 && beat[0] >= 0) begin_anew();
       person.step = beat[0];
       person.calls = beat[1];
       person.gone = beat[2] != 0;
@@ -96,19 +100,33 @@ bool WatchRing::farewell() {
          heard;
 }
 
-double WatchRing::limit(const Person& person) const {
-  const double seconds = person.step < 0 ? options_.init_s : options_.step_s;
-  return seconds > 0 ? seconds : kNever;
+/// A rank that has begun to train may have waited long for one that has not.
+void WatchRing::begin_anew() {
+  self_.still_s = 0;
+  for (auto& ear : ears_) ear.person.still_s = 0;
+}
+
+double WatchRing::still_limit() const {
+  const bool all_begun =
+      self_.step >= 0 && std::all_of(ears_.begin(), ears_.end(), [](const Ear& ear) {
+        return ear.person.gone || ear.person.step >= 0;
+      });
+  return limit_of(all_begun ? options_.step_s : options_.init_s);
+}
+
+/// Heartbeats do not wait for training: who has begun himself expects them as he does steps.
+double WatchRing::silent_limit() const {
+  return limit_of(self_.step < 0 ? options_.init_s : options_.step_s);
 }
 
 std::string WatchRing::silent_ranks() const {
   const bool any = std::any_of(ears_.begin(), ears_.end(), [this](const Ear& ear) {
-    return !ear.person.gone && ear.person.silent_s > kSilentShare * limit(ear.person);
+    return !ear.person.gone && ear.person.silent_s > kSilentShare * silent_limit();
   });
   std::string list;
   for (const auto& ear : ears_) {
     const auto& person = ear.person;
-    if (!any || person.gone || person.silent_s <= kAlsoSilentShare * limit(person)) continue;
+    if (!any || person.gone || person.silent_s <= kAlsoSilentShare * silent_limit()) continue;
     append(list, fmt::format("rank {} is silent: no heartbeat for {:.3g} s, {}", person.rank,
                              person.silent_s,
                              person.step < 0 ? "it has not begun to train"
@@ -120,7 +138,7 @@ std::string WatchRing::silent_ranks() const {
 std::string WatchRing::still_ranks() const {
   std::vector<Person> still;
   const auto look = [&](const Person& person) {
-    if (!person.gone && person.still_s > limit(person)) still.push_back(person);
+    if (!person.gone && person.still_s > still_limit()) still.push_back(person);
   };
   look(self_);
   for (const auto& ear : ears_) look(ear.person);

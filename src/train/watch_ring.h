@@ -50,7 +50,9 @@ class WatchRing {
   using Beat = std::array<std::int64_t, 3>;  // step, calls, 1: goodbye
   void hear(double seconds);
   void tell(bool goodbye);
-  double limit(const Person& person) const;
+  void begin_anew();
+  double still_limit() const;
+  double silent_limit() const;
   std::string silent_ranks() const;
   std::string still_ranks() const;
 

@@ -24,7 +24,7 @@ namespace rw::train {
 class Watchdog {
  public:
   /// Collective; `own` is used by nothing else. on_hang is called once at most, from the watchdog's
-  /// thread, with a message that names the ranks: after init_s without a sign of progress(0), or
+  /// thread, with a message that names the ranks: after init_s while a rank has not reached progress(0), or
   /// step_s later on (silence: within this time); <= 0: never. It must not throw.
   Watchdog(std::unique_ptr<comm::Communicator> own, const WatchdogOptions& options,
            std::function<void(const std::string& message)> on_hang);

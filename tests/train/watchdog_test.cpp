@@ -169,6 +169,34 @@ TEST(WatchRingTest, BeforeTheFirstStepTheLimitIsAnother) {
   });
 }
 
+TEST(WatchRingTest, WhoHasBegunWaitsForThoseWhoHaveNot) {
+  Rings job(2);
+  with_rings(job, 2, [&](auto& rings) {
+    job.progress(0, 0);
+    for (int i = 0; i < 9; ++i) job.tick(1, rings);  // 9 of 10 s to begin, though 2 s a step
+    EXPECT_EQ(complaint_of(*rings[0]), "none");
+    job.progress(1, 0);
+    job.tick(1, rings);
+    EXPECT_EQ(complaint_of(*rings[0]), "none");  // now there are 2 s for step 1
+    EXPECT_EQ(complaint_of(*rings[1]), "none");
+    for (int i = 0; i < 2; ++i) job.tick(0.9, rings);
+    EXPECT_EQ(complaint_of(*rings[0]), "none");
+    job.tick(0.9, rings);
+    EXPECT_THAT(complaint_of(*rings[0]), HasSubstr("rank 0 is alive but still in step 1"));
+  });
+}
+
+TEST(WatchRingTest, ARankThatIsStoppedBeforeItBeginsIsNamed) {
+  Rings job(2);
+  with_rings(job, 2, [&](auto& rings) {
+    job.progress(0, 0);
+    job.tick(0.2, rings);
+    for (int i = 0; i < 9; ++i) job.tick(0.2, rings, {1});
+    EXPECT_THAT(complaint_of(*rings[0]), HasSubstr("rank 1 is silent"));
+    EXPECT_THAT(complaint_of(*rings[0]), HasSubstr("it has not begun to train"));
+  });
+}
+
 TEST(WatchRingTest, TheSameStepAgainIsProgress) {
   Rings job(2);
   with_rings(job, 2, [&](auto& rings) {
