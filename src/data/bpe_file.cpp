@@ -53,9 +53,9 @@ class Reader {
   }
 
   static const Tree& member(const Tree& object, const std::string& key) {
-    static const Tree nothing;
+    static const Tree kNothing;
     const auto found = object.is_object() ? object.find(key) : object.end();
-    return found == object.end() ? nothing : *found;
+    return found == object.end() ? kNothing : *found;
   }
   static bool present(const Tree& object, const std::string& key) {
     return !member(object, key).is_null();

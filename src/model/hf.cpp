@@ -129,6 +129,7 @@ void export_hf(const std::string& folder, const Options& options,
   store->make_folders(folder);
   const auto table = param_table(options);
   std::vector<store::SafetensorsEntry> entries;
+  entries.reserve(table.size());
   for (const auto& spec : table)
     entries.push_back({spec.name, core::DType::kF32, spec.shape, 0, 0});
   store::SafetensorsWriter writer(*store, (path / "model.safetensors").string(), std::move(entries),
