@@ -55,10 +55,11 @@ def pytorch(steps, threads):
 def ropewalk(program, corpus, steps, threads):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "run"
-        command = [program, "train", ROOT / "recipes/llama_34m.yaml", f"output_dir={out}",
-                   f"train.max_steps={WARM_UP + steps}"]
-        if corpus:
-            command.append(f"data.train.0.path={corpus}")
+        text = (ROOT / "recipes/llama_34m.yaml").read_text()
+        recipe = pathlib.Path(folder) / "recipe.yaml"
+        recipe.write_text(text.replace("corpora/first_run.h5", str(corpus)))
+        command = [program, "train", recipe, f"output_dir={out}", f"train.max_steps={WARM_UP + steps}",
+                   "lr_scheduler.warmup_steps=0"]
         subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL,
                        cwd=ROOT, env=dict(os.environ, OMP_NUM_THREADS=str(threads)))
         lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -69,7 +70,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ropewalk", default=str(ROOT / "build/cpu/ropewalk"))
-    parser.add_argument("--corpus", help="instead of the recipe's")
+    parser.add_argument("--corpus", default=ROOT / "corpora/first_run.h5")
     parser.add_argument("--peer-only", action="store_true")
     parser.add_argument("--steps", type=int, default=8, help="measured steps per round")
     parser.add_argument("--rounds", type=int, default=2)
@@ -79,7 +80,7 @@ def main():
     for _ in range(how.rounds):
         theirs += pytorch(how.steps, how.threads)
         if not how.peer_only:
-            ours += ropewalk(how.ropewalk, how.corpus, how.steps, how.threads)
+            ours += ropewalk(how.ropewalk, pathlib.Path(how.corpus).resolve(), how.steps, how.threads)
     result = {"pytorch_tokens_per_s": round(statistics.median(theirs), 1)}
     if ours:
         result["ropewalk_tokens_per_s"] = round(statistics.median(ours), 1)
