@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "ckpt/reader.h"
 #include "core/error.h"
 #include "core/json.h"
 #include "core/log.h"
@@ -48,23 +49,13 @@ pipeline::TrainerOptions trainer_options(const recipe::Recipe& recipe, model::Op
   return out;
 }
 
-std::shared_ptr<const data::Order> make_order(const recipe::Recipe& recipe,
-                                              const data::Corpora& corpora) {
-  std::vector<std::int64_t> samples;
-  std::vector<double> weights;
-  for (std::size_t i = 0; i < corpora.size(); ++i) {
-    samples.push_back(corpora.samples(i));
-    weights.push_back(recipe.data.sources[i].weight);
-  }
-  return std::make_shared<data::Order>(samples, weights, recipe.data.order, recipe.seed,
-                                       recipe.train.global_batch_size);
-}
-
 /// What must be the same for a checkpoint to go on: all that the numbers depend on.
 ckpt::RunIdentity identity(const recipe::Recipe& recipe, const model::Options& model,
                            const data::Corpora& corpora, const std::string& resolved_recipe) {
   ckpt::RunIdentity out;
   out.recipe = resolved_recipe;
+  out.dp = static_cast<std::uint32_t>(recipe.parallel.dp);
+  out.pp = static_cast<std::uint32_t>(recipe.parallel.pp);
   out.same["model"] = fmt::format(
       "{} hidden {} layers {} heads {}/{} head_dim {} intermediate {} vocab {} tied {} rope {} {}",
       model.name, model.hidden_size, model.num_hidden_layers, model.num_attention_heads,
@@ -81,18 +72,23 @@ ckpt::RunIdentity identity(const recipe::Recipe& recipe, const model::Options& m
 
 /// The step to go on from; 0: start anew.
 std::int64_t restore(const Resume& resume, Run& run, comm::Communicator& world) {
-  std::optional<std::int64_t> step;
-  if (resume.kind == Resume::Kind::kStep) step = resume.step;
-  if (resume.kind == Resume::Kind::kAuto) step = run.checkpointer->latest();
-  if (!step) {
+  std::optional<std::string> folder;
+  if (resume.kind == Resume::Kind::kStep) folder = run.checkpointer->find(resume.step);
+  if (resume.kind == Resume::Kind::kAuto) folder = run.checkpointer->newest();
+  if (resume.kind == Resume::Kind::kPath) {
+    together(world, [&] { folder = ckpt::resolve_checkpoint(*run.store, resume.path); });
+  }
+  if (!folder) {
     if (resume.kind == Resume::Kind::kAuto && world.rank() == 0) {
       core::log_info("resume: no checkpoint yet, starting anew");
     }
     return 0;
   }
-  run.checkpointer->restore(*step, *run.method);
-  if (world.rank() == 0) core::log_info(fmt::format("resume: going on after step {}", *step));
-  return *step;
+  const std::int64_t step = run.checkpointer->restore(*folder, *run.method);
+  if (world.rank() == 0) {
+    core::log_info(fmt::format("resume: going on after step {} from {}", step, *folder));
+  }
+  return step;
 }
 
 void add_sinks(const recipe::Recipe& recipe, std::int64_t restored, Run& run) {
@@ -123,6 +119,18 @@ train::LoopOptions loop_options(const recipe::Recipe& recipe, const model::Optio
 }
 
 }  // namespace
+
+std::shared_ptr<const data::Order> make_order(const recipe::Recipe& recipe,
+                                              const data::Corpora& corpora) {
+  std::vector<std::int64_t> samples;
+  std::vector<double> weights;
+  for (std::size_t i = 0; i < corpora.size(); ++i) {
+    samples.push_back(corpora.samples(i));
+    weights.push_back(recipe.data.sources[i].weight);
+  }
+  return std::make_shared<data::Order>(samples, weights, recipe.data.order, recipe.seed,
+                                       recipe.train.global_batch_size);
+}
 
 void together(comm::Communicator& world, const std::function<void()>& body) {
   std::string mine;

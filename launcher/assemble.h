@@ -39,6 +39,10 @@ struct AgreedFailure {
 /// error) on all. Collective.
 void together(comm::Communicator& world, const std::function<void()>& body);
 
+/// The order of samples that a recipe asks for.
+std::shared_ptr<const data::Order> make_order(const recipe::Recipe& recipe,
+                                              const data::Corpora& corpora);
+
 /// Recipe -> objects: the only place that names concrete classes. Collective; restores a checkpoint
 /// as `resume` asks. Throws AgreedFailure for what all ranks know, core::Error otherwise.
 Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, const Resume& resume,

@@ -29,7 +29,7 @@ using core::ErrorKind;
 bool holds_checkpoints(const fs::path& run) {
   std::error_code code;
   for (const auto& entry : fs::directory_iterator(run / "checkpoints", code)) {
-    if (entry.is_directory() && fs::exists(entry.path() / "manifest.pb", code)) return true;
+    if (entry.is_directory() && fs::exists(entry.path() / "MANIFEST.pb", code)) return true;
   }
   return false;
 }
@@ -60,7 +60,20 @@ void move_aside(const fs::path& run) {
   }
 }
 
-RunLock take_lock(const fs::path& run) {
+std::string cpu_name() {
+  std::ifstream in("/proc/cpuinfo");
+  for (std::string line; std::getline(in, line);) {
+    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+void LockPolicy::close(int descriptor) noexcept { ::close(descriptor); }
+
+RunLock lock_run(const std::string& output_dir) {
+  const fs::path run(output_dir);
   const std::string path = (run / ".lock").string();
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg)
   RunLock lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
@@ -78,18 +91,6 @@ RunLock take_lock(const fs::path& run) {
   }
   return lock;
 }
-
-std::string cpu_name() {
-  std::ifstream in("/proc/cpuinfo");
-  for (std::string line; std::getline(in, line);) {
-    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
-  }
-  return "unknown";
-}
-
-}  // namespace
-
-void LockPolicy::close(int descriptor) noexcept { ::close(descriptor); }
 
 Resume parse_resume(const std::string& text) {
   Resume out;
@@ -117,7 +118,7 @@ Resume parse_resume(const std::string& text) {
 RunLock prepare_run_folder(const RunFolderOptions& options) {
   const fs::path run = options.output_dir;
   if (options.overwrite && fs::exists(run)) {
-    const RunLock free_of_others = take_lock(run);
+    const RunLock free_of_others = lock_run(run.string());
     move_aside(run);
   }
   if (options.resume.kind == Resume::Kind::kNever && holds_checkpoints(run)) {
@@ -127,7 +128,7 @@ RunLock prepare_run_folder(const RunFolderOptions& options) {
                             run.string()));
   }
   make_folder(run);
-  RunLock lock = take_lock(run);
+  RunLock lock = lock_run(run.string());
   for (const char* folder : {"log", "tb", "trace", "plan", "checkpoints"}) {
     make_folder(run / folder);
   }

@@ -182,7 +182,7 @@ int run_train(const TrainOptions& options) {
                 "--overwrite starts anew and --resume goes on; give one of them");
   }
   const auto ranks = place ? std::optional<int>(place->size) : std::nullopt;
-  const auto pure = recipe::load(options.recipe, options.overrides, {ranks, {}, {}, {}});
+  const auto pure = recipe::load(options.recipe, options.overrides, pure_facts(ranks));
   const auto loaded = recipe::load(options.recipe, options.overrides, gather_facts(ranks));
   if (!loaded.complaints.empty()) {
     if (speaks) {

@@ -37,7 +37,7 @@ struct TrainerParts {
   std::shared_ptr<const data::Order> order;
   std::int64_t loader_threads = 2;
   std::int64_t prefetch_steps = 4;
-  std::unique_ptr<data::Validation> validation;  // may be null
+  std::unique_ptr<data::Validation> validation = nullptr;  // may be null
   metrics::Trace* trace = nullptr;               // outlives the trainer; may be null
 };
 

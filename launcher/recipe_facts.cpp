@@ -1,0 +1,62 @@
+// Part of Ropewalk, MIT licence.
+#include "launcher/recipe_facts.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include "core/error.h"
+#include "model/hf.h"
+#include "model/resolve.h"
+#include "store/corpus_file.h"
+
+namespace rw::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::optional<std::string> file_problem(const std::string& path) {
+  std::error_code code;
+  if (!fs::exists(path, code)) return "no such file";
+  if (::access(path.c_str(), R_OK) != 0) return core::errno_text(errno);
+  return std::nullopt;
+}
+
+/// A corpus that cannot be read is no matter of the recipe: opening it for training says why.
+std::optional<std::int64_t> corpus_vocab(const std::string& path) {
+  try {
+    return store::CorpusFile(path).info().vocab_size;
+  } catch (const core::Error&) {
+    return std::nullopt;
+  }
+}
+
+/// nullopt: malformed or missing, which loading it says with the code of data.
+std::optional<model::Options> model_from(const std::string& folder) {
+  try {
+    return model::read_hf_config(folder);
+  } catch (const core::Error& error) {
+    if (error.kind() == core::ErrorKind::kUsage) throw;  // what is not supported, by name
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+recipe::Facts pure_facts(std::optional<int> ranks) {
+  recipe::Facts out;
+  out.ranks = ranks;
+  out.resolve = model::resolve;
+  return out;
+}
+
+recipe::Facts gather_facts(std::optional<int> ranks) {
+  recipe::Facts out = pure_facts(ranks);
+  out.corpus_vocab = corpus_vocab;
+  out.file_problem = file_problem;
+  out.model_from = model_from;
+  return out;
+}
+
+}  // namespace rw::launcher
