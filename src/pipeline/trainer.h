@@ -38,7 +38,7 @@ struct TrainerParts {
   std::int64_t loader_threads = 2;
   std::int64_t prefetch_steps = 4;
   std::unique_ptr<data::Validation> validation = nullptr;  // may be null
-  metrics::Trace* trace = nullptr;               // outlives the trainer; may be null
+  metrics::Trace* trace = nullptr;                         // outlives the trainer; may be null
 };
 
 /// The method `pipeline`: backprop over the plan that options.pipeline.schedule asks for, on dp·pp

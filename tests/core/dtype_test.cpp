@@ -35,8 +35,8 @@ TEST(F16Test, EveryHalfSurvivesTheRoundTrip) {
 }
 
 TEST(F16Test, RoundsBetweenNeighboursAndOverflows) {
-  EXPECT_EQ(f32_to_f16(1.0F + 0x1.0p-11F), 0x3c00);             // a tie, to even
-  EXPECT_EQ(f32_to_f16(1.0F + 3 * 0x1.0p-11F), 0x3c02);         // a tie, to even
+  EXPECT_EQ(f32_to_f16(1.0F + 0x1.0p-11F), 0x3c00);      // a tie, to even
+  EXPECT_EQ(f32_to_f16(1.0F + 3 * 0x1.0p-11F), 0x3c02);  // a tie, to even
   EXPECT_EQ(f32_to_f16(std::nextafter(1.0F + 0x1.0p-11F, 2.0F)), 0x3c01);
   EXPECT_EQ(f32_to_f16(65519.0F), 0x7bff);
   EXPECT_EQ(f32_to_f16(65520.0F), 0x7c00);

@@ -12,14 +12,15 @@ namespace {
 TEST(PhiloxTest, GivesTheKnownAnswersOfRandom123) {
   // kat_vectors of Random123: counter 0, key 0.
   const RngCell zero{.seed = 0, .purpose = Purpose::kDataOrder};
-  EXPECT_EQ(philox(zero, 0), (std::array<std::uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(philox(zero, 0),
+            (std::array<std::uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
 }
 
 TEST(PhiloxTest, EveryFieldHasItsOwnBits) {
   std::set<std::uint32_t> seen;
-  for (const RngCell& cell :
-       {RngCell{.seed = 1}, RngCell{.seed = 1, .purpose = Purpose::kSampling}, RngCell{.seed = 1, .tensor = 1},
-        RngCell{.seed = 1, .step = 1}, RngCell{.seed = 1, .member = 1}, RngCell{.seed = 2}}) {
+  for (const RngCell& cell : {RngCell{.seed = 1}, RngCell{.seed = 1, .purpose = Purpose::kSampling},
+                              RngCell{.seed = 1, .tensor = 1}, RngCell{.seed = 1, .step = 1},
+                              RngCell{.seed = 1, .member = 1}, RngCell{.seed = 2}}) {
     seen.insert(philox(cell, 0)[0]);
     seen.insert(philox(cell, 1)[0]);
     seen.insert(philox(cell, std::uint64_t{1} << 32)[0]);
@@ -46,7 +47,8 @@ TEST(FillNormalTest, ASliceEqualsTheSameElementsOfTheWhole) {
     Tensor part = Tensor::empty({51});
     fill_normal(3, "w", 0.02F, first, part);
     const auto got = to_floats(part);
-    for (std::size_t i = 0; i < got.size(); ++i) ASSERT_EQ(got[i], all[static_cast<std::size_t>(first) + i]);
+    for (std::size_t i = 0; i < got.size(); ++i)
+      ASSERT_EQ(got[i], all[static_cast<std::size_t>(first) + i]);
   }
 }
 

@@ -53,20 +53,28 @@ TEST(TensorTest, ConvertsToTheAskedDtype) {
 TEST(TensorTest, RefusalsSayWhatWasGotAndWanted) {
   const Tensor a = Tensor::of({1, 2}, {1, 2});
   const Tensor b = Tensor::of({2, 1}, {1, 2});
-  EXPECT_EQ(message_of([&] { require_alike("op", {{"a", &a}, {"b", &b}}); }),
+  EXPECT_EQ(message_of([&] {
+              require_alike("op", {{"a", &a}, {"b", &b}});
+            }),
             "op: got a f32 [1, 2], b f32 [2, 1]; want one shape, dtype and device");
   EXPECT_EQ(message_of([&] { require("op", "a", a, {3}); }), "op: got a f32 [1, 2]; want f32 [3]");
-  EXPECT_EQ(message_of([&] { (void)a.view({3}); }), "view: got f32 [1, 2], want the elements of [3]");
+  EXPECT_EQ(message_of([&] { (void)a.view({3}); }),
+            "view: got f32 [1, 2], want the elements of [3]");
   EXPECT_EQ(message_of([&] { (void)a.rows(0, 2); }), "rows: got [0, 2) of f32 [1, 2]");
-  EXPECT_EQ(message_of([&] { (void)a.data<std::int32_t>(); }), "data: got f32 [1, 2], want dtype i32");
-  EXPECT_EQ(message_of([&] { (void)Tensor::of({3}, {1}); }), "Tensor::of: got 1 values, want shape [3]");
+  EXPECT_EQ(message_of([&] { (void)a.data<std::int32_t>(); }),
+            "data: got f32 [1, 2], want dtype i32");
+  EXPECT_EQ(message_of([&] { (void)Tensor::of({3}, {1}); }),
+            "Tensor::of: got 1 values, want shape [3]");
   EXPECT_EQ(message_of([] { (void)Shape({1, 2, 3, 4, 5, 6}); }), "Shape: more than 5 dimensions");
 }
 
 TEST(TensorTest, AskingForAnUnloadedDeviceNamesTheBackend) {
   if (backend_table(DeviceKind::kCuda).name != nullptr) return;  // loaded: other tests speak
-  EXPECT_EQ(message_of([] { (void)Tensor::empty({1}, DType::kF32, Device{DeviceKind::kCuda, 0}); }),
-            "device cuda: got no loaded backend, want librw_cuda.so beside the program; build the preset `cuda`");
+  EXPECT_EQ(message_of([] {
+              (void)Tensor::empty({1}, DType::kF32, Device{DeviceKind::kCuda, 0});
+            }),
+            "device cuda: got no loaded backend, want librw_cuda.so beside the program; build the "
+            "preset `cuda`");
 }
 
 TEST(ArenaTest, GivesTheSameBlockAgainWithoutAskingTheSystem) {
