@@ -69,7 +69,7 @@ class Checkpointer {
   std::unique_ptr<comm::Communicator> comm_;
   RunIdentity identity_;
   std::string run_uuid_;
-  std::string layout_of_this_rank_;  // serialised; empty: not gathered yet
+  std::optional<std::string> layout_of_this_rank_;  // serialised; nullopt: not gathered yet
   std::uint64_t layout_hash_ = 0;
   double last_save_ms_ = 0;
 };
