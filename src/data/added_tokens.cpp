@@ -123,8 +123,12 @@ void AddedTokenFinder::split(std::string_view text,
     if (token.single_word && word_touches(text, begin, end)) continue;
     if (token.lstrip) begin = std::max(given, space_before(text, begin));
     if (token.rstrip) end = space_behind(text, end);
-    if (given < begin) plain(text.substr(given, begin - given));
-    found(token.id);
+    // A token of white space may lie in what the token before it has taken along: it counts once
+    // more, unless it takes along what is before it, which leaves nothing.
+    if (begin < end) {
+      if (given < begin) plain(text.substr(given, begin - given));
+      found(token.id);
+    }
     given = end;
   }
   if (given < text.size()) plain(text.substr(given));

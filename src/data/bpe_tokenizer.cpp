@@ -45,6 +45,7 @@ class BpeTokenizer : public Tokenizer {
         merges_(file.merges.size()),
         first_pass_(those_with(file, false)),
         second_pass_(those_with(file, true)) {
+    refuse_twins(file);
     for (const auto& pattern : file.patterns) patterns_.emplace_back(pattern, where);
     take_vocabulary(file);
     take_merges(file);
@@ -115,6 +116,20 @@ class BpeTokenizer : public Tokenizer {
     SplitPattern::Scratch scratch;
     std::unordered_map<std::string, Ids> cache;
   };
+
+  /// Which of two tokens of equal normalised text is found is chance in the `tokenizers` package.
+  void refuse_twins(const BpeFile& file) const {
+    std::unordered_map<std::string, std::string> seen;
+    for (const auto& token : file.added) {
+      if (!token.normalized || !file.nfc) continue;
+      const auto [twin, fresh] = seen.emplace(compose_nfc(token.content), token.content);
+      if (fresh) continue;
+      throw Error(ErrorKind::kDataMalformed,
+                  fmt::format("{}: added_tokens: got `{}` and `{}`, which NFC makes equal; want "
+                              "tokens that differ in normalised text",
+                              where_, twin->second, token.content));
+    }
+  }
 
   void take_vocabulary(const BpeFile& file) {
     std::int32_t largest = 0;

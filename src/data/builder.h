@@ -29,9 +29,9 @@ struct BuildReport {
   std::int64_t files = 0, duplicates = 0, replaced = 0;
 };
 
-/// Text -> a corpus file, whole or not at all. With a validation share, documents whose hash says so
-/// go to validation_path(out) instead. Same input, same bytes for any number of threads. Memory:
-/// some 64 MB of text at a time, or the largest document, and eight times that while it is encoded.
+/// Text -> a corpus file, whole or not at all. With a validation share, documents whose hash says
+/// so go to validation_path(out) instead. Same input, same bytes for any number of threads. Memory:
+/// some 32 MB of text at a time, or the largest document, and eight times that while it is encoded.
 /// Throws what reading and writing throw; Error{kDataMissing} when there is no text;
 /// Error{kUsage} when one of the two sets would be empty.
 BuildReport build_corpus(const Tokenizer& tokenizer, const BuildOptions& options);

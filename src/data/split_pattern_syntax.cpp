@@ -11,11 +11,12 @@
 namespace rw::data {
 namespace {
 
-/// Oniguruma counts the fractions and superscripts of Latin-1 as word characters.
-constexpr std::string_view kWordClass =
-    R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
+constexpr std::string_view kWordClass = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
+/// Outside of a character class Oniguruma counts these of Latin-1 as word characters too.
+constexpr std::string_view kMoreOutside = R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 /// The added code points of a category ("Lu") or of a group of them ("L"), inside a class.
 std::string added_class(std::string_view category) {
   std::string result;
@@ -80,13 +81,18 @@ class Translation {
     const char c = from_[at_ + 1];
     if (c == 's') return put(R"(\p{White_Space})", 2);
     if (c == 'S') return put(R"(\P{White_Space})", 2);
-    if (c == 'w') return put(in_class ? word_class_ : fmt::format("[{}]", word_class_), 2);
-    if (c == 'W' && !in_class) return put(fmt::format("[^{}]", word_class_), 2);
+    if (c == 'w')
+      return put(in_class ? word_class_ : fmt::format("[{}{}]", word_class_, kMoreOutside), 2);
+    if (c == 'W' && !in_class) return put(fmt::format("[^{}{}]", word_class_, kMoreOutside), 2);
+    if (c == 'd' || c == 'D') {
+      at_ += 2;
+      return put_category("Nd", c == 'D', in_class);
+    }
     if (c == 'v') return put(R"(\x0b)", 2);
     if (c == 'p' || c == 'P') return property(c, in_class);
     if (c == 'x' || c == 'u') return code_point(c);
     if (is_letter(c) || is_digit(c)) {
-      if (std::string_view("rntfaedD").find(c) == std::string_view::npos) {
+      if (std::string_view("rntfae").find(c) == std::string_view::npos) {
         refuse(fmt::format("the escape `\\{}`", c));
       }
     }
@@ -105,21 +111,18 @@ class Translation {
       name.remove_prefix(1);
     }
     if (name.empty()) refuse("a property without a name");
-    for (const char c : name) {
-      if (!is_letter(c) && c != '_') refuse(fmt::format("the property `{}`", name));
-    }
-    if (name.size() <= 2 && name[0] == 'C') refuse(fmt::format("the property `{}`", name));
-    if (name.size() <= 2 && in_class && inverted) refuse("a negated property in a character class");
-    const std::string more = added_ && name.size() <= 2 ? added_class(name) : "";
+    // Scripts have grown since PCRE2's Unicode, and `C` has shrunk: only categories are the same.
+    const bool category =
+        name.size() <= 2 && name[0] != 'C' && is_letter(name[0]) && is_letter(name.back());
+    if (!category) refuse(fmt::format("the property `{}`", name));
     at_ = end + 1;
-    if (!more.empty()) {
-      const std::string both = fmt::format("\\p{{{}}}{}", name, more);
-      to_ += in_class ? both : fmt::format("[{}{}]", inverted ? "^" : "", both);
-      return;
-    }
-    // Longer names are scripts; PCRE2 would take a bare one for a script extension.
-    const char* kind = name.size() <= 2 ? "" : "sc:";
-    to_ += fmt::format("\\{}{{{}{}}}", inverted ? 'P' : 'p', kind, name);
+    put_category(name, inverted, in_class);
+  }
+
+  void put_category(std::string_view name, bool inverted, bool in_class) {
+    if (inverted && in_class) refuse("a negated property in a character class");
+    const std::string all = fmt::format("\\p{{{}}}{}", name, added_ ? added_class(name) : "");
+    to_ += in_class ? all : fmt::format("[{}{}]", inverted ? "^" : "", all);
   }
 
   void code_point(char letter) {

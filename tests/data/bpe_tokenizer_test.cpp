@@ -119,6 +119,27 @@ TEST(BpeTokenizer, NormalizedTokensAreFoundInComposedText) {
   EXPECT_EQ(load(file)->encode("\xc3\xa9"), (Ids{259}));
 }
 
+TEST(BpeTokenizer, SpacesTakenAlongAreNotMatchedAgain) {
+  Json file = small_file();
+  file["added_tokens"] = {added_token(259, "<m>"), added_token(260, "\n")};
+  file["added_tokens"][0]["rstrip"] = true;
+  // What the `tokenizers` package does: the line feed counts once more,
+  EXPECT_EQ(load(file)->encode("<m>\nx"), (Ids{259, 260, 'x'}));
+  // unless it strips to the left itself.
+  file["added_tokens"][1]["lstrip"] = true;
+  EXPECT_EQ(load(file)->encode("<m>\nx"), (Ids{259, 'x'}));
+}
+
+TEST(BpeTokenizer, TokensThatNormalisationMakesEqualAreRefused) {
+  Json file = small_file();
+  file["normalizer"] = {{"type", "NFC"}};
+  file["added_tokens"] = {added_token(259, "ye\xcc\x81"), added_token(260, "y\xc3\xa9")};
+  EXPECT_EQ(load(file)->encode("y\xc3\xa9"), (Ids{260}));
+  for (auto& token : file["added_tokens"]) token["normalized"] = true;
+  const auto message = testing::message_of(ErrorKind::kDataMalformed, [&] { load(file); });
+  EXPECT_NE(message.find("NFC makes equal"), std::string::npos) << message;
+}
+
 TEST(BpeTokenizer, DecodesBytesAndSpecialTokens) {
   Json file = small_file();
   file["added_tokens"] = {added_token(259, "<|endoftext|>")};
@@ -210,6 +231,12 @@ TEST(SplitPattern, KnowsLettersThatPcreDoesNot) {
             (std::vector<std::string>{"a" + letter + "b", "1"}));
   EXPECT_EQ(pieces(R"([^\s\p{L}]+)", "1" + letter), (std::vector<std::string>{"1", letter}));
   EXPECT_EQ(pieces(R"(\P{L}+)", "12" + letter), (std::vector<std::string>{"12", letter}));
+}
+
+TEST(SplitPattern, WordCharactersAreOnigurumas) {
+  // The superscript two is a word character of Latin-1, but not inside of a class.
+  EXPECT_EQ(pieces(R"(\w+)", "a\xc2\xb2!"), (std::vector<std::string>{"a\xc2\xb2", "!"}));
+  EXPECT_EQ(pieces(R"([\w]+)", "a\xc2\xb2!"), (std::vector<std::string>{"a", "\xc2\xb2!"}));
 }
 
 TEST(SplitPattern, LongRunsDoNotOverflow) {
