@@ -61,9 +61,8 @@ class BpeTokenizer : public Tokenizer {
   Ids encode(std::string_view text) const override {
     const std::size_t bad = find_invalid_utf8(text);
     if (bad != std::string_view::npos) {
-      throw Error(
-          ErrorKind::kDataMalformed,
-          fmt::format("invalid UTF-8 at byte {}; want UTF-8 text, or --invalid replace", bad));
+      throw Error(ErrorKind::kDataMalformed,
+                  fmt::format("invalid UTF-8 at byte {}; want UTF-8 text", bad));
     }
     Work work;
     const auto found = [&](std::int32_t id) { work.ids.push_back(id); };

@@ -186,10 +186,11 @@ std::string document_text(RawDocument document, const TextRules& rules, std::int
   if (!rules.any_bytes || jsonl) {
     const std::size_t bad = find_invalid_utf8(document.bytes);
     if (bad != std::string::npos && !rules.replace_invalid) {
-      throw Error(ErrorKind::kDataMalformed,
-                  fmt::format("{}: invalid UTF-8 at byte {}; correct the file, or pass --invalid "
-                              "replace to put U+FFFD there",
-                              document.path, document.offset + static_cast<std::int64_t>(bad)));
+      throw Error(
+          ErrorKind::kDataMalformed,
+          fmt::format("{}: invalid UTF-8 at byte {}; correct the file (`data build --invalid "
+                      "replace` puts U+FFFD there)",
+                      document.path, document.offset + static_cast<std::int64_t>(bad)));
     }
     if (bad != std::string::npos) {
       document.bytes = replace_invalid_utf8(document.bytes, replaced);
