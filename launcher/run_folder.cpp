@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -83,11 +84,18 @@ RunLock lock_run(const std::string& output_dir) {
                             "output_dir=PATH",
                             run.string(), core::errno_text(errno)));
   }
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    throw Error(ErrorKind::kStorage,
-                fmt::format("output_dir: another job is writing to {}; wait for it, or choose "
-                            "another with output_dir=PATH",
-                            run.string()));
+  // The ranks of a job whose mpirun was killed take a moment to notice and die.
+  constexpr int kTries = 100;
+  constexpr auto kPause = std::chrono::milliseconds(200);
+  for (int i = 0; ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0; ++i) {
+    if (i == kTries) {
+      throw Error(ErrorKind::kStorage,
+                  fmt::format("output_dir: another job is writing to {}; wait for it, or choose "
+                              "another with output_dir=PATH",
+                              run.string()));
+    }
+    if (i == 5) core::log_info(fmt::format("waiting for the job that holds {}", run.string()));
+    std::this_thread::sleep_for(kPause);
   }
   return lock;
 }

@@ -27,7 +27,8 @@ struct LockPolicy {
 /// Held by rank 0 for as long as the job lives; the kernel lets go of it when the process dies.
 using RunLock = core::Handle<LockPolicy>;
 
-/// Error{kStorage} when another job holds the run, or its folder cannot be written.
+/// Waits up to 20 s for a dying job to let go. Error{kStorage} when another job holds the run, or its
+/// folder cannot be written.
 RunLock lock_run(const std::string& output_dir);
 
 /// Makes output_dir ready, on rank 0 before anything else is written: takes the lock, moves an old

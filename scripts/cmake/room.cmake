@@ -38,8 +38,12 @@ function(room_tests name)
   if(sources)
     add_executable(${name}_test ${sources})
     target_link_libraries(${name}_test PRIVATE ${libs} rw_test_support)
-    gtest_discover_tests(${name}_test TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60
-      PROPERTIES LABELS unit TIMEOUT 120 ENVIRONMENT "${RW_TEST_ENV}")
+    gtest_discover_tests(${name}_test TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60 TEST_LIST ${name}_cases
+      PROPERTIES LABELS unit TIMEOUT 120)
+    # gtest_discover_tests would pass on only the first variable of a list.
+    set(environment ${CMAKE_CURRENT_BINARY_DIR}/${name}_environment.cmake)
+    file(WRITE ${environment} "set_tests_properties(\${${name}_cases} PROPERTIES ENVIRONMENT \"${RW_TEST_ENV}\")\n")
+    set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${environment})
   endif()
   foreach(source ${mpi_sources})
     get_filename_component(stem ${source} NAME_WE)

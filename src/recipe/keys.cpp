@@ -266,7 +266,7 @@ void add_optimizer(std::vector<Key>& out) {
       .not_yet({"muon", "sgd"});
   add("lr", Slot<double>([](Recipe& r) -> double& { return r.optimizer.lr; }),
       "learning rate after warm-up")
-      .within_range(0, 1e3);
+      .within_range(0, 1e300);
   add("betas", RealsSlot([](Recipe& r) {
         return std::vector<double*>{&r.optimizer.beta1, &r.optimizer.beta2};
       }),

@@ -124,9 +124,18 @@ class ModelFolderTest(cli.CliTestCase):
 
     def test_missing_tensor(self):
         header, body = self.header()
+        begin, end = header.pop("model.norm.weight")["data_offsets"]
+        for name, entry in header.items():
+            if name != "__metadata__" and entry["data_offsets"][0] >= end:
+                entry["data_offsets"] = [offset - (end - begin) for offset in entry["data_offsets"]]
+        self.write(header, body[:begin] + body[end:])
+        self.refused("model.norm.weight")
+
+    def test_bytes_that_belong_to_no_tensor(self):
+        header, body = self.header()
         del header["model.norm.weight"]
         self.write(header, body)
-        self.refused("model.norm.weight")
+        self.refused("bytes belong to none")
 
     def test_extra_tensor(self):
         header, body = self.header()
