@@ -60,11 +60,13 @@ class Channel {
     Rank& me = ranks_[at(rank)];
     const Operation& op = list(rank)[me.next];
     if (op.sends()) {
-      while (!me.sending.empty() && posted(me.sending.front())) me.sending.pop_front();
-      if (static_cast<int>(me.sending.size()) >= plan_.channels.send_buffers) return false;
       const Message message{rank, op.peer, op.tag};
-      me.sending.push_back(message);
-      sent_[message] = true;
+      if (sent_.emplace(message, true).second) {
+        me.sending.push_back(message);
+        return true;
+      }
+      while (!me.sending.empty() && posted(me.sending.front())) me.sending.pop_front();
+      if (static_cast<int>(me.sending.size()) > plan_.channels.send_buffers) return false;
     }
     if (op.receives()) {
       if (sent_.count({op.peer, rank, op.tag}) == 0) return false;

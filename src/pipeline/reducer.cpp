@@ -62,7 +62,9 @@ Reducer::Reducer(const Layout& layout, const Plan& plan, model::Params& params,
     for (const auto& [owners, held] : by_stages) {
       const auto group = groups_.find(owners);
       if (group == groups_.end()) continue;
-      if (by_stages.size() == 1) {
+      // A parameter alone in its bucket goes without the bucket's padding: where it is shared, as a
+      // tied embedding is, the other end of the model holds it in a bucket with more in it.
+      if (by_stages.size() == 1 && held.size() > 1) {
         const auto& all = params.bucket_grads[static_cast<std::size_t>(bucket)];
         pieces_.push_back({bucket, owners, as_row(all), group->second.get(), {}, false});
         continue;
