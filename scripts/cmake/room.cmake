@@ -28,6 +28,16 @@ function(room name)
   endif()
 endfunction()
 
+# Every case of NAME_test as a ctest test of its own.
+function(room_cases name)
+  gtest_discover_tests(${name}_test TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60 TEST_LIST ${name}_cases
+    PROPERTIES LABELS unit TIMEOUT 120)
+  # gtest_discover_tests would pass on only the first variable of a list.
+  set(environment ${CMAKE_CURRENT_BINARY_DIR}/${name}_environment.cmake)
+  file(WRITE ${environment} "set_tests_properties(\${${name}_cases} PROPERTIES ENVIRONMENT \"${RW_TEST_ENV}\")\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${environment})
+endfunction()
+
 # room_tests(NAME rooms…): called by tests/CMakeLists.txt once all rooms exist.
 function(room_tests name)
   list(TRANSFORM ARGN PREPEND rw_ OUTPUT_VARIABLE libs)
@@ -38,12 +48,12 @@ function(room_tests name)
   if(sources)
     add_executable(${name}_test ${sources})
     target_link_libraries(${name}_test PRIVATE ${libs} rw_test_support)
-    gtest_discover_tests(${name}_test TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60 TEST_LIST ${name}_cases
-      PROPERTIES LABELS unit TIMEOUT 120)
-    # gtest_discover_tests would pass on only the first variable of a list.
-    set(environment ${CMAKE_CURRENT_BINARY_DIR}/${name}_environment.cmake)
-    file(WRITE ${environment} "set_tests_properties(\${${name}_cases} PROPERTIES ENVIRONMENT \"${RW_TEST_ENV}\")\n")
-    set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${environment})
+    if(ROPEWALK_SANITIZE)  # a sanitized program takes a second to start: all its cases in one go
+      add_test(NAME ${name} COMMAND ${name}_test)
+      set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 600 ENVIRONMENT "${RW_TEST_ENV}")
+    else()
+      room_cases(${name})
+    endif()
   endif()
   foreach(source ${mpi_sources})
     get_filename_component(stem ${source} NAME_WE)
