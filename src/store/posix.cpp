@@ -14,6 +14,7 @@
 
 #include "core/error.h"
 #include "core/handle.h"
+#include "store/failure.h"
 
 namespace rw::store {
 namespace {
@@ -21,14 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 using core::Error;
 using core::ErrorKind;
-
-[[noreturn]] void fail(const std::string& path, const char* operation, int error_number) {
-  const char* advice = error_number == ENOSPC || error_number == EDQUOT
-                           ? "; free some space and go on with --resume auto"
-                           : "";
-  throw Error(ErrorKind::kStorage, fmt::format("{}: {} failed: {}{}", path, operation,
-                                               core::errno_text(error_number), advice));
-}
 
 struct DescriptorPolicy {
   using Native = int;
@@ -80,7 +73,7 @@ class PosixWritable final : public WritableFile {
   [[noreturn]] void poison(const char* operation, int error_number) {
     healthy_ = false;
     reason_ = fmt::format("an earlier {} failed: {}", operation, core::errno_text(error_number));
-    fail(path_, operation, error_number);
+    fail_storage(path_, operation, error_number);
   }
 
   std::string path_;
@@ -94,7 +87,7 @@ class PosixReadable final : public ReadableFile {
   PosixReadable(std::string path, Descriptor descriptor)
       : path_(std::move(path)), descriptor_(std::move(descriptor)) {
     struct stat status {};
-    if (::fstat(descriptor_.get(), &status) != 0) fail(path_, "fstat", errno);
+    if (::fstat(descriptor_.get(), &status) != 0) fail_storage(path_, "fstat", errno);
     if (!S_ISREG(status.st_mode)) {
       throw Error(ErrorKind::kDataMissing, path_ +
                                                ": got something that is not a file, want a "
@@ -108,7 +101,7 @@ class PosixReadable final : public ReadableFile {
       const ssize_t done =
           ::pread(descriptor_.get(), out.data(), out.size(), static_cast<off_t>(offset));
       if (done < 0 && errno == EINTR) continue;
-      if (done < 0) fail(path_, "read", errno);
+      if (done < 0) fail_storage(path_, "read", errno);
       if (done == 0) {
         throw Error(ErrorKind::kDataMalformed,
                     fmt::format("{}: the file ends at byte {}, want {} more bytes from byte {}",
@@ -129,7 +122,7 @@ class Posix final : public Store {
  public:
   std::unique_ptr<WritableFile> create(const std::string& path) override {
     Descriptor descriptor = open_descriptor(path, O_WRONLY | O_CREAT | O_EXCL);
-    if (descriptor.get() < 0) fail(path, "create", errno);
+    if (descriptor.get() < 0) fail_storage(path, "create", errno);
     return std::make_unique<PosixWritable>(path, std::move(descriptor));
   }
 
@@ -139,7 +132,7 @@ class Posix final : public Store {
       if (errno == ENOENT || errno == ENOTDIR) {
         throw Error(ErrorKind::kDataMissing, path + ": no such file");
       }
-      fail(path, "open", errno);
+      fail_storage(path, "open", errno);
     }
     return std::make_unique<PosixReadable>(path, std::move(descriptor));
   }
@@ -156,30 +149,38 @@ class Posix final : public Store {
   }
 
   void rename(const std::string& from, const std::string& to) override {
-    if (::rename(from.c_str(), to.c_str()) != 0) fail(from, ("rename to " + to).c_str(), errno);
+    if (::rename(from.c_str(), to.c_str()) != 0) fail_storage(from, "rename to " + to, errno);
   }
 
   void sync_folder(const std::string& path) override {
     const Descriptor descriptor = open_descriptor(path, O_RDONLY | O_DIRECTORY);
-    if (descriptor.get() < 0) fail(path, "open the folder", errno);
+    if (descriptor.get() < 0) fail_storage(path, "open the folder", errno);
     // Some file systems cannot sync a folder and say EINVAL: they keep names in order by themselves.
-    if (::fsync(descriptor.get()) != 0 && errno != EINVAL) fail(path, "fsync", errno);
+    if (::fsync(descriptor.get()) != 0 && errno != EINVAL) fail_storage(path, "fsync", errno);
   }
 
   void make_folders(const std::string& path) override {
+    std::vector<fs::path> made;  // deepest first
+    fs::path at = fs::path(path).lexically_normal();
+    if (!at.has_filename()) at = at.parent_path();  // "a/b/" is "a/b"
     std::error_code code;
+    for (; !at.empty() && !fs::exists(at, code) && !code; at = at.parent_path()) made.push_back(at);
     fs::create_directories(path, code);
-    if (code) fail(path, "make the folder", code.value());
+    if (code) fail_storage(path, "make the folder", code.value());
+    for (const fs::path& one : made) {
+      const auto parent = one.parent_path().string();
+      sync_folder(parent.empty() ? "." : parent);
+    }
   }
 
   void remove(const std::string& path) override {
-    if (std::remove(path.c_str()) != 0 && errno != ENOENT) fail(path, "remove", errno);
+    if (std::remove(path.c_str()) != 0 && errno != ENOENT) fail_storage(path, "remove", errno);
   }
 
   void remove_tree(const std::string& path) override {
     std::error_code code;
     fs::remove_all(path, code);
-    if (code) fail(path, "remove the tree", code.value());
+    if (code) fail_storage(path, "remove the tree", code.value());
   }
 
   std::vector<std::string> list(const std::string& folder) override {
@@ -188,14 +189,15 @@ class Posix final : public Store {
     for (fs::directory_iterator at(folder, code), end; !code && at != end; at.increment(code)) {
       names.push_back(at->path().filename().string());
     }
-    if (code && code != std::errc::no_such_file_or_directory) fail(folder, "list", code.value());
+    if (code && code != std::errc::no_such_file_or_directory)
+      fail_storage(folder, "list", code.value());
     std::sort(names.begin(), names.end());
     return names;
   }
 
   std::uint64_t free_bytes(const std::string& path) override {
     struct statvfs status {};
-    if (::statvfs(path.c_str(), &status) != 0) fail(path, "statvfs", errno);
+    if (::statvfs(path.c_str(), &status) != 0) fail_storage(path, "statvfs", errno);
     return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
   }
 };

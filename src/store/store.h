@@ -44,7 +44,8 @@ class Store {
       const std::string& path) = 0;                                         // nullopt: not there
   virtual void rename(const std::string& from, const std::string& to) = 0;  // atomic, replaces
   virtual void sync_folder(const std::string& path) = 0;
-  virtual void make_folders(const std::string& path) = 0;
+  virtual void make_folders(
+      const std::string& path) = 0;  // with those above it; they last once this returns
   virtual void remove(
       const std::string& path) = 0;  // a file or an empty folder; nothing there is fine
   virtual void remove_tree(const std::string& path) = 0;
