@@ -1,0 +1,189 @@
+// Part of Ropewalk, MIT licence.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "recipe_fixture.h"
+
+namespace rw::recipe {
+namespace {
+
+using test::good_recipe;
+using test::heads;
+using test::only;
+using test::read;
+using test::with;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+TEST(Reader, AGoodRecipeHasNoComplaints) {
+  const Loaded loaded = read(good_recipe());
+  EXPECT_EQ(only(loaded), "");
+  EXPECT_EQ(loaded.recipe.model.hidden_size, 64);
+  EXPECT_EQ(loaded.recipe.train.seq_len, 32);
+  EXPECT_EQ(loaded.recipe.train.max_steps, 20);
+  EXPECT_EQ(loaded.recipe.optimizer.lr, 0.001);
+  EXPECT_EQ(loaded.recipe.data.sources.at(0).path, "c.h5");
+  EXPECT_EQ(loaded.recipe.run_name, "r");
+}
+
+TEST(Reader, UnknownKeyHasPlaceCaretAndSuggestion) {
+  const Loaded loaded = with("lr_scheduler:\n  warmup_step: 5\n");
+  ASSERT_EQ(loaded.complaints.size(), 1U);
+  EXPECT_EQ(
+      loaded.complaints[0],
+      "r.yaml:15:3: lr_scheduler.warmup_step: unknown key 'warmup_step' in 'lr_scheduler' (did "
+      "you mean 'warmup_steps'?)\n    warmup_step: 5\n    ^");
+}
+
+TEST(Reader, WrongValueStandsAtTheValue) {
+  const Loaded loaded = with("seed: many\n");
+  ASSERT_EQ(loaded.details.size(), 1U);
+  EXPECT_EQ(loaded.details[0].line, 14);
+  EXPECT_EQ(loaded.details[0].column, 7);
+  EXPECT_EQ(loaded.details[0].key, "seed");
+  EXPECT_THAT(loaded.complaints[0], HasSubstr("\n  seed: many\n        ^"));
+}
+
+TEST(Reader, AKeyOfAnotherSectionIsFound) {
+  EXPECT_THAT(only(with("log: {betas: [0.9, 0.95]}\n")),
+              HasSubstr("did you mean 'optimizer.betas'?"));
+}
+
+TEST(Reader, UnknownSection) {
+  EXPECT_EQ(only(with("modle: {}\n")),
+            "r.yaml:14:1: modle: unknown key 'modle' (did you mean 'model'?)");
+}
+
+TEST(Reader, NamesOfOtherTrainersAreAnswered) {
+  EXPECT_THAT(only(with("log: {max_grad_norm: 1}\n")),
+              HasSubstr("max_grad_norm is called train.clip_grad_norm here"));
+  EXPECT_THAT(only(with("learning_rate: 1\n")),
+              HasSubstr("learning_rate is called optimizer.lr here"));
+  EXPECT_THAT(only(with("parallel: {pipeline_model_parallel_size: 2}\n")),
+              HasSubstr("is called parallel.pp here"));
+  EXPECT_THAT(only(with("checkpoint: {save_total_limit: 2}\n")),
+              HasSubstr("is called checkpoint.keep_latest_k here"));
+}
+
+TEST(Reader, DuplicateKeysAreRefused) {
+  EXPECT_THAT(
+      only(with("seed: 1\nseed: 2\n")),
+      StartsWith("r.yaml:15:1: seed: got this key a second time, want it once; it stands in "
+                 "line 14 already"));
+  EXPECT_THAT(only(with("parallel: {pp: 1, pp: 2}\n")),
+              HasSubstr("parallel.pp: got this key a second"));
+}
+
+TEST(Reader, AllErrorsAtOnceInTheOrderOfTheFile) {
+  const auto all = heads(with("log: {trace: yes, intervall: 3}\nseed: -1\nextra: 1\n"));
+  ASSERT_EQ(all.size(), 4U);
+  EXPECT_THAT(all[0],
+              StartsWith("r.yaml:14:14: log.trace: got 'yes', want true or false; try true"));
+  EXPECT_THAT(all[1], StartsWith("r.yaml:14:19: log.intervall: unknown key"));
+  EXPECT_THAT(all[2], StartsWith("r.yaml:15:7: seed: "));
+  EXPECT_THAT(all[3], StartsWith("r.yaml:16:1: extra: "));
+}
+
+TEST(Reader, BracesOverSeveralLinesKeepTheKeysLine) {
+  const auto all = heads(with("watchdog: {\n  init_s: soon,\n  step_s: 5 }\n"));
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_THAT(all[0], StartsWith("r.yaml:15:"));
+}
+
+TEST(Reader, ASectionMustBeAMapping) {
+  EXPECT_THAT(only(with("parallel: 4\n")), HasSubstr("parallel: got '4', want keys below it"));
+  EXPECT_THAT(only(with("parallel: [1, 2]\n")), HasSubstr("parallel: got no mapping"));
+}
+
+TEST(Reader, AValueMustBePlain) {
+  EXPECT_THAT(only(with("seed: [1]\n")), HasSubstr("seed: got a list"));
+  EXPECT_THAT(only(with("seed: {a: 1}\n")), HasSubstr("seed: got a mapping"));
+}
+
+TEST(Reader, SyntaxErrorsHaveAPlace) {
+  const auto all = heads(read("method: pipeline\nmodel: {hidden_size: 3\n"));
+  ASSERT_FALSE(all.empty());
+  EXPECT_THAT(all[0], HasSubstr("got YAML that cannot be read"));
+  EXPECT_THAT(only(read("")), HasSubstr("got no mapping"));
+  EXPECT_THAT(only(read("- a\n- b\n")), HasSubstr("got no mapping"));
+  EXPECT_THAT(only(with("---\nseed: 1\n")), HasSubstr("second YAML document"));
+}
+
+TEST(Reader, SourcesAreChecked) {
+  const std::string base = good_recipe();
+  const std::string head = base.substr(0, base.find("data:"));
+  EXPECT_THAT(only(read(head + "data: {sources: c.h5}\n")),
+              HasSubstr("data.sources: got 'c.h5', want a list"));
+  EXPECT_THAT(only(read(head + "data: {sources: [c.h5]}\n")),
+              HasSubstr("data.sources[0]: got 'c.h5'"));
+  EXPECT_THAT(only(read(head + "data: {sources: [{weight: 2}]}\n")),
+              HasSubstr("data.sources[0].path: got nothing"));
+  EXPECT_THAT(only(read(head + "data: {sources: [{path: a, weigth: 2}]}\n")),
+              HasSubstr("did you mean 'weight'?"));
+  EXPECT_THAT(only(read(head + "data: {sources: [{path: a, weight: 0}]}\n")),
+              HasSubstr("data.sources[0].weight: got '0'"));
+  EXPECT_THAT(only(read(head + "data: {sources: []}\n")), HasSubstr("got an empty list"));
+}
+
+TEST(Reader, ListsOfNumbers) {
+  EXPECT_EQ(only(with("pipeline: {stage_split: [4]}\n")), "");
+  EXPECT_THAT(only(with("pipeline: {stage_split: 4}\n")),
+              HasSubstr("pipeline.stage_split: got '4', want a list"));
+  EXPECT_THAT(only(read(good_recipe(), {"optimizer.betas=[0.9]"})),
+              HasSubstr("got 1 numbers, want 2"));
+  EXPECT_EQ(read(good_recipe(), {"optimizer.betas=[0.8, 0.7]"}).recipe.optimizer.beta2, 0.7);
+  EXPECT_THAT(only(read(good_recipe(), {"optimizer.betas=[0.9, 1]"})),
+              HasSubstr("optimizer.betas: got '1'"));
+}
+
+TEST(Overrides, TakeThePlaceOfTheFile) {
+  const Loaded loaded =
+      read(good_recipe(),
+           {"train.max_steps=7", "data.sources=[{path: d.h5, weight: 3}]", "run_name=two words"});
+  EXPECT_EQ(only(loaded), "");
+  EXPECT_EQ(loaded.recipe.train.max_steps, 7);
+  EXPECT_EQ(loaded.recipe.data.sources.at(0).weight, 3);
+  EXPECT_EQ(loaded.recipe.run_name, "two words");
+}
+
+TEST(Overrides, ComplainOnTheCommandLine) {
+  const Loaded loaded = read(good_recipe(), {"train.max_stepz=3"});
+  ASSERT_EQ(loaded.complaints.size(), 1U);
+  EXPECT_EQ(loaded.complaints[0],
+            "command line:1:1: train.max_stepz: unknown key 'max_stepz' in 'train' (did you mean "
+            "'max_steps'?)\n  train.max_stepz=3\n  ^");
+  EXPECT_THAT(only(read(good_recipe(), {"train.seq_len=x"})),
+              StartsWith("command line:1:15: train.seq_len"));
+  EXPECT_THAT(only(read(good_recipe(), {"train"})), HasSubstr("want key.sub=value"));
+  EXPECT_THAT(only(read(good_recipe(), {"train=3"})), HasSubstr("got a section"));
+  EXPECT_THAT(only(read(good_recipe(), {"trian.seq_len=3"})), HasSubstr("did you mean 'train'?"));
+}
+
+TEST(Overrides, SupplyWhatTheFileLacks) {
+  const std::string base = good_recipe();
+  const std::string less = base.substr(base.find('\n') + 1);
+  EXPECT_THAT(only(read(less)), HasSubstr("method: got nothing"));
+  EXPECT_EQ(only(read(less, {"method=pipeline"})), "");
+}
+
+TEST(NotYet, IsSaidByName) {
+  for (const char* change :
+       {"method=eggroll", "method=spsa", "precision=bf16", "pipeline.schedule=skippipe",
+        "pipeline.schedule=file", "pipeline.skip_fraction=0.2", "pipeline.topology=t.yaml",
+        "pipeline.head=spread", "checkpoint.levels=2", "checkpoint.mode=lazy"}) {
+    EXPECT_THAT(only(read(good_recipe(), {change})), HasSubstr("not in this version")) << change;
+  }
+  for (const char* section : {"eggroll: {}\n", "spsa: {}\n", "boom: {}\n"}) {
+    EXPECT_THAT(only(with(section)), HasSubstr("not in this version")) << section;
+  }
+}
+
+TEST(Reader, WindowsLineEndsAreNoMatter) {
+  std::string text;
+  for (const char c : good_recipe()) text += c == '\n' ? std::string("\r\n") : std::string(1, c);
+  EXPECT_EQ(only(read(text)), "");
+}
+
+}  // namespace
+}  // namespace rw::recipe

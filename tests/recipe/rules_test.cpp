@@ -1,0 +1,168 @@
+// Part of Ropewalk, MIT licence.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "recipe_fixture.h"
+
+namespace rw::recipe {
+namespace {
+
+using test::good_recipe;
+using test::only;
+using test::read;
+using test::with;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+std::string refusal(const std::vector<std::string>& overrides, const Facts& facts = {}) {
+  return only(read(good_recipe(), overrides, facts));
+}
+
+TEST(Rules, RequiredKeys) {
+  const auto text = only(read("output_dir: x\nmodel: {hidden_size: 8}\n"));
+  for (const char* key :
+       {"method: got nothing", "train: got nothing", "optimizer: got nothing", "data: got nothing",
+        "model.vocab_size: got nothing", "model.num_hidden_layers: got nothing"}) {
+    EXPECT_THAT(text, HasSubstr(key));
+  }
+}
+
+TEST(Rules, MaxTokensGivesMaxSteps) {
+  std::string text = good_recipe();
+  text.replace(text.find("max_steps: 20"), 13, "max_tokens: 1000");
+  const Loaded loaded = read(text);
+  EXPECT_EQ(only(loaded), "");
+  EXPECT_EQ(loaded.recipe.train.max_steps, 4);  // 1000 tokens, 256 a step, rounded up
+  text.replace(text.find(", max_tokens: 1000"), 18, "");
+  EXPECT_THAT(only(read(text)),
+              HasSubstr("train.max_steps: got nothing, want it or train.max_tokens"));
+}
+
+TEST(Rules, BatchesAreRefusedAtTheGlobalSize) {
+  EXPECT_THAT(refusal({"train.micro_batch_size=3"}),
+              HasSubstr("r.yaml:8:41: train.global_batch_size: got 8, want a multiple of "
+                        "train.micro_batch_size · "
+                        "parallel.dp = 3; try 9"));
+  EXPECT_THAT(refusal({"parallel.dp=16"}), HasSubstr("train.global_batch_size: got 8"));
+  EXPECT_EQ(refusal({"parallel.dp=8"}), "");
+}
+
+TEST(Rules, StagesAgainstLayers) {
+  EXPECT_THAT(refusal({"parallel.pp=5"}),
+              StartsWith("command line:1:13: parallel.pp: got 5 stages, want at most"));
+  EXPECT_EQ(refusal({"parallel.pp=4"}), "");
+  EXPECT_THAT(refusal({"parallel.pp=4", "pipeline.schedule=interleaved"}),
+              HasSubstr("parallel.pp: got 8 stages (pp · pipeline.chunks)"));
+  EXPECT_EQ(refusal({"parallel.pp=2", "pipeline.schedule=interleaved"}), "");
+}
+
+TEST(Rules, StageSplit) {
+  EXPECT_EQ(refusal({"parallel.pp=2", "pipeline.stage_split=[3, 1]"}), "");
+  EXPECT_THAT(
+      refusal({"parallel.pp=2", "pipeline.stage_split=[3, 2]"}),
+      HasSubstr("pipeline.stage_split: got 2 stages with 5 layers, want 2 stages with 4 layers"));
+  EXPECT_THAT(refusal({"pipeline.stage_split=[2, 2]"}), HasSubstr("want 1 stages with 4 layers"));
+  EXPECT_THAT(refusal({"pipeline.stage_split=[0, 4]"}), HasSubstr("pipeline.stage_split: got '0'"));
+}
+
+TEST(Rules, RanksAtParallel) {
+  Facts facts;
+  facts.ranks = 4;
+  EXPECT_THAT(refusal({"parallel.dp=2"}, facts),
+              HasSubstr("parallel: got dp 2 · pp 1 = 2 ranks, want 4"));
+  EXPECT_EQ(refusal({"parallel.dp=2", "parallel.pp=2"}, facts), "");
+}
+
+TEST(Rules, WarmUpAndMinimum) {
+  EXPECT_THAT(refusal({"lr_scheduler.warmup_steps=21"}),
+              HasSubstr("want at most train.max_steps = 20"));
+  EXPECT_THAT(refusal({"lr_scheduler.min_lr=1"}), HasSubstr("want at most optimizer.lr"));
+}
+
+TEST(Rules, ValidationNeedsACorpus) {
+  EXPECT_THAT(refusal({"data.validation_interval=5"}),
+              HasSubstr("data.validation names no corpus"));
+  EXPECT_EQ(refusal({"data.validation_interval=5", "data.validation=[{path: v.h5}]"}), "");
+}
+
+TEST(Rules, MissingFilesAtTheirOwnKey) {
+  Facts facts;
+  facts.file_problem = [](const std::string& path) -> std::optional<std::string> {
+    if (path == "c.h5") return "no such file";
+    return std::nullopt;
+  };
+  EXPECT_THAT(refusal({}, facts), StartsWith("r.yaml:13:13: data.sources[0].path: got c.h5"));
+  EXPECT_EQ(refusal({"data.sources=[{path: d.h5}]"}, facts), "");
+  EXPECT_THAT(refusal({"data.sources=[{path: d.h5}]", "data.validation=[{path: c.h5}]"}, facts),
+              HasSubstr("data.validation[0].path: got c.h5"));
+}
+
+TEST(Rules, VocabularyAgainstTheCorpus) {
+  Facts facts;
+  facts.corpus_vocab = [](const std::string&) -> std::optional<std::int64_t> { return 300; };
+  EXPECT_EQ(refusal({}, facts), "");
+  EXPECT_EQ(refusal({"model.vocab_size=512"}, facts), "");
+  EXPECT_THAT(refusal({"model.vocab_size=299"}, facts),
+              HasSubstr("model.vocab_size: got 299, want at least 300, the vocabulary of c.h5"));
+}
+
+TEST(Rules, HeadsAtTheKeyValueHeads) {
+  Facts facts;
+  facts.resolve = [](model::Options&, std::int64_t) {};
+  EXPECT_THAT(
+      refusal({"model.num_key_value_heads=3"}, facts),
+      HasSubstr("model.num_key_value_heads: got 3, want a divisor of model.num_attention_heads 4"));
+}
+
+TEST(Rules, WhatTheModelRefusesStandsAtItsKey) {
+  Facts facts;
+  facts.resolve = [](model::Options&, std::int64_t) {
+    throw core::Error(core::ErrorKind::kRecipe, "model.hidden_size: got 64, want a multiple of 3");
+  };
+  EXPECT_EQ(refusal({}, facts), "r.yaml:4:16: model.hidden_size: got 64, want a multiple of 3");
+}
+
+Facts with_model() {
+  Facts facts;
+  facts.model_from = [](const std::string&) -> std::optional<model::Options> {
+    model::Options out;
+    out.hidden_size = 32;
+    out.num_hidden_layers = 2;
+    out.num_attention_heads = 2;
+    out.vocab_size = 300;
+    return out;
+  };
+  return facts;
+}
+
+TEST(Rules, SizesComeFromTheFolder) {
+  std::string text = good_recipe();
+  text.replace(text.find("model:"), text.find("train:") - text.find("model:"),
+               "model: {from: folder}\n");
+  const Loaded loaded = read(text, {}, with_model());
+  EXPECT_EQ(only(loaded), "");
+  EXPECT_EQ(loaded.recipe.model.hidden_size, 32);
+  EXPECT_EQ(loaded.recipe.model.from, "folder");
+  EXPECT_EQ(only(read(text, {"model.hidden_size=32"}, with_model())), "");
+  EXPECT_THAT(only(read(text, {"model.hidden_size=64"}, with_model())),
+              HasSubstr("model.hidden_size: got another value than the model in folder has"));
+}
+
+TEST(Rules, AnUnsupportedModelIsNamed) {
+  Facts facts;
+  facts.model_from = [](const std::string&) -> std::optional<model::Options> {
+    throw core::Error(core::ErrorKind::kUsage, "config.json: sliding window");
+  };
+  EXPECT_THAT(refusal({"model.from=folder"}, facts),
+              HasSubstr("model.from: got a model that cannot be used: config"));
+}
+
+TEST(Rules, OneMistakeIsSaidOnce) {
+  // seq_len is wrong: nothing that follows from it is held against the user.
+  EXPECT_EQ(test::heads(read(good_recipe(), {"train.seq_len=x"})).size(), 1U);
+  EXPECT_EQ(test::heads(read(good_recipe(), {"parallel.pp=x"})).size(), 1U);
+}
+
+}  // namespace
+}  // namespace rw::recipe
