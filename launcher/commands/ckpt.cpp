@@ -30,8 +30,8 @@ std::string trimmed(std::string path) {
 
 /// The folder that holds the step folders of what the user named.
 std::string checkpoints_folder(store::Store& store, const std::string& given) {
-  const std::string path = trimmed(given);
-  const std::string below = path + "/checkpoints";
+  std::string path = trimmed(given);
+  std::string below = path + "/checkpoints";
   if (store.exists(below)) return below;
   if (!store.exists(path)) {
     throw Error(ErrorKind::kDataMissing, given + ": no such folder; want an output_dir");

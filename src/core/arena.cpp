@@ -29,7 +29,8 @@ struct Pool {
 
 // Lives as long as the process: tensors may outlive every other object.
 Pool& pool() {
-  static Pool* const kPool = new Pool;  // NOLINT(cppcoreguidelines-owning-memory)
+  // NOLINTNEXTLINE(cppcoreguidelines-owning-memory,cppcoreguidelines-avoid-non-const-global-variables)
+  static Pool* const kPool = new Pool;
   return *kPool;
 }
 
@@ -51,6 +52,7 @@ void* host_alloc(std::size_t bytes) {
     }
     ++p.counts.system_allocations;
   }
+  // NOLINTNEXTLINE(cppcoreguidelines-owning-memory)
   void* out = std::aligned_alloc(size >= kHuge ? kHuge : 64, size);
   if (out == nullptr)
     throw Error(ErrorKind::kBug, "out of memory: got no " + std::to_string(size) + " bytes");

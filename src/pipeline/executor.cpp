@@ -106,7 +106,8 @@ Tensor Executor::take(std::map<Key, Tensor>& from, const Operation& op) {
 void Executor::hand_on(const Operation& op, int step, Tensor tensor, std::map<Key, Tensor>& next,
                        std::map<Key, Tensor>& out) {
   const auto& path = plan_.paths[static_cast<std::size_t>(op.micro_batch)];
-  const Visit& to = path[static_cast<std::size_t>(position_in(path, op.stage) + step)];
+  const int station = position_in(path, op.stage) + step;
+  const Visit& to = path[static_cast<std::size_t>(station)];
   if (to.rank == world_.rank()) {
     next[{op.micro_batch, to.stage}] = std::move(tensor);
   } else {

@@ -178,7 +178,7 @@ class RankOrder {
   }
 
   std::string missing() const {
-    const std::string problem = missing_work();
+    std::string problem = missing_work();
     if (!problem.empty() || plan_.forward_only || updated_) return problem;
     return "incomplete: no update";
   }

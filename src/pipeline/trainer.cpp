@@ -55,6 +55,7 @@ std::vector<optim::AdamwParam> adamw_params(const model::Params& params) {
 
 std::vector<model::StageRange> ranges_of(const Layout& layout, const std::vector<int>& stages) {
   std::vector<model::StageRange> out;
+  out.reserve(stages.size());
   for (const int stage : stages) out.push_back(layout.stages[at(stage)].range);
   return out;
 }

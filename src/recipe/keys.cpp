@@ -153,6 +153,10 @@ void add_model(std::vector<Key>& out) {
       "rows of the embedding; at least the tokenizer's")
       .within_range(2, 16777216)
       .when_absent("required without `from`");
+}
+
+void add_model_details(std::vector<Key>& out) {
+  Adder add(out, "model");
   add("max_position_embeddings",
       Slot<Int>([](Recipe& r) -> Int& { return r.model.max_position_embeddings; }),
       "longest context, for config.json")
@@ -367,6 +371,7 @@ std::vector<Key> make_keys() {
   std::vector<Key> out;
   add_plain(out);
   add_model(out);
+  add_model_details(out);
   add_model_rope_parameters(out);
   add_parallel(out);
   add_pipeline(out);

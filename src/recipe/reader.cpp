@@ -160,7 +160,7 @@ void Reader::section(const std::string& path, const YAML::Node& node) {
 }
 
 void Reader::entry(const std::string& in, const YAML::Node& name_node, const YAML::Node& value) {
-  const std::string name = name_node.Scalar();
+  const std::string& name = name_node.Scalar();
   const Place at = place(name_node.Mark());
   const std::string path = join(in, name);
   if (is_section(path)) {
@@ -294,7 +294,7 @@ void Reader::source(const std::string& path, data::Source& out, const YAML::Node
     const std::string name = pair.first.Scalar();
     const Place key_place = place(pair.first.Mark());
     const Place here = value_place(pair.second, key_place);
-    const std::string full = path + "." + name;
+    const std::string full = fmt::format("{}.{}", path, name);
     book_.given(full, here);
     if (!seen.insert(name).second) {
       book_.complain(key_place, full, "got this key a second time, want it once");
