@@ -17,6 +17,7 @@
 #include "model/flops.h"
 #include "model/hf.h"
 #include "model/resolve.h"
+#include "pipeline/classic.h"
 #include "store/posix.h"
 
 namespace rw::launcher {
@@ -68,6 +69,15 @@ ckpt::RunIdentity identity(const recipe::Recipe& recipe, const model::Options& m
                                  recipe.data.order, recipe.seed, recipe.train.seq_len,
                                  recipe.train.global_batch_size);
   return out;
+}
+
+/// output_dir/plan/plan.json: what every rank does in one step.
+void write_plan(const recipe::Recipe& recipe, store::Store& store) {
+  const auto plan =
+      pipeline::plan_for(recipe.parallel, recipe.pipeline,
+                         recipe.train.global_batch_size / recipe.train.micro_batch_size);
+  const fs::path path = fs::path(recipe.output_dir) / "plan" / "plan.json";
+  store::write_whole(store, path.string(), pipeline::to_json(plan).dump() + "\n");
 }
 
 /// The step to go on from; 0: start anew.
@@ -177,6 +187,10 @@ Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, c
   parts.validation = std::move(validation);
   parts.trace = run.trace.get();
   run.method = pipeline::make_trainer(trainer_options(recipe, model), std::move(parts));
+
+  together(world, [&] {
+    if (world.rank() == 0) write_plan(recipe, *run.store);
+  });
 
   const auto same = identity(recipe, model, *run.corpora, resolved_recipe);
   const fs::path folder = fs::path(recipe.output_dir) / "checkpoints";

@@ -59,20 +59,10 @@ std::vector<RankMemory> memory_per_rank(const recipe::Recipe& recipe, const pipe
   return out;
 }
 
-pipeline::Plan plan_of(const recipe::Recipe& recipe) {
-  pipeline::Problem problem;
-  problem.dp = static_cast<int>(recipe.parallel.dp);
-  problem.pp = static_cast<int>(recipe.parallel.pp);
-  if (recipe.pipeline.schedule == "interleaved") {
-    problem.chunks = static_cast<int>(recipe.pipeline.chunks);
-  }
-  problem.micro_batches =
-      static_cast<int>(recipe.train.global_batch_size / recipe.train.micro_batch_size);
-  return pipeline::make_plan(recipe.pipeline.schedule, problem);
-}
-
 Json facts_of(const recipe::Recipe& recipe) {
-  const auto plan = plan_of(recipe);
+  const auto plan =
+      pipeline::plan_for(recipe.parallel, recipe.pipeline,
+                         recipe.train.global_batch_size / recipe.train.micro_batch_size);
   const auto layout = pipeline::make_layout(recipe.model, plan, recipe.pipeline.stage_split);
   pipeline::Costs costs;
   costs.forward = costs.backward_input = costs.backward_weight =

@@ -2,8 +2,6 @@
 #include "ckpt/folder.h"
 
 #include <fmt/format.h>
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <algorithm>
 #include <charconv>
@@ -57,16 +55,6 @@ std::vector<StepFolder> list_committed(store::Store& store, const std::string& f
   std::erase_if(out, [&](const StepFolder& step) {
     return !store.exists(folder + "/" + step.name() + "/" + kManifestName);
   });
-  return out;
-}
-
-std::string stable_text(const google::protobuf::MessageLite& message) {
-  std::string out;
-  google::protobuf::io::StringOutputStream stream(&out);
-  google::protobuf::io::CodedOutputStream coded(&stream);
-  coded.SetSerializationDeterministic(true);
-  message.SerializeToCodedStream(&coded);
-  coded.Trim();
   return out;
 }
 

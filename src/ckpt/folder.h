@@ -40,9 +40,6 @@ std::uint64_t layout_hash(const proto::Layout& layout);
 /// layout-<hash>.pb beside the step folders. Error{kDataMissing}, Error{kDataMalformed}.
 proto::Layout read_layout(store::Store& store, const std::string& folder, std::uint64_t hash);
 
-/// The text form of messages with one form each (maps in the order of keys).
-std::string stable_text(const google::protobuf::MessageLite& message);
-
 /// Checks files `first`, first + stride, … of the manifest against it, every byte of them.
 void verify_files(store::Store& store, const std::string& step_folder,
                   const proto::Manifest& manifest, int first, int stride);

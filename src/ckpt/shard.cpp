@@ -2,6 +2,8 @@
 #include "ckpt/shard.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <algorithm>
 #include <array>
@@ -144,7 +146,7 @@ void append_footer(Appender& out, const proto::RankLayout& layout, const proto::
   footer.mutable_block_crc32c()->Add(out.block_crcs().begin(), out.block_crcs().end());
   *footer.mutable_meta() = meta;
   *footer.mutable_index() = layout;
-  const std::string text = footer.SerializeAsString();
+  const std::string text = stable_text(footer);
   const std::uint64_t offset = out.offset();
   entry.set_footer_crc32c(store::crc32c(std::as_bytes(std::span(text))));
   std::string padded = text;
@@ -164,6 +166,16 @@ void append_footer(Appender& out, const proto::RankLayout& layout, const proto::
 }
 
 }  // namespace
+
+std::string stable_text(const google::protobuf::MessageLite& message) {
+  std::string out;
+  google::protobuf::io::StringOutputStream stream(&out);
+  google::protobuf::io::CodedOutputStream coded(&stream);
+  coded.SetSerializationDeterministic(true);
+  message.SerializeToCodedStream(&coded);
+  coded.Trim();
+  return out;
+}
 
 std::uint64_t place_records(proto::RankLayout& layout) {
   std::uint64_t at = kPage;

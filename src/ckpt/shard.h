@@ -30,6 +30,9 @@ struct ShardId {
   bool operator==(const ShardId&) const = default;
 };
 
+/// The bytes of a message in the one form that equal messages share (maps in the order of keys).
+std::string stable_text(const google::protobuf::MessageLite& message);
+
 /// Gives every record its place: tensors of 1 MiB and more at multiples of 4 KiB, smaller ones
 /// packed at multiples of 256 bytes. Returns the bytes of the payload.
 std::uint64_t place_records(proto::RankLayout& layout);

@@ -242,4 +242,13 @@ Plan make_plan(const std::string& schedule, const Problem& problem) {
                                               schedule));
 }
 
+Plan plan_for(const ParallelOptions& parallel, const Options& options, std::int64_t micro_batches) {
+  Problem problem;
+  problem.dp = static_cast<int>(parallel.dp);
+  problem.pp = static_cast<int>(parallel.pp);
+  problem.chunks = options.schedule == "interleaved" ? static_cast<int>(options.chunks) : 1;
+  problem.micro_batches = static_cast<int>(micro_batches);
+  return make_plan(options.schedule, problem);
+}
+
 }  // namespace rw::pipeline

@@ -330,19 +330,15 @@ void Trainer::export_model(const std::string& folder) {
 }  // namespace
 
 std::unique_ptr<core::Method> make_trainer(const TrainerOptions& options, TrainerParts parts) {
-  Problem problem;
-  problem.dp = static_cast<int>(options.parallel.dp);
-  problem.pp = static_cast<int>(options.parallel.pp);
-  const bool interleaved = options.pipeline.schedule == "interleaved";
-  problem.chunks = interleaved ? static_cast<int>(options.pipeline.chunks) : 1;
   if (options.global_batch_size % options.micro_batch_size != 0) {
     throw Error(ErrorKind::kRecipe,
                 fmt::format("train.global_batch_size: got {}, want a multiple of "
                             "train.micro_batch_size {}",
                             options.global_batch_size, options.micro_batch_size));
   }
-  problem.micro_batches = static_cast<int>(options.global_batch_size / options.micro_batch_size);
-  return make_trainer(options, std::move(parts), make_plan(options.pipeline.schedule, problem));
+  const std::int64_t micro_batches = options.global_batch_size / options.micro_batch_size;
+  return make_trainer(options, std::move(parts),
+                      plan_for(options.parallel, options.pipeline, micro_batches));
 }
 
 std::unique_ptr<core::Method> make_trainer(const TrainerOptions& options, TrainerParts parts,

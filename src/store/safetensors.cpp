@@ -229,7 +229,8 @@ SafetensorsModel::SafetensorsModel(Store& store, const std::string& folder) : fo
     const auto file = shard.get<std::string>();
     if (!number.contains(file)) {
       number[file] = files_.size();
-      files_.push_back(std::make_unique<SafetensorsFile>(store, folder + "/" + file));
+      files_.push_back(
+          std::make_unique<SafetensorsFile>(store, fmt::format("{}/{}", folder, file)));
     }
     if (files_[number[file]]->find(name) == nullptr) {
       malformed(index, fmt::format("weight_map: {} is not in {}", name, file));
@@ -310,7 +311,7 @@ SafetensorsWriter::~SafetensorsWriter() {
   file_.reset();
   try {
     store_.remove(aside_);
-  } catch (const Error&) {  // what made us stop is already on its way
+  } catch (...) {  // what made us stop is already on its way
   }
 }
 
