@@ -125,6 +125,7 @@ train::LoopOptions loop_options(const recipe::Recipe& recipe, const model::Optio
   out.validation_interval = recipe.data.validation_interval;
   out.output_dir = recipe.output_dir;
   out.flops_per_token = model::flops_per_token(model, recipe.train.seq_len);
+  out.flops_formula = model::kFlopsFormula;
   return out;
 }
 

@@ -248,6 +248,11 @@ void Checkpointer::commit(const StepFolder& target, const proto::Manifest& manif
     write_manifest(store_, folder_ + "/" + target.name(), manifest);
     store_.sync_folder(folder_);
     store::write_whole(store_, folder_ + "/" + kLatestName, target.name() + "\n");
+    const auto slash = folder_.rfind('/');
+    if (slash != std::string::npos) {  // for people, beside the other results of the run
+      const std::string here = folder_.substr(slash + 1) + "/" + target.name() + "\n";
+      store::write_whole(store_, folder_.substr(0, slash) + "/latest", here);
+    }
     retain(target);
   });
 }

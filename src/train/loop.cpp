@@ -43,6 +43,7 @@ metrics::StepRecord make_record(std::int64_t n, const core::StepResult& result, 
   record.tokens = result.tokens;
   record.step_ms = step_ms;
   record.tokens_per_s = static_cast<double>(result.tokens) / (step_ms / 1e3);
+  record.flops_formula = options.flops_formula;
   if (options.peak_flops > 0) {
     record.mfu = record.tokens_per_s * options.flops_per_token / options.peak_flops;
   }

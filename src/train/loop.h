@@ -23,6 +23,7 @@ struct LoopOptions {
   std::int64_t validation_interval = 0;  // steps; 0: never
   std::string output_dir;                // SAVE and STOP are looked for here
   double flops_per_token = 0;            // for the record; 0: unknown
+  std::string flops_formula;             // what it counts
   double peak_flops = 0;                 // of all ranks, measured or known; 0: no MFU is printed
 };
 
