@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
+#include <vector>
 
 #include "metrics/sinks.h"
 
@@ -55,6 +57,26 @@ class Terminal : public Sink {
   bool bar_shown_ = false;
 };
 
+/// One word of the step line.
+struct Word {
+  const char* name;
+  std::string value;
+  bool strong = false;
+};
+
+constexpr std::size_t kMostColumns = 120;
+
+std::string line_of(const std::vector<Word>& words, bool colour) {
+  std::string out;
+  for (const Word& word : words) {
+    if (!out.empty()) out += " ";
+    out += colour ? fmt::format("{}{}{} {}{}{}", kDim, word.name, kReset, word.strong ? kBold : "",
+                                word.value, word.strong ? kReset : "")
+                  : fmt::format("{} {}", word.name, word.value);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string short_count(double count) {
@@ -85,23 +107,23 @@ std::string progress_bar(std::int64_t step, std::int64_t max_steps) {
 }
 
 std::string step_line(const StepRecord& record, std::int64_t max_steps, double eta_s, bool colour) {
-  const auto word = [&](const char* name, const std::string& value, bool strong = false) {
-    if (!colour) return fmt::format("{} {}", name, value);
-    return fmt::format("{}{}{} {}{}{}", kDim, name, kReset, strong ? kBold : "", value,
-                       strong ? kReset : "");
-  };
   const double total_ms = record.step_ms + record.ckpt_blocked_ms;
   const double ckpt_pct = total_ms > 0 ? 100 * record.ckpt_blocked_ms / total_ms : 0;
-  std::string line = word("step", fmt::format("{}/{}", record.step, max_steps));
-  line += " " + word("loss", fixed(record.loss, 4), true);
-  if (record.validation_loss) line += " " + word("val", fixed(*record.validation_loss, 4), true);
-  line += " " + word("gnorm", fixed(record.grad_norm, 2));
-  line += " " + word("lr", fmt::format("{:.1e}", record.lr));
-  line += " " + word("tok/s", short_count(record.tokens_per_s));
-  if (record.mfu) line += " " + word("mfu", fmt::format("{:.1f}%", 100 * *record.mfu));
-  line += " " + word("bubble", fmt::format("{:.1f}%", record.bubble_pct));
-  line += " " + word("ckpt", fmt::format("{:.1f}%", ckpt_pct));
-  return line + " " + word("eta", short_time(eta_s));
+  std::vector<Word> words{{"step", fmt::format("{}/{}", record.step, max_steps)},
+                          {"loss", fixed(record.loss, 4), true}};
+  if (record.validation_loss) words.push_back({"val", fixed(*record.validation_loss, 4), true});
+  words.push_back({"gnorm", fixed(record.grad_norm, 2)});
+  words.push_back({"lr", fmt::format("{:.1e}", record.lr)});
+  words.push_back({"tok/s", short_count(record.tokens_per_s)});
+  if (record.mfu) words.push_back({"mfu", fmt::format("{:.1f}%", 100 * *record.mfu)});
+  words.push_back({"bubble", fmt::format("{:.1f}%", record.bubble_pct)});
+  words.push_back({"ckpt", fmt::format("{:.1f}%", ckpt_pct)});
+  words.push_back({"eta", short_time(eta_s)});
+  for (const std::string_view spare : {"ckpt", "bubble", "mfu"}) {  // a line too long does without
+    if (line_of(words, false).size() < kMostColumns) break;
+    std::erase_if(words, [&](const Word& word) { return spare == word.name; });
+  }
+  return line_of(words, colour);
 }
 
 std::unique_ptr<Sink> make_terminal(std::int64_t max_steps, const TerminalOptions& options) {
