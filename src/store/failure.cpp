@@ -10,7 +10,7 @@
 namespace rw::store {
 
 void fail_storage(const std::string& path, const std::string& operation, int error_number) {
-  const char* advice = error_number == ENOSPC || error_number == EDQUOT
+  const char* advice = error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG
                            ? "; free some space and go on with --resume auto"
                            : "";
   throw core::Error(core::ErrorKind::kStorage, fmt::format("{}: {} failed: {}{}", path, operation,

@@ -1,7 +1,10 @@
 """Bad input: a clear message, the right exit code, nothing half-written."""
 import json
 import pathlib
+import resource
+import signal
 import struct
+import subprocess
 
 import cli
 
@@ -72,6 +75,23 @@ class BadInputTest(cli.CliTestCase):
         (self.folder / "file").write_text("in the way")
         done = cli.run("train", self.recipe(), f"output_dir={self.folder / 'file' / 'run'}")
         self.assert_refused(done, 74, "output_dir")
+
+    def test_a_disk_that_fills_up(self):
+        """A limit on file sizes stands for a full disk: the write of the shard fails half-way."""
+        self.corpus()
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+        done = subprocess.run([cli.BINARY, "train", self.recipe(), "checkpoint.interval=4"], preexec_fn=limit,
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 74, done.stderr)
+        self.assertIn("r00000.shard", done.stderr)
+        self.assertIn("--resume auto", done.stderr)
+        run = self.folder / "run"
+        self.assertEqual(list(run.glob("checkpoints/step-*")), [])
+        self.assertFalse((run / "final").exists())
+        self.assert_ok(cli.run("train", self.recipe(), "checkpoint.interval=4", "--resume", "auto"))
+        self.assertEqual([r["step"] for r in cli.metrics(run)], list(range(1, 13)))
 
     def test_not_in_this_version(self):
         self.corpus()
