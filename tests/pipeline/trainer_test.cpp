@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 #include <mutex>
+#include <ostream>
 
 #include "core/error.h"
 #include "model/params.h"
@@ -53,6 +54,11 @@ struct Layout {
   const char* schedule;
   bool tied;
 };
+
+void PrintTo(const Layout& layout, std::ostream* out) {  // NOLINT(readability-identifier-naming)
+  *out << "dp " << layout.dp << ", pp " << layout.pp << ", " << layout.schedule
+       << (layout.tied ? ", tied" : "");
+}
 
 std::vector<Layout> layouts() {
   std::vector<Layout> out;
