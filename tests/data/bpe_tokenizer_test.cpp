@@ -85,13 +85,13 @@ TEST(BpeTokenizer, AByteThatTheVocabularyLacksIsDropped) {
 
 TEST(BpeTokenizer, TheLongestAddedTokenWins) {
   Json file = small_file();
-  file["added_tokens"] = {added_token(259, "<a>"), added_token(260, "<a><b>")};
+  file["added_tokens"] = core::Json::array({added_token(259, "<a>"), added_token(260, "<a><b>")});
   EXPECT_EQ(load(file)->encode("<a><b><a><"), (Ids{260, 259, '<'}));
 }
 
 TEST(BpeTokenizer, SingleWordTokensStandAlone) {
   Json file = small_file();
-  file["added_tokens"] = {added_token(259, "rope")};
+  file["added_tokens"] = core::Json::array({added_token(259, "rope")});
   file["added_tokens"][0]["single_word"] = true;
   EXPECT_EQ(load(file)->encode("rope.rope"), (Ids{259, '.', 259}));
   EXPECT_EQ(load(file)->encode("ropes"), (Ids{'r', 'o', 'p', 'e', 's'}));
@@ -101,7 +101,7 @@ TEST(BpeTokenizer, SingleWordTokensStandAlone) {
 
 TEST(BpeTokenizer, StrippingTokensTakeSpacesAlong) {
   Json file = small_file();
-  file["added_tokens"] = {added_token(259, "<m>")};
+  file["added_tokens"] = core::Json::array({added_token(259, "<m>")});
   file["added_tokens"][0]["lstrip"] = true;
   EXPECT_EQ(load(file)->encode("a \n<m> b"), (Ids{'a', 259, ' ', 'b'}));
   file["added_tokens"][0]["lstrip"] = false;
@@ -112,7 +112,7 @@ TEST(BpeTokenizer, StrippingTokensTakeSpacesAlong) {
 TEST(BpeTokenizer, NormalizedTokensAreFoundInComposedText) {
   Json file = small_file();
   file["normalizer"] = {{"type", "NFC"}};
-  file["added_tokens"] = {added_token(259, "e\xcc\x81")};
+  file["added_tokens"] = core::Json::array({added_token(259, "e\xcc\x81")});
   EXPECT_EQ(load(file)->encode("\xc3\xa9"), (Ids{0xc3, 0xa9}));
   EXPECT_EQ(load(file)->encode("e\xcc\x81"), (Ids{259}));
   file["added_tokens"][0]["normalized"] = true;
@@ -121,7 +121,7 @@ TEST(BpeTokenizer, NormalizedTokensAreFoundInComposedText) {
 
 TEST(BpeTokenizer, SpacesTakenAlongAreNotMatchedAgain) {
   Json file = small_file();
-  file["added_tokens"] = {added_token(259, "<m>"), added_token(260, "\n")};
+  file["added_tokens"] = core::Json::array({added_token(259, "<m>"), added_token(260, "\n")});
   file["added_tokens"][0]["rstrip"] = true;
   // What the `tokenizers` package does: the line feed counts once more,
   EXPECT_EQ(load(file)->encode("<m>\nx"), (Ids{259, 260, 'x'}));
@@ -133,7 +133,8 @@ TEST(BpeTokenizer, SpacesTakenAlongAreNotMatchedAgain) {
 TEST(BpeTokenizer, TokensThatNormalisationMakesEqualAreRefused) {
   Json file = small_file();
   file["normalizer"] = {{"type", "NFC"}};
-  file["added_tokens"] = {added_token(259, "ye\xcc\x81"), added_token(260, "y\xc3\xa9")};
+  file["added_tokens"] =
+      core::Json::array({added_token(259, "ye\xcc\x81"), added_token(260, "y\xc3\xa9")});
   EXPECT_EQ(load(file)->encode("y\xc3\xa9"), (Ids{260}));
   for (auto& token : file["added_tokens"]) token["normalized"] = true;
   const auto message = testing::message_of(ErrorKind::kDataMalformed, [&] { load(file); });
@@ -142,7 +143,7 @@ TEST(BpeTokenizer, TokensThatNormalisationMakesEqualAreRefused) {
 
 TEST(BpeTokenizer, DecodesBytesAndSpecialTokens) {
   Json file = small_file();
-  file["added_tokens"] = {added_token(259, "<|endoftext|>")};
+  file["added_tokens"] = core::Json::array({added_token(259, "<|endoftext|>")});
   const auto tokenizer = load(file);
   EXPECT_EQ(tokenizer->decode(Ids{257, 258, 0xe6, 259}), "the the\xe6<|endoftext|>");
   EXPECT_EQ(tokenizer->special_tokens(), std::vector<std::string>{"<|endoftext|>"});

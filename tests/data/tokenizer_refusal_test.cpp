@@ -147,19 +147,19 @@ TEST(TokenizerRefusal, BrokenVocabularies) {
 
 TEST(TokenizerRefusal, BrokenMerges) {
   Json file = small_file();
-  file["model"]["merges"] = {"t h", "x y"};
+  file["model"]["merges"] = core::Json::array({"t h", "x y"});
   expect_refused(file, "model.merges[1]", "`xy`");
-  file["model"]["merges"] = {"t h e"};
+  file["model"]["merges"] = core::Json::array({"t h e"});
   expect_refused(file, "model.merges[0]", "t h e");
-  file["model"]["merges"] = {3};
+  file["model"]["merges"] = core::Json::array({3});
   expect_refused(file, "model.merges[0]", "got 3");
 }
 
 TEST(TokenizerRefusal, AddedTokensWithIdsOfTheirOwn) {
   Json file = small_file();
-  file["added_tokens"] = {added_token(259, "<a>"), added_token(300, "<b>")};
+  file["added_tokens"] = core::Json::array({added_token(259, "<a>"), added_token(300, "<b>")});
   expect_refused(file, "added_tokens[1].id", "got 300, want 260");
-  file["added_tokens"] = {added_token(259, "the")};
+  file["added_tokens"] = core::Json::array({added_token(259, "the")});
   expect_refused(file, "added_tokens[0].id", "got 259, want 257");
 }
 
@@ -192,7 +192,8 @@ TEST(TokenizerRefusal, PatternsThatTwoLibrariesReadDifferently) {
 TEST(EndToken, IsFoundInItsPlaces) {
   const Folder folder;
   Json file = small_file();
-  file["added_tokens"] = {added_token(259, "</s>"), added_token(260, "<|eot_id|>")};
+  file["added_tokens"] =
+      core::Json::array({added_token(259, "</s>"), added_token(260, "<|eot_id|>")});
   const auto path = folder.write("tokenizer.json", file.dump());
   const auto tokenizer = load_tokenizer(path);
   EXPECT_EQ(end_token_id(*tokenizer, path, "</s>"), 259);
