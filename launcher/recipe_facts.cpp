@@ -32,14 +32,9 @@ std::optional<std::int64_t> corpus_vocab(const std::string& path) {
   }
 }
 
-/// nullopt: malformed or missing, which loading it says with the code of data.
+/// Throws what makes config.json unusable: that is said at model.from.
 std::optional<model::Options> model_from(const std::string& folder) {
-  try {
-    return model::read_hf_config(folder);
-  } catch (const core::Error& error) {
-    if (error.kind() == core::ErrorKind::kUsage) throw;  // what is not supported, by name
-    return std::nullopt;
-  }
+  return model::read_hf_config(folder);
 }
 
 }  // namespace

@@ -8,8 +8,10 @@
 
 #include "core/error.h"
 #include "core/json.h"
+#include "data/corpus.h"
 #include "launcher/recipe_facts.h"
 #include "model/flops.h"
+#include "model/hf.h"
 #include "pipeline/classic.h"
 #include "pipeline/layout.h"
 #include "pipeline/simulate.h"
@@ -53,8 +55,10 @@ std::vector<RankMemory> memory_per_rank(const recipe::Recipe& recipe, const pipe
       const auto& range = layout.stages[static_cast<std::size_t>(stage)].range;
       layers = std::max(layers, range.last_layer - range.first_layer);
     }
-    memory.activation_bytes = plan.live_bound[static_cast<std::size_t>(rank)] * layers * tokens *
-                              kept_per_token(recipe.model) * kFloatBytes;
+    const bool heads = layout.stages_of(rank).back() == plan.stages - 1;
+    const std::int64_t logits = heads ? tokens * recipe.model.vocab_size * kFloatBytes : 0;
+    memory.activation_bytes = logits + plan.live_bound[static_cast<std::size_t>(rank)] * layers *
+                                           tokens * kept_per_token(recipe.model) * kFloatBytes;
   }
   return out;
 }
@@ -85,6 +89,15 @@ Json facts_of(const recipe::Recipe& recipe) {
   return out;
 }
 
+/// Opens what the run will read, as `train` does: corpora, and the headers of the weights.
+void open_inputs(const recipe::Recipe& recipe) {
+  const data::Corpora corpora(recipe.data.sources, recipe.train.seq_len);
+  if (!recipe.data.validation.empty()) {
+    const data::Corpora validation(recipe.data.validation, recipe.train.seq_len);
+  }
+  if (!recipe.model.from.empty()) model::check_hf_weights(recipe.model.from, recipe.model);
+}
+
 Json complaints_json(const recipe::Loaded& loaded) {
   Json out = Json::array();
   for (const auto& one : loaded.details) {
@@ -101,15 +114,16 @@ void print_facts(const Json& facts) {
   constexpr double kMebi = 1 << 20;
   std::cout << fmt::format(
       "# {:.1f} M parameters, {} ranks, {} stages, {} micro-batches, {} tokens a "
-      "step, planned bubble {:.1f} %\n",
+      "step, {:.4g} FLOPs a token, planned bubble {:.1f} %\n",
       facts["parameters"].get<double>() / 1e6, facts["ranks"].get<int>(),
       facts["stages"].get<int>(), facts["micro_batches"].get<int>(),
-      facts["tokens_per_step"].get<std::int64_t>(), facts["bubble_pct_planned"].get<double>());
+      facts["tokens_per_step"].get<std::int64_t>(), facts["flops_per_token"].get<double>(),
+      facts["bubble_pct_planned"].get<double>());
   int rank = 0;
   for (const auto& memory : facts["memory_per_rank"]) {
     std::cout << fmt::format(
-        "# rank {}: {:.1f} MiB of weights, gradients and moments, up to {:.1f} "
-        "MiB of activations\n",
+        "# rank {}: {:.1f} MiB of weights, gradients and moments, about {:.1f} "
+        "MiB of activations and logits at most (estimate)\n",
         rank++, memory["state_bytes"].get<double>() / kMebi,
         memory["activation_bytes"].get<double>() / kMebi);
   }
@@ -119,25 +133,30 @@ void print_facts(const Json& facts) {
 
 int run_check(const CheckOptions& options) {
   const auto loaded = recipe::load(options.recipe, options.overrides, gather_facts(std::nullopt));
-  const bool good = loaded.complaints.empty();
-  if (options.json) {
-    Json out;
-    out["ok"] = good;
-    out["complaints"] = complaints_json(loaded);
-    if (good) {
-      out["resolved"] = loaded.resolved_text;
-      const Json facts = facts_of(loaded.recipe);
-      for (const auto& [key, value] : facts.items()) out[key] = value;
-    }
-    std::cout << out.dump(2) << '\n';
-  }
-  if (!good) {
+  Json out;
+  out["ok"] = loaded.complaints.empty();
+  out["complaints"] = complaints_json(loaded);
+  if (!loaded.complaints.empty()) {
     for (const auto& complaint : loaded.complaints) std::cerr << complaint << '\n';
+    if (options.json) std::cout << out.dump(2) << '\n';
     return 2;
   }
-  if (!options.json) {
-    std::cout << loaded.resolved_text;
-    print_facts(facts_of(loaded.recipe));
+  try {
+    open_inputs(loaded.recipe);
+  } catch (const core::Error& error) {
+    out["ok"] = false;
+    out["error"] = error.what();
+    if (options.json) std::cout << out.dump(2) << '\n';
+    throw;
+  }
+  const Json facts = facts_of(loaded.recipe);
+  (options.json ? std::cerr : std::cout) << loaded.resolved_text;
+  if (options.json) {
+    out["resolved"] = loaded.resolved_text;
+    for (const auto& [key, value] : facts.items()) out[key] = value;
+    std::cout << out.dump(2) << '\n';
+  } else {
+    print_facts(facts);
   }
   return 0;
 }

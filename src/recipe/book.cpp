@@ -8,13 +8,23 @@
 
 namespace rw::recipe {
 
-std::string Complaint::text() const {
-  std::string caret;
-  for (int i = 1; i < column && i <= static_cast<int>(source.size()); ++i) {
-    caret.push_back(source[static_cast<std::size_t>(i - 1)] == '\t' ? '\t' : ' ');
+std::string Complaint::text() const { return text_of({*this}); }
+
+std::string text_of(const std::vector<Complaint>& same_place) {
+  const Complaint& first = same_place.front();
+  std::string out;
+  for (const Complaint& one : same_place) {
+    out += &one == &first ? fmt::format("{}:{}:{}: ", one.file, one.line, one.column) : "  and ";
+    out += fmt::format("{}: {}\n", one.key, one.message);
   }
-  return fmt::format("{}:{}:{}: {}: {}\n  {}\n  {}^", file, line, column, key, message, source,
-                     caret);
+  std::string caret;
+  int column = 1;
+  for (const char c : first.source) {
+    if ((static_cast<unsigned char>(c) & 0xC0U) == 0x80U) continue;  // inside a character
+    if (column++ >= first.column) break;
+    caret.push_back(c == '\t' ? '\t' : ' ');
+  }
+  return out + fmt::format("  {}\n  {}^", first.source, caret);
 }
 
 const Place& Book::place_of(const std::string& key) const {

@@ -33,6 +33,9 @@ class Book {
   void complain(const std::string& key, const std::string& message) {
     complain(place_of(key), key, message);
   }
+  /// The text itself is broken: what it lacks, and what does not fit together, says nothing.
+  void distrust() { bad_.insert("recipe"); }
+  bool trusted() const { return good("recipe"); }
   /// No complaint names this key: a rule may use its value.
   bool good(const std::string& key) const { return !bad_.contains(key); }
   bool good(std::initializer_list<const char*> keys) const;

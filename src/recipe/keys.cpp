@@ -13,72 +13,6 @@ using Text = std::string;
 
 constexpr double kMostCount = 1e15;
 
-struct Alias {
-  const char* theirs;
-  const char* ours;
-};
-constexpr std::array kAliases{
-    Alias{"max_grad_norm", "train.clip_grad_norm"},
-    Alias{"grad_clip", "train.clip_grad_norm"},
-    Alias{"clip_grad", "train.clip_grad_norm"},
-    Alias{"gradient_clipping", "train.clip_grad_norm"},
-    Alias{"learning_rate", "optimizer.lr"},
-    Alias{"adam_beta1", "optimizer.betas"},
-    Alias{"adam_beta2", "optimizer.betas"},
-    Alias{"adam_eps", "optimizer.eps"},
-    Alias{"adam_epsilon", "optimizer.eps"},
-    Alias{"min_learning_rate", "lr_scheduler.min_lr"},
-    Alias{"lr_decay_style", "lr_scheduler.name"},
-    Alias{"lr_scheduler_type", "lr_scheduler.name"},
-    Alias{"lr_warmup_iters", "lr_scheduler.warmup_steps"},
-    Alias{"warmup_iters", "lr_scheduler.warmup_steps"},
-    Alias{"warmup_ratio", "lr_scheduler.warmup_steps"},
-    Alias{"seq_length", "train.seq_len"},
-    Alias{"sequence_length", "train.seq_len"},
-    Alias{"block_size", "train.seq_len"},
-    Alias{"max_seq_len", "train.seq_len"},
-    Alias{"per_device_train_batch_size", "train.micro_batch_size"},
-    Alias{"train_micro_batch_size_per_gpu", "train.micro_batch_size"},
-    Alias{"local_batch_size", "train.micro_batch_size"},
-    Alias{"train_batch_size", "train.global_batch_size"},
-    Alias{"total_batch_size", "train.global_batch_size"},
-    Alias{"batch_size", "train.global_batch_size"},
-    Alias{"gradient_accumulation_steps", "train.global_batch_size"},
-    Alias{"num_train_epochs", "train.max_tokens"},
-    Alias{"train_iters", "train.max_steps"},
-    Alias{"max_iters", "train.max_steps"},
-    Alias{"steps", "train.max_steps"},
-    Alias{"n_layer", "model.num_hidden_layers"},
-    Alias{"n_layers", "model.num_hidden_layers"},
-    Alias{"num_layers", "model.num_hidden_layers"},
-    Alias{"n_head", "model.num_attention_heads"},
-    Alias{"n_heads", "model.num_attention_heads"},
-    Alias{"n_kv_heads", "model.num_key_value_heads"},
-    Alias{"num_query_groups", "model.num_key_value_heads"},
-    Alias{"n_embd", "model.hidden_size"},
-    Alias{"d_model", "model.hidden_size"},
-    Alias{"dim", "model.hidden_size"},
-    Alias{"ffn_hidden_size", "model.intermediate_size"},
-    Alias{"norm_eps", "model.rms_norm_eps"},
-    Alias{"rope_theta", "model.rope_parameters.rope_theta"},
-    Alias{"rope_scaling", "model.rope_parameters"},
-    Alias{"eos_token_id", "model.eos_token_ids"},
-    Alias{"pipeline_model_parallel_size", "parallel.pp"},
-    Alias{"pipeline_parallel_degree", "parallel.pp"},
-    Alias{"data_parallel_size", "parallel.dp"},
-    Alias{"save_interval", "checkpoint.interval"},
-    Alias{"save_steps", "checkpoint.interval"},
-    Alias{"save_total_limit", "checkpoint.keep_latest_k"},
-    Alias{"eval_interval", "data.validation_interval"},
-    Alias{"eval_steps", "data.validation_interval"},
-    Alias{"logging_steps", "log.interval"},
-    Alias{"log_interval", "log.interval"},
-    Alias{"output_path", "output_dir"},
-    Alias{"dtype", "precision"},
-    Alias{"torch_dtype", "precision"},
-    Alias{"random_seed", "seed"},
-};
-
 /// Keys of one section.
 class Adder {
  public:
@@ -320,7 +254,7 @@ void add_data(std::vector<Key>& out) {
       .when_absent("none");
   add("validation_interval",
       Slot<Int>([](Recipe& r) -> Int& { return r.data.validation_interval; }),
-      "steps between validations; 0: only at the end")
+      "steps between validations; one more at the end; 0: only that")
       .within_range(0, 1e12)
       .counting(Unit::kSteps);
   add("validation_rows", Slot<Int>([](Recipe& r) -> Int& { return r.data.validation_rows; }),
@@ -452,12 +386,6 @@ const std::vector<std::string>& required_keys() {
                                                   "train",         "optimizer",   "data",
                                                   "train.seq_len", "data.sources"};
   return kRequired;
-}
-
-std::string alias_of(const std::string& name) {
-  const auto found = std::find_if(kAliases.begin(), kAliases.end(),
-                                  [&](const Alias& alias) { return name == alias.theirs; });
-  return found == kAliases.end() ? "" : found->ours;
 }
 
 }  // namespace rw::recipe

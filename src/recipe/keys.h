@@ -47,7 +47,7 @@ struct Key {
   std::string path() const { return section.empty() ? name : section + "." + name; }
 };
 
-/// All keys, in the order of docs/recipe.md..
+/// All keys, in the order of docs/recipe.md.
 const std::vector<Key>& keys();
 
 /// Sections in order, with a line of help each.

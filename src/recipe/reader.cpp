@@ -9,21 +9,10 @@
 
 #include "recipe/keys.h"
 #include "recipe/scalar.h"
+#include "recipe/source_text.h"
 
 namespace rw::recipe {
 namespace {
-
-std::vector<std::string> split_lines(const std::string& text) {
-  std::vector<std::string> out(1);
-  for (const char c : text) {
-    if (c == '\n') {
-      out.emplace_back();
-    } else if (c != '\r') {
-      out.back().push_back(c);
-    }
-  }
-  return out;
-}
 
 bool is_section(const std::string& path) {
   const auto& all = sections();
@@ -62,32 +51,40 @@ std::string unknown_message(const std::string& section, const std::string& name)
   if (std::find(later.begin(), later.end(), join(section, name)) != later.end()) {
     return fmt::format("'{}' is not in this version", join(section, name));
   }
+  if (name == "<<") {
+    return "got a YAML merge key, which recipes do not have; want the keys written out";
+  }
   if (const auto ours = alias_of(name); !ours.empty()) {
     return fmt::format("unknown key '{}'{}: {} is called {} here", name, where, name, ours);
-  }
-  if (const auto near = nearest(name, names_in(section)); !near.empty()) {
-    return fmt::format("unknown key '{}'{} (did you mean '{}'?)", name, where, near);
   }
   for (const Key& key : keys()) {
     if (key.name == name) {
       return fmt::format("unknown key '{}'{} (did you mean '{}'?)", name, where, key.path());
     }
   }
+  if (const auto near = nearest(name, names_in(section)); !near.empty()) {
+    return fmt::format("unknown key '{}'{} (did you mean '{}'?)", name, where, near);
+  }
   return fmt::format("unknown key '{}'{}, want one of {}", name, where,
                      fmt::join(names_in(section), ", "));
+}
+
+/// What stands where something else is wanted.
+std::string kind_of(const YAML::Node& node) {
+  if (node.IsMap()) return "a mapping";
+  if (node.IsSequence()) return "a list";
+  if (node.IsNull() || node.Scalar().empty()) return "nothing";
+  return "'" + node.Scalar() + "'";
 }
 
 /// Reads one document, a file or the right side of an override.
 class Reader {
  public:
-  Reader(const std::string& text, std::string name, Book& book)
-      : lines_(split_lines(text)), name_(std::move(name)), book_(book) {}
+  Reader(const SourceText& text, Book& book) : text_(text), book_(book) {}
 
   void section(const std::string& path, const YAML::Node& node);
   void key(const Key& key, const YAML::Node& node, const Place& place);
-  Place place(const YAML::Mark& mark) const;
-  /// Every place is this one: an override has one line and one column.
-  void pin(const Place& place) { pinned_ = place; }
+  Place place(const YAML::Mark& mark) const { return text_.place(mark.line, mark.column); }
 
  private:
   Place value_place(const YAML::Node& value, const Place& key) const;
@@ -103,7 +100,13 @@ class Reader {
             const Place& at);
   template <class T>
   void fill(const Key& key, const Slot<T>& slot, const YAML::Node& node, const Place& at);
-  std::vector<YAML::Node> list(const Key& key, const YAML::Node& node, const Place& place);
+  /// A value of a list, and where it stands.
+  struct Item {
+    Scalar value;
+    Place place;
+  };
+  std::vector<Item> list(const Key& key, const YAML::Node& node, const Place& at);
+  std::optional<Scalar> scalar(const YAML::Node& node, const std::string& path, const Place& at);
   template <class T, class Parsed>
   void set(T& out, const Parsed& parsed, const std::string& path, const Place& place) {
     if (const auto* refusal = std::get_if<Refusal>(&parsed)) {
@@ -113,28 +116,35 @@ class Reader {
     }
   }
 
-  std::vector<std::string> lines_;
-  std::string name_;
+  const SourceText& text_;
   Book& book_;
-  std::optional<Place> pinned_;
 };
 
-Scalar scalar_of(const YAML::Node& node) {
-  if (node.IsNull()) return {};
-  return {node.Scalar(), node.Tag() == "!"};
-}
-
-Place Reader::place(const YAML::Mark& mark) const {
-  if (pinned_) return *pinned_;
-  Place out{name_, std::max(0, mark.line) + 1, std::max(0, mark.column) + 1, ""};
-  const auto line = static_cast<std::size_t>(out.line - 1);
-  if (line < lines_.size()) out.source = lines_[line];
-  return out;
+/// The value of a plain or quoted node; nullopt: it is none, and that is said.
+std::optional<Scalar> Reader::scalar(const YAML::Node& node, const std::string& path,
+                                     const Place& at) {
+  if (node.IsNull()) return Scalar{};
+  const std::string& tag = node.Tag();
+  if (tag.size() > 1) {
+    book_.complain(at, path, fmt::format("got the YAML tag '{}', want a value without one", tag));
+    return std::nullopt;
+  }
+  const bool quoted = tag == "!";
+  if (quoted && !text_.closes_quote(node.Mark().line, node.Mark().column)) {
+    book_.complain(at, path, "got a quote that is not closed in its line, want it closed there");
+    book_.distrust();
+    return std::nullopt;
+  }
+  if (node.Scalar().find('\0') != std::string::npos) {
+    book_.complain(at, path, "got text with a zero byte, want it without");
+    return std::nullopt;
+  }
+  return Scalar{node.Scalar(), quoted};
 }
 
 /// A value's own place when it stands on the line of its key.
 Place Reader::value_place(const YAML::Node& value, const Place& key) const {
-  if (value.IsNull() || pinned_) return key;
+  if (value.IsNull()) return key;
   const Place out = place(value.Mark());
   return out.line == key.line && out.column > key.column ? out : key;
 }
@@ -163,14 +173,21 @@ void Reader::entry(const std::string& in, const YAML::Node& name_node, const YAM
   const std::string& name = name_node.Scalar();
   const Place at = place(name_node.Mark());
   const std::string path = join(in, name);
+  const auto dot = name.rfind('.');
+  if (dot != std::string::npos && (is_section(path) || find_key(path) != nullptr)) {
+    book_.complain(at, path,
+                   fmt::format("got a name with a dot, want '{}' indented below '{}:'; dots are "
+                               "for the command line",
+                               name.substr(dot + 1), name.substr(0, dot)));
+    return;
+  }
   if (is_section(path)) {
     book_.given(path, at);
     if (value.IsMap()) {
       section(path, value);
     } else {
       book_.complain(value_place(value, at), path,
-                     fmt::format("got {}, want keys below it, such as {}",
-                                 value.IsScalar() ? "'" + value.Scalar() + "'" : "no mapping",
+                     fmt::format("got {}, want keys below it, such as {}", kind_of(value),
                                  names_in(path).front()));
     }
     return;
@@ -183,20 +200,20 @@ void Reader::entry(const std::string& in, const YAML::Node& name_node, const YAM
   key(*known, value, at);
 }
 
-std::vector<YAML::Node> Reader::list(const Key& key, const YAML::Node& node, const Place& place) {
-  std::vector<YAML::Node> out;
+std::vector<Reader::Item> Reader::list(const Key& key, const YAML::Node& node, const Place& at) {
+  std::vector<Item> out;
   if (!node.IsSequence()) {
-    book_.complain(
-        place, key.path(),
-        fmt::format("got {}, want a list of {}",
-                    node.IsScalar() ? "'" + node.Scalar() + "'" : "something else", wanted(key)));
+    book_.complain(at, key.path(),
+                   fmt::format("got {}, want a list of {}", kind_of(node), wanted(key)));
     return out;
   }
   for (const auto& item : node) {
-    if (item.IsScalar()) {
-      out.push_back(item);
-    } else {
-      book_.complain(place, key.path(), "got a list or mapping inside the list, want numbers");
+    const Place here = place(item.Mark());
+    if (!item.IsScalar()) {
+      book_.complain(here, key.path(),
+                     fmt::format("got {} inside the list, want {}", kind_of(item), wanted(key)));
+    } else if (const auto value = scalar(item, key.path(), here)) {
+      out.push_back({*value, here});
     }
   }
   return out;
@@ -216,13 +233,15 @@ void Reader::fill(const Key& key, const Slot<std::vector<data::Source>>& slot,
 void Reader::fill(const Key& key, const RealsSlot& slot, const YAML::Node& node, const Place& at) {
   const auto members = slot(book_.recipe);
   const auto items = list(key, node, at);
-  if (!items.empty() && items.size() != members.size()) {
-    book_.complain(at, key.path(),
-                   fmt::format("got {} numbers, want {}", items.size(), members.size()));
+  if (node.IsSequence() && node.size() != members.size()) {
+    book_.complain(
+        at, key.path(),
+        fmt::format("got {} numbers, want {} {}", node.size(), members.size(), wanted(key)));
     return;
   }
+  if (items.size() != members.size()) return;
   for (std::size_t i = 0; i < items.size(); ++i) {
-    set(*members[i], parse_real(scalar_of(items[i]), key), key.path(), at);
+    set(*members[i], parse_real(items[i].value, key), key.path(), items[i].place);
   }
 }
 
@@ -231,30 +250,29 @@ void Reader::fill(const Key& key, const Slot<std::vector<std::int64_t>>& slot,
   auto& out = slot(book_.recipe);
   out.clear();
   for (const auto& item : list(key, node, at)) {
-    set(out.emplace_back(), parse_int(scalar_of(item), key), key.path(), at);
+    set(out.emplace_back(), parse_int(item.value, key), key.path(), item.place);
   }
 }
 
 template <class T>
 void Reader::fill(const Key& key, const Slot<T>& slot, const YAML::Node& node, const Place& at) {
   if (!node.IsScalar() && !node.IsNull()) {
-    book_.complain(
-        at, key.path(),
-        fmt::format("got a {}, want {}", node.IsMap() ? "mapping" : "list", wanted(key)));
+    book_.complain(at, key.path(), fmt::format("got {}, want {}", kind_of(node), wanted(key)));
     return;
   }
-  const Scalar scalar = scalar_of(node);
+  const auto read = scalar(node, key.path(), at);
+  if (!read) return;
   T& out = slot(book_.recipe);
   if constexpr (std::is_same_v<T, bool>) {
-    set(out, parse_bool(scalar), key.path(), at);
+    set(out, parse_bool(*read), key.path(), at);
   } else if constexpr (std::is_same_v<T, double>) {
-    set(out, parse_real(scalar, key), key.path(), at);
+    set(out, parse_real(*read, key), key.path(), at);
   } else if constexpr (std::is_same_v<T, std::uint64_t>) {
-    set(out, parse_seed(scalar), key.path(), at);
+    set(out, parse_seed(*read), key.path(), at);
   } else if constexpr (std::is_same_v<T, std::string>) {
-    set(out, parse_text(scalar, key), key.path(), at);
+    set(out, parse_text(*read, key), key.path(), at);
   } else {
-    set(out, parse_int(scalar, key), key.path(), at);
+    set(out, parse_int(*read, key), key.path(), at);
   }
 }
 
@@ -262,10 +280,7 @@ void Reader::sources(const Key& key, std::vector<data::Source>& out, const YAML:
                      const Place& at) {
   out.clear();
   if (!node.IsSequence()) {
-    book_.complain(
-        at, key.path(),
-        fmt::format("got {}, want {}", node.IsScalar() ? "'" + node.Scalar() + "'" : "no list",
-                    wanted(key)));
+    book_.complain(at, key.path(), fmt::format("got {}, want {}", kind_of(node), wanted(key)));
     return;
   }
   for (const auto& item : node) {
@@ -278,9 +293,7 @@ void Reader::sources(const Key& key, std::vector<data::Source>& out, const YAML:
 void Reader::source(const std::string& path, data::Source& out, const YAML::Node& node,
                     const Place& at) {
   if (!node.IsMap()) {
-    book_.complain(at, path,
-                   fmt::format("got {}, want {{path: FILE, weight: 1}}",
-                               node.IsScalar() ? "'" + node.Scalar() + "'" : "a list"));
+    book_.complain(at, path, fmt::format("got {}, want {{path: FILE, weight: 1}}", kind_of(node)));
     return;
   }
   book_.given(path, at);
@@ -298,12 +311,16 @@ void Reader::source(const std::string& path, data::Source& out, const YAML::Node
     book_.given(full, here);
     if (!seen.insert(name).second) {
       book_.complain(key_place, full, "got this key a second time, want it once");
-    } else if ((name == "path" || name == "weight") && !pair.second.IsScalar()) {
-      book_.complain(here, full, "got no plain value, want one");
-    } else if (name == "path") {
-      set(out.path, parse_text(scalar_of(pair.second), text), full, here);
-    } else if (name == "weight") {
-      set(out.weight, parse_real(scalar_of(pair.second), weight), full, here);
+    } else if (name == "path" || name == "weight") {
+      const bool is_path = name == "path";
+      if (!pair.second.IsScalar()) {
+        book_.complain(
+            here, full,
+            fmt::format("got {}, want {}", kind_of(pair.second), wanted(is_path ? text : weight)));
+      } else if (const auto value = scalar(pair.second, full, here)) {
+        if (is_path) set(out.path, parse_text(*value, text), full, here);
+        if (!is_path) set(out.weight, parse_real(*value, weight), full, here);
+      }
     } else {
       const auto near = nearest(name, {"path", "weight"});
       book_.complain(key_place, full,
@@ -353,14 +370,16 @@ std::string nearest(const std::string& wrong, const std::vector<std::string>& na
 }
 
 void read_yaml(const std::string& yaml, const std::string& name, Book& book) {
-  Reader reader(yaml, name, book);
-  book.set_top(reader.place({}));
+  const SourceText text(yaml, name);
+  const Place top = text.place(0, 0);
+  book.set_top(top);
+  if (!text.is_text(book)) return;
+  Reader reader(text, book);
   try {
     const auto documents = YAML::LoadAll(yaml);
     if (documents.empty() || !documents.front().IsMap()) {
-      book.complain(reader.place({}), "recipe",
-                    "got no mapping, want sections and keys; try one of "
-                    "recipes/*.yaml as a start");
+      book.complain(top, "recipe",
+                    "got no mapping, want sections and keys; try one of recipes/*.yaml as a start");
       return;
     }
     if (documents.size() > 1) {
@@ -373,39 +392,58 @@ void read_yaml(const std::string& yaml, const std::string& name, Book& book) {
   }
 }
 
+namespace {
+
+/// What to say of an override whose key is none.
+std::string unknown_override(const std::string& path, const std::string& value) {
+  if (is_section(path)) {
+    return fmt::format("got a section, want one of its keys, such as {}.{}=…", path,
+                       names_in(path).front());
+  }
+  const auto bracket = path.find('[');
+  if (bracket != std::string::npos && find_key(path.substr(0, bracket)) != nullptr) {
+    return fmt::format("got a part of a list, want the list as a whole; try {}=[…]",
+                       path.substr(0, bracket));
+  }
+  const auto dot = path.rfind('.');
+  const std::string section = dot == std::string::npos ? "" : path.substr(0, dot);
+  if (section.empty() || is_section(section)) {
+    return unknown_message(section, path.substr(dot + 1));
+  }
+  if (const Key* list = find_key(section)) {
+    return fmt::format("got a part of '{}', want it as a whole; try {}={}", section, section,
+                       std::holds_alternative<Slot<std::vector<data::Source>>>(list->slot)
+                           ? "[{path: FILE}]"
+                           : value);
+  }
+  return unknown_message("", section);
+}
+
+}  // namespace
+
 void read_override(const std::string& text, Book& book) {
-  const Place place{kCommandLine, 1, 1, text};
   const auto cut = text.find('=');
+  const auto bytes = cut == std::string::npos ? 0 : cut + 1;
+  const SourceText source(text, kCommandLine, bytes);
+  const Place start = SourceText(text, kCommandLine).place(0, 0);
+  if (!source.is_text(book)) return;
   if (cut == std::string::npos || cut == 0) {
-    book.complain(place, text, "got a word that is no override, want key.sub=value");
+    book.complain(start, text, "got a word that is no override, want key.sub=value");
     return;
   }
   const std::string path = text.substr(0, cut);
   const std::string value = text.substr(cut + 1);
-  Place at = place;
-  at.column = static_cast<int>(cut) + 2;
+  const Place at = source.place(0, 0);
   const Key* key = find_key(path);
-  if (key == nullptr && is_section(path)) {
-    book.complain(place, path,
-                  fmt::format("got a section, want one of its keys, such as {}.{}={}", path,
-                              names_in(path).front(), value));
-    return;
-  }
   if (key == nullptr) {
-    const auto dot = path.rfind('.');
-    const std::string section = dot == std::string::npos ? "" : path.substr(0, dot);
-    const std::string name = path.substr(dot + 1);
-    const bool known = section.empty() || is_section(section);
-    book.complain(place, path,
-                  known ? unknown_message(section, name) : unknown_message("", section));
+    book.complain(start, path, unknown_override(path, value));
     return;
   }
-  Reader reader(text, kCommandLine, book);
-  reader.pin(at);
+  Reader reader(source, book);
   try {
     reader.key(*key, YAML::Load(value), at);
   } catch (const YAML::Exception& error) {
-    book.complain(at, path, yaml_message(error));
+    book.complain(reader.place(error.mark), path, yaml_message(error));
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -15,13 +16,31 @@
 #include "recipe/rules.h"
 
 namespace rw::recipe {
+namespace {
+
+bool same_place(const Complaint& a, const Complaint& b) {
+  return a.file == b.file && a.line == b.line && a.column == b.column && a.source == b.source;
+}
+
+std::vector<std::string> texts(const std::vector<Complaint>& complaints) {
+  std::vector<std::string> out;
+  for (auto at = complaints.begin(); at != complaints.end();) {
+    const auto end = std::find_if_not(
+        at, complaints.end(), [&](const Complaint& other) { return same_place(*at, other); });
+    out.push_back(text_of({at, end}));
+    at = end;
+  }
+  return out;
+}
+
+}  // namespace
 
 Loaded load_text(const std::string& yaml, const std::string& name,
                  const std::vector<std::string>& overrides, const Facts& facts) {
   Book book;
   read_yaml(yaml, name, book);
   for (const auto& text : overrides) read_override(text, book);
-  if (book.good("recipe")) {
+  if (book.trusted()) {
     if (book.recipe.run_name.empty()) {
       book.recipe.run_name = std::filesystem::path(name).stem().string();
     }
@@ -30,7 +49,7 @@ Loaded load_text(const std::string& yaml, const std::string& name,
   Loaded out;
   out.recipe = book.recipe;
   out.details = book.complaints();
-  for (const auto& one : out.details) out.complaints.push_back(one.text());
+  out.complaints = texts(out.details);
   out.resolved_text = resolved_text(book.recipe);
   return out;
 }

@@ -38,18 +38,21 @@ struct Recipe {
 struct Complaint {
   std::string file;
   int line = 1;    // from 1
-  int column = 1;  // from 1
+  int column = 1;  // from 1, in characters
   std::string key;
   std::string message;  // "got X, want Y; try Z"
   std::string source;   // the line of the file
   /// "FILE:LINE:COL: key: message", the line, a caret below the place.
   std::string text() const;
 };
+/// Complaints about one place as one text: further ones follow in lines of their own, as "and key:
+/// message", so that each place is printed once. Not empty.
+std::string text_of(const std::vector<Complaint>& same_place);
 
 struct Loaded {
   Recipe recipe;                        // as far as it could be read
   std::vector<Complaint> details;       // in the order of the file, overrides last; empty: good
-  std::vector<std::string> complaints;  // their texts
+  std::vector<std::string> complaints;  // their texts, one for each place
   std::string resolved_text;            // YAML with every key; reads back to the same recipe
 };
 
@@ -67,7 +70,7 @@ struct Facts {
 };
 
 /// Reads and checks a recipe with its overrides "key.sub=value", all complaints at once. Throws
-/// Error{kDataMissing} when the file cannot be read. Cost: well below 10 ms.
+/// Error{kUsage} when the file cannot be read. Cost: well below 10 ms.
 Loaded load(const std::string& path, const std::vector<std::string>& overrides,
             const Facts& facts = {});
 /// The same from a text; `name` stands for the file in complaints.

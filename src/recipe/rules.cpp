@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "recipe/keys.h"
+#include "recipe/resolved.h"
 
 namespace rw::recipe {
 namespace {
@@ -38,52 +39,110 @@ void require_keys(Book& book) {
   }
 }
 
-/// Sizes that the recipe states must be those of the folder.
-void take_model_from(const Facts& facts, Book& book) {
-  auto& recipe = book.recipe;
-  if (recipe.model.from.empty() || !book.good("model.from") || !facts.model_from) return;
-  std::optional<model::Options> read;
+/// What the folder's config.json says; nullopt: nothing, or it is refused.
+std::optional<model::Options> read_model_from(const Facts& facts, Book& book) {
+  const auto& from = book.recipe.model.from;
+  if (from.empty() || !book.good("model.from") || !facts.model_from) return std::nullopt;
   try {
-    read = facts.model_from(recipe.model.from);
+    return facts.model_from(from);
   } catch (const core::Error& error) {
     book.complain("model.from", fmt::format("got a model that cannot be used: {}", error.what()));
-    return;
+    return std::nullopt;
   }
+}
+
+/// Sizes that the recipe states must be those of the folder.
+void take_model_from(const Facts& facts, Book& book) {
+  const auto read = read_model_from(facts, book);
   if (!read) return;
+  auto& recipe = book.recipe;
   Recipe theirs = recipe;
   theirs.model = *read;
   theirs.model.from = recipe.model.from;
+  Recipe whole = theirs;  // with what the folder leaves open
+  try {
+    if (facts.resolve) facts.resolve(whole.model, recipe.train.seq_len);
+  } catch (const core::Error&) {
+    whole = theirs;  // resolve_model says it
+  }
   for (const Key& key : keys()) {
-    if (key.section.rfind("model", 0) != 0 || !book.has(key.path()) || key.name == "from") continue;
-    const auto differs = [&](const auto& slot) {
-      if constexpr (std::is_same_v<std::decay_t<decltype(slot)>, RealsSlot> ||
-                    std::is_same_v<std::decay_t<decltype(slot)>, Slot<std::vector<data::Source>>>) {
-        return false;
-      } else {
-        return slot(recipe) != slot(theirs);
-      }
-    };
-    if (std::visit(differs, key.slot) && key.name != "max_position_embeddings") {
-      book.complain(key.path(), fmt::format("got another value than the model in {} has; leave the "
-                                            "key out",
-                                            recipe.model.from));
-    }
+    const bool given = key.section.rfind("model", 0) == 0 && book.has(key.path());
+    if (!given || key.name == "from" || key.name == "max_position_embeddings") continue;
+    const std::string ours = value_text(key, recipe);
+    const std::string other = value_text(key, whole);
+    if (ours == other || ours.empty()) continue;
+    book.complain(key.path(), fmt::format("got {}, want {}, as the model in {} has it; try it "
+                                          "without this key",
+                                          ours, other.empty() ? "none" : other, recipe.model.from));
   }
   recipe.model = theirs.model;
 }
 
+/// Heads and sizes; each at its own key, so that all are said at once.
+void rule_sizes(Book& book) {
+  const auto& model = book.recipe.model;
+  const std::int64_t heads = model.num_attention_heads;
+  if (heads < 1 || !book.good("model.num_attention_heads")) return;
+  const std::int64_t shared = model.num_key_value_heads;
+  if (shared > 0 && heads % shared != 0 && book.good("model.num_key_value_heads")) {
+    std::int64_t fits = std::min(shared, heads);
+    while (heads % fits != 0) --fits;
+    book.complain("model.num_key_value_heads",
+                  fmt::format("got {}, want a divisor of model.num_attention_heads {}; try {}",
+                              shared, heads, fits));
+  }
+  if (model.name == "llama" && model.hidden_size % heads != 0 &&
+      book.good({"model.hidden_size", "model.name"})) {
+    book.complain("model.hidden_size",
+                  fmt::format("got {}, want a multiple of model.num_attention_heads {}; try {}",
+                              model.hidden_size, heads, (model.hidden_size / heads + 1) * heads));
+  }
+  if (model.head_dim % 2 != 0 && book.good("model.head_dim")) {
+    book.complain("model.head_dim",
+                  fmt::format("got {}, want an even number (rotary embedding turns pairs); try {}",
+                              model.head_dim, model.head_dim + 1));
+  }
+}
+
+/// What each kind of RoPE needs, and what it would leave unread.
+void rule_rope(Book& book) {
+  const std::string section = "model.rope_parameters.";
+  const auto& rope = book.recipe.model.rope_parameters;
+  if (!book.good(section + "rope_type")) return;
+  const std::string factor = section + "factor";
+  if (rope.rope_type == "default") {
+    if (rope.factor != 1 && book.good(factor)) {
+      book.complain(factor, fmt::format("got {}, but rope_type default stretches nothing; try "
+                                        "rope_type: linear or llama3",
+                                        rope.factor));
+    }
+    return;
+  }
+  if (!book.has(factor) && book.good(factor)) {
+    book.complain(factor, fmt::format("got nothing, want it with rope_type {}: how many times "
+                                      "longer the context becomes",
+                                      rope.rope_type));
+  }
+  if (rope.rope_type != "llama3") return;
+  const std::string before = section + "original_max_position_embeddings";
+  if (rope.original_max_position_embeddings < 1 && book.good(before)) {
+    book.complain(before, fmt::format("got {}, want the context length before scaling; try 8192, "
+                                      "as LLaMA 3",
+                                      book.has(before) ? "0" : "nothing"));
+  }
+  const std::string high = section + "high_freq_factor";
+  if (rope.high_freq_factor <= rope.low_freq_factor && book.good(high) &&
+      book.good(section + "low_freq_factor")) {
+    book.complain(high, fmt::format("got {}, want more than low_freq_factor {}",
+                                    rope.high_freq_factor, rope.low_freq_factor));
+  }
+}
+
+/// What the model itself derives and refuses.
 void resolve_model(const Facts& facts, Book& book) {
   auto& recipe = book.recipe;
   const auto& model = recipe.model;
   if (!facts.resolve || model.hidden_size == 0 || model.num_attention_heads == 0) return;
-  const bool heads = book.good({"model.num_attention_heads", "model.num_key_value_heads"});
-  if (heads && model.num_key_value_heads > 0 &&
-      model.num_attention_heads % model.num_key_value_heads != 0) {
-    book.complain("model.num_key_value_heads",
-                  fmt::format("got {}, want a divisor of model.num_attention_heads {}",
-                              model.num_key_value_heads, model.num_attention_heads));
-    return;
-  }
   for (const Key& key : keys()) {
     if (key.section.rfind("model", 0) == 0 && !book.good(key.path())) return;
   }
@@ -200,7 +259,7 @@ void rule_data(const Facts& facts, Book& book) {
   }
 }
 
-/// max_steps from max_tokens, run_name from nothing.
+/// max_steps from max_tokens.
 void derive(Book& book) {
   auto& train = book.recipe.train;
   const std::int64_t per_step = train.global_batch_size * train.seq_len;
@@ -213,9 +272,13 @@ void derive(Book& book) {
 void rule_files(const Facts& facts, Book& book) {
   const auto& from = book.recipe.model.from;
   if (from.empty() || !facts.file_problem || !book.good("model.from")) return;
-  if (const auto problem = facts.file_problem(from)) {
-    book.complain("model.from", fmt::format("got {}, want the folder of a Hugging Face model: {}",
-                                            from, *problem));
+  for (const std::string& path : {from, from + "/config.json"}) {
+    if (const auto problem = facts.file_problem(path)) {
+      book.complain("model.from", fmt::format("got {}, want the folder of a Hugging Face model: "
+                                              "{}: {}",
+                                              from, path, *problem));
+      return;
+    }
   }
 }
 
@@ -226,6 +289,10 @@ void apply_rules(const Facts& facts, Book& book) {
   derive(book);
   rule_files(facts, book);
   take_model_from(facts, book);
+  if (book.recipe.model.from.empty()) {
+    rule_sizes(book);
+    rule_rope(book);
+  }
   resolve_model(facts, book);
   rule_batches(book);
   rule_stages(book);

@@ -93,7 +93,10 @@ TEST(Reader, BracesOverSeveralLinesKeepTheKeysLine) {
 
 TEST(Reader, ASectionMustBeAMapping) {
   EXPECT_THAT(only(with("parallel: 4\n")), HasSubstr("parallel: got '4', want keys below it"));
-  EXPECT_THAT(only(with("parallel: [1, 2]\n")), HasSubstr("parallel: got no mapping"));
+  EXPECT_EQ(only(with("log:\n")),
+            "r.yaml:14:1: log: got nothing, want keys below it, such as interval");
+  EXPECT_THAT(only(with("parallel: [1, 2]\n")),
+              HasSubstr("parallel: got a list, want keys below it, such as dp"));
 }
 
 TEST(Reader, AValueMustBePlain) {
@@ -126,12 +129,107 @@ TEST(Reader, SourcesAreChecked) {
   EXPECT_THAT(only(read(head + "data: {sources: []}\n")), HasSubstr("got an empty list"));
 }
 
+TEST(Reader, EachBadValueOfAListStandsAtItsOwnColumn) {
+  EXPECT_THAT(
+      heads(with("pipeline: {stage_split: [x, 4, 0]}\n")),
+      ElementsAre("r.yaml:14:26: pipeline.stage_split: got 'x', want a whole number from 1 to "
+                  "100000",
+                  "r.yaml:14:32: pipeline.stage_split: got '0', want a whole number from 1 to "
+                  "100000"));
+  EXPECT_EQ(only(with("pipeline:\n  stage_split:\n    - 2\n    - [2]\n")),
+            "r.yaml:17:7: pipeline.stage_split: got a list inside the list, want a whole number "
+            "from 1 to 100000");
+}
+
+TEST(Reader, NamesWithDotsAreForTheCommandLine) {
+  EXPECT_EQ(only(with("log.trace: false\n")),
+            "r.yaml:14:1: log.trace: got a name with a dot, want 'trace' indented below 'log:'; "
+            "dots are for the command line");
+}
+
+TEST(Reader, YamlBeyondPlainValuesIsRefused) {
+  EXPECT_EQ(only(with("log:\n  <<: {trace: false}\n")),
+            "r.yaml:15:3: log.<<: got a YAML merge key, which recipes do not have; want the keys "
+            "written out");
+  EXPECT_EQ(only(with("seed: !!str 3\n")),
+            "r.yaml:14:7: seed: got the YAML tag 'tag:yaml.org,2002:str', want a value without "
+            "one");
+  EXPECT_EQ(only(with("run_name: \"a\\0b\"\n")),
+            "r.yaml:14:11: run_name: got text with a zero byte, want it without");
+  EXPECT_THAT(only(with("seed: *nowhere\n")), StartsWith("r.yaml:14:7: recipe: got YAML that "));
+}
+
+TEST(Reader, AnAnchorIsReadAsItsValue) {
+  const Loaded loaded = with("seed: &s 3\ncheckpoint: {interval: *s}\n");
+  EXPECT_EQ(only(loaded), "");
+  EXPECT_EQ(loaded.recipe.checkpoint.interval, 3);
+  EXPECT_THAT(only(with("run_name: &s abc\ncheckpoint:\n  interval: *s\n")),
+              StartsWith("r.yaml:16:3: checkpoint.interval: got 'abc'"));
+}
+
+TEST(Reader, AQuoteMustBeClosedInItsLine) {
+  const Loaded loaded = read("run_name: \"abc\n" + good_recipe());
+  ASSERT_EQ(loaded.complaints.size(), 1U);
+  EXPECT_THAT(loaded.complaints[0], StartsWith("r.yaml:1:11: run_name: got a quote that is not "
+                                               "closed in its line, want it closed there\n"
+                                               "  run_name: \"abc\n            ^"));
+  EXPECT_EQ(only(with("run_name: 'it''s'\n")), "");
+  EXPECT_EQ(only(with("run_name: \"a \\\" b\"\n")), "");
+}
+
+TEST(Reader, OnePlaceIsPrintedOnce) {
+  const Loaded loaded = read("seed: 1\n");
+  ASSERT_EQ(loaded.complaints.size(), 1U);
+  EXPECT_EQ(loaded.details.size(), 6U);
+  EXPECT_THAT(loaded.complaints[0],
+              StartsWith("r.yaml:1:1: method: got nothing, want it: it is required (how it trains)"
+                         "\n  and output_dir: got nothing"));
+  EXPECT_THAT(loaded.complaints[0], HasSubstr("\n  and data: got nothing"));
+  EXPECT_THAT(loaded.complaints[0], ::testing::EndsWith("\n  seed: 1\n  ^"));
+}
+
+TEST(SourceText, TabsInTheIndentationHaveAPlace) {
+  const Loaded loaded = with("log:\n\ttrace: true\nwatchdog:\n  \tinit_s: 3\n");
+  EXPECT_THAT(heads(loaded),
+              ElementsAre("r.yaml:15:1: recipe: got a tab in the indentation, want spaces; try two "
+                          "of them per level",
+                          "r.yaml:17:3: recipe: got a tab in the indentation, want spaces; try two "
+                          "of them per level"));
+  EXPECT_THAT(loaded.complaints[1], HasSubstr("\n    \tinit_s: 3\n    ^"));
+  EXPECT_EQ(only(with("seed: 1\t# a comment\n")), "");
+}
+
+TEST(SourceText, BytesThatAreNoText) {
+  EXPECT_EQ(only(with("run_name: \xff\n")),
+            "r.yaml:14:11: recipe: got the byte 0xff, which is no UTF-8, want text in UTF-8");
+  for (const char* bad : {"\xc3", "\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+                          "\x80", "\xf8\x88\x80\x80\x80"}) {
+    EXPECT_THAT(only(with(std::string("run_name: ") + bad + "\n")), HasSubstr("which is no UTF-8"));
+  }
+  EXPECT_EQ(only(with(std::string("seed: 3") + '\0' + "\n")),
+            "r.yaml:14:8: recipe: got the control character 0x00, want text");
+  EXPECT_EQ(only(with("run_name: \xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\n")), "");
+}
+
+TEST(SourceText, ColumnsAndCaretsCountCharacters) {
+  const Loaded loaded = with("watchdog: {init_s: \"\xc3\xa9\xe2\x82\xac\", step_s: x}\n");
+  ASSERT_EQ(loaded.complaints.size(), 2U);
+  EXPECT_EQ(loaded.details[1].column, 34);
+  EXPECT_THAT(loaded.complaints[1], ::testing::EndsWith("\n" + std::string(35, ' ') + "^"));
+}
+
+TEST(SourceText, AByteOrderMarkIsNoMatter) {
+  EXPECT_EQ(only(read("\xef\xbb\xbf" + good_recipe())), "");
+  EXPECT_EQ(only(read("\xef\xbb\xbfseed: x\n" + good_recipe())),
+            "r.yaml:1:7: seed: got 'x', want a whole number from 0 to 2^64 - 1");
+}
+
 TEST(Reader, ListsOfNumbers) {
   EXPECT_EQ(only(with("pipeline: {stage_split: [4]}\n")), "");
   EXPECT_THAT(only(with("pipeline: {stage_split: 4}\n")),
               HasSubstr("pipeline.stage_split: got '4', want a list"));
   EXPECT_THAT(only(read(good_recipe(), {"optimizer.betas=[0.9]"})),
-              HasSubstr("got 1 numbers, want 2"));
+              HasSubstr("got 1 numbers, want 2 numbers from 0 to 0.9999999"));
   EXPECT_EQ(read(good_recipe(), {"optimizer.betas=[0.8, 0.7]"}).recipe.optimizer.beta2, 0.7);
   EXPECT_THAT(only(read(good_recipe(), {"optimizer.betas=[0.9, 1]"})),
               HasSubstr("optimizer.betas: got '1'"));
@@ -158,6 +256,35 @@ TEST(Overrides, ComplainOnTheCommandLine) {
   EXPECT_THAT(only(read(good_recipe(), {"train"})), HasSubstr("want key.sub=value"));
   EXPECT_THAT(only(read(good_recipe(), {"train=3"})), HasSubstr("got a section"));
   EXPECT_THAT(only(read(good_recipe(), {"trian.seq_len=3"})), HasSubstr("did you mean 'train'?"));
+}
+
+TEST(Overrides, PlacesWithinTheirValue) {
+  EXPECT_THAT(heads(read(good_recipe(), {"optimizer.betas=[x, y]"})),
+              ElementsAre("command line:1:18: optimizer.betas: got 'x', want numbers from 0 to "
+                          "0.9999999",
+                          "command line:1:21: optimizer.betas: got 'y', want numbers from 0 to "
+                          "0.9999999"));
+  const Loaded loaded = read(good_recipe(), {"data.sources=[{path: a, weigth: 2}]"});
+  ASSERT_EQ(loaded.complaints.size(), 1U);
+  EXPECT_EQ(loaded.complaints[0],
+            "command line:1:25: data.sources[0].weigth: unknown key 'weigth' (did you mean "
+            "'weight'?)\n  data.sources=[{path: a, weigth: 2}]\n" +
+                std::string(26, ' ') + "^");
+}
+
+TEST(Overrides, OfPartsAreRefused) {
+  EXPECT_EQ(only(read(good_recipe(), {"data.sources[0].path=x"})),
+            "command line:1:1: data.sources[0].path: got a part of a list, want the list as a "
+            "whole; try data.sources=[…]");
+  EXPECT_EQ(only(read(good_recipe(), {"data.sources.path=x"})),
+            "command line:1:1: data.sources.path: got a part of 'data.sources', want it as a "
+            "whole; try data.sources=[{path: FILE}]");
+  EXPECT_EQ(only(read(good_recipe(), {"eggroll.sigma=1"})),
+            "command line:1:1: eggroll.sigma: 'eggroll' is not in this version");
+}
+
+TEST(Overrides, TheLastOneHolds) {
+  EXPECT_EQ(read(good_recipe(), {"seed=1", "seed=2"}).recipe.seed, 2U);
 }
 
 TEST(Overrides, SupplyWhatTheFileLacks) {

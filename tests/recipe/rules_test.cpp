@@ -1,4 +1,5 @@
 // Part of Ropewalk, MIT licence.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -20,12 +21,16 @@ std::string refusal(const std::vector<std::string>& overrides, const Facts& fact
 }
 
 TEST(Rules, RequiredKeys) {
-  const auto text = only(read("output_dir: x\nmodel: {hidden_size: 8}\n"));
-  for (const char* key :
-       {"method: got nothing", "train: got nothing", "optimizer: got nothing", "data: got nothing",
-        "model.vocab_size: got nothing", "model.num_hidden_layers: got nothing"}) {
-    EXPECT_THAT(text, HasSubstr(key));
+  const Loaded loaded = read("output_dir: x\nmodel: {hidden_size: 8}\n");
+  std::vector<std::string> missing;
+  for (const auto& one : loaded.details) {
+    EXPECT_THAT(one.message, StartsWith("got nothing, want it"));
+    missing.push_back(fmt::format("{}:{} {}", one.line, one.column, one.key));
   }
+  EXPECT_THAT(missing,
+              ::testing::ElementsAre("1:1 method", "1:1 train", "1:1 optimizer", "1:1 data",
+                                     "2:1 model.num_hidden_layers", "2:1 model.num_attention_heads",
+                                     "2:1 model.vocab_size"));
 }
 
 TEST(Rules, MaxTokensGivesMaxSteps) {
@@ -108,11 +113,50 @@ TEST(Rules, VocabularyAgainstTheCorpus) {
 }
 
 TEST(Rules, HeadsAtTheKeyValueHeads) {
-  Facts facts;
-  facts.resolve = [](model::Options&, std::int64_t) {};
+  EXPECT_EQ(refusal({"model.num_key_value_heads=3"}),
+            "command line:1:27: model.num_key_value_heads: got 3, want a divisor of "
+            "model.num_attention_heads 4; try 2");
+  EXPECT_THAT(refusal({"model.num_key_value_heads=8"}), HasSubstr("got 8, want a divisor"));
+  EXPECT_EQ(refusal({"model.num_key_value_heads=2"}), "");
+}
+
+TEST(Rules, SizesOfTheModelAreSaidTogether) {
+  const auto all =
+      test::heads(read(good_recipe(), {"model.num_attention_heads=6", "model.num_key_value_heads=4",
+                                       "model.head_dim=15"}));
   EXPECT_THAT(
-      refusal({"model.num_key_value_heads=3"}, facts),
-      HasSubstr("model.num_key_value_heads: got 3, want a divisor of model.num_attention_heads 4"));
+      all, ::testing::ElementsAre(
+               "r.yaml:4:16: model.hidden_size: got 64, want a multiple of "
+               "model.num_attention_heads 6; try 66",
+               "command line:1:16: model.head_dim: got 15, want an even number (rotary embedding "
+               "turns pairs); try 16",
+               "command line:1:27: model.num_key_value_heads: got 4, want a divisor of "
+               "model.num_attention_heads 6; try 3"));
+  EXPECT_EQ(refusal({"model.num_attention_heads=6", "model.name=qwen3"}), "");
+}
+
+TEST(Rules, RopeKindsNeedTheirKeys) {
+  EXPECT_EQ(only(with("", {"model.rope_parameters.rope_type=linear"})),
+            "r.yaml:3:1: model.rope_parameters.factor: got nothing, want it with rope_type linear: "
+            "how many times longer the context becomes");
+  EXPECT_EQ(refusal({"model.rope_parameters.rope_type=linear", "model.rope_parameters.factor=2"}),
+            "");
+  EXPECT_THAT(refusal({"model.rope_parameters.factor=2"}),
+              StartsWith("command line:1:30: model.rope_parameters.factor: got 2, but rope_type "
+                         "default"));
+  std::string text = good_recipe();
+  text.insert(text.find("train:"),
+              "  rope_parameters: {rope_type: llama3, factor: 8, low_freq_factor: 4}\n");
+  EXPECT_THAT(
+      test::heads(read(text)),
+      ::testing::ElementsAre(
+          "r.yaml:8:3: model.rope_parameters.original_max_position_embeddings: got nothing, "
+          "want the context length before scaling; try 8192, as LLaMA 3"));
+  EXPECT_THAT(
+      only(read(text, {"model.rope_parameters.original_max_position_embeddings=8192",
+                       "model.rope_parameters.high_freq_factor=4"})),
+      StartsWith("command line:1:40: model.rope_parameters.high_freq_factor: got 4, want more "
+                 "than low_freq_factor 4"));
 }
 
 TEST(Rules, WhatTheModelRefusesStandsAtItsKey) {
@@ -146,7 +190,19 @@ TEST(Rules, SizesComeFromTheFolder) {
   EXPECT_EQ(loaded.recipe.model.from, "folder");
   EXPECT_EQ(only(read(text, {"model.hidden_size=32"}, with_model())), "");
   EXPECT_THAT(only(read(text, {"model.hidden_size=64"}, with_model())),
-              HasSubstr("model.hidden_size: got another value than the model in folder has"));
+              HasSubstr("model.hidden_size: got 64, want 32, as the model in folder has it; try it "
+                        "without this key"));
+}
+
+TEST(Rules, AFolderWithoutAModelIsRefusedAtItsKey) {
+  Facts facts;
+  facts.file_problem = [](const std::string& path) -> std::optional<std::string> {
+    if (path == "empty/config.json") return "no such file";
+    return std::nullopt;
+  };
+  EXPECT_EQ(refusal({"model.from=empty"}, facts),
+            "command line:1:12: model.from: got empty, want the folder of a Hugging Face model: "
+            "empty/config.json: no such file");
 }
 
 TEST(Rules, AnUnsupportedModelIsNamed) {

@@ -39,7 +39,8 @@ TEST(Resolved, ReadsBackToTheSame) {
        "model.bos_token_id=0"},
       {"data.sources=[{path: \"a b.h5\", weight: 0.25}, {path: c.h5, weight: 3}]",
        "data.order=spread"},
-      {"model.rope_parameters.rope_type=llama3", "model.rope_parameters.factor=8"}};
+      {"model.rope_parameters.rope_type=llama3", "model.rope_parameters.factor=8",
+       "model.rope_parameters.original_max_position_embeddings=64"}};
   for (const auto& overrides : changes) {
     const Loaded first = read(good_recipe(), overrides);
     EXPECT_EQ(only(first), "");

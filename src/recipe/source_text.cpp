@@ -1,0 +1,132 @@
+// Part of Ropewalk, MIT licence.
+#include "recipe/source_text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+namespace rw::recipe {
+namespace {
+
+constexpr const char* kByteOrderMark = "\xef\xbb\xbf";
+
+std::vector<std::string> split_lines(const std::string& text) {
+  std::vector<std::string> out(1);
+  for (const char c : text) {
+    if (c == '\n') {
+      if (!out.back().empty() && out.back().back() == '\r') out.back().pop_back();
+      out.emplace_back();
+    } else {
+      out.back().push_back(c);
+    }
+  }
+  return out;
+}
+
+unsigned byte_at(const std::string& text, std::size_t at) {
+  return static_cast<unsigned char>(text[at]);
+}
+
+bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
+
+/// Bytes of the UTF-8 character at `at`; 0: it is none.
+std::size_t character_bytes(const std::string& text, std::size_t at) {
+  const unsigned lead = byte_at(text, at);
+  if (lead < 0x80) return 1;
+  const std::size_t size = lead >= 0xC2 && lead < 0xE0   ? 2
+                           : lead >= 0xE0 && lead < 0xF0 ? 3
+                           : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                         : 0;
+  if (size == 0 || at + size > text.size()) return 0;
+  for (std::size_t i = 1; i < size; ++i) {
+    if (!is_continuation(text[at + i])) return 0;
+  }
+  const unsigned second = byte_at(text, at + 1);
+  const bool too_long = (lead == 0xE0 && second < 0xA0) || (lead == 0xF0 && second < 0x90);
+  const bool surrogate = lead == 0xED && second >= 0xA0;
+  const bool too_large = lead == 0xF4 && second >= 0x90;
+  return too_long || surrogate || too_large ? 0 : size;
+}
+
+/// The first byte of a line that is no text, and why.
+struct Flaw {
+  std::size_t byte = 0;
+  std::string message;
+};
+
+std::optional<Flaw> flaw_of(const std::string& line) {
+  const std::size_t indent = std::min(line.find_first_not_of(" \t"), line.size());
+  if (const std::size_t tab = line.find('\t'); tab < indent) {
+    return Flaw{tab, "got a tab in the indentation, want spaces; try two of them per level"};
+  }
+  for (std::size_t at = 0; at < line.size();) {
+    const unsigned byte = byte_at(line, at);
+    const std::size_t size = character_bytes(line, at);
+    if (size == 0) {
+      return Flaw{
+          at, fmt::format("got the byte 0x{:02x}, which is no UTF-8, want text in UTF-8", byte)};
+    }
+    if ((byte < 0x20 && byte != '\t') || byte == 0x7F) {
+      return Flaw{at, fmt::format("got the control character 0x{:02x}, want text", byte)};
+    }
+    at += size;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+SourceText::SourceText(const std::string& text, std::string name, std::size_t first)
+    : lines_(split_lines(text)), name_(std::move(name)), first_(first) {
+  if (lines_.front().rfind(kByteOrderMark, 0) == 0) lines_.front().erase(0, 3);
+}
+
+std::size_t SourceText::byte_of(int line, int byte) const {
+  return static_cast<std::size_t>(std::max(0, byte)) + (line <= 0 ? first_ : 0);
+}
+
+Place SourceText::place(int line, int byte) const {
+  Place out{name_, std::max(0, line) + 1, 1, ""};
+  const auto row = static_cast<std::size_t>(out.line - 1);
+  if (row < lines_.size()) out.source = lines_[row];
+  const auto end = out.source.begin() +
+                   static_cast<std::ptrdiff_t>(std::min(byte_of(line, byte), out.source.size()));
+  const auto before =
+      std::count_if(out.source.begin(), end, [](char c) { return !is_continuation(c); });
+  out.column += static_cast<int>(before);
+  return out;
+}
+
+bool SourceText::closes_quote(int line, int byte) const {
+  const auto row = static_cast<std::size_t>(std::max(0, line));
+  std::size_t at = byte_of(line, byte);
+  if (row >= lines_.size() || at >= lines_[row].size()) return true;
+  const std::string& text = lines_[row];
+  const char quote = text[at];
+  if (quote != '"' && quote != '\'') return true;  // a block of text
+  while (++at < text.size()) {
+    if (quote == '"' && text[at] == '\\') {
+      ++at;
+    } else if (text[at] == quote) {
+      if (quote == '"' || at + 1 >= text.size() || text[at + 1] != quote) return true;
+      ++at;  // '' stands for one '
+    }
+  }
+  return false;
+}
+
+bool SourceText::is_text(Book& book) const {
+  bool good = true;
+  for (std::size_t row = 0; row < lines_.size(); ++row) {
+    const auto flaw = flaw_of(lines_[row]);
+    if (!flaw) continue;
+    good = false;
+    const std::size_t first = row == 0 ? std::min(first_, flaw->byte) : 0;
+    book.complain(place(static_cast<int>(row), static_cast<int>(flaw->byte - first)), "recipe",
+                  flaw->message);
+  }
+  return good;
+}
+
+}  // namespace rw::recipe
