@@ -1,0 +1,85 @@
+"""`check` and `schema`: what they print, and that check says beforehand what train would say."""
+import json
+
+import cli
+
+
+class CheckTest(cli.CliTestCase):
+    def checked(self, *words):
+        done = cli.run("check", self.recipe(), *words, "--json")
+        return done.returncode, json.loads(done.stdout), done.stderr
+
+    def test_a_good_recipe(self):
+        self.corpus()
+        code, out, errors = self.checked("parallel.pp=2")
+        self.assertEqual((code, out["ok"], out["complaints"]), (0, True, []), errors)
+        self.assertEqual((out["ranks"], out["stages"], len(out["memory_per_rank"])), (2, 2, 2))
+        self.assertGreater(out["flops_per_token"], 2 * out["parameters"])
+        for rank in out["memory_per_rank"]:
+            self.assertEqual(rank["state_bytes"], 16 * rank["parameters"])  # f32: weight, gradient, two moments
+            self.assertGreater(rank["activation_bytes"], 0)
+        self.assertGreaterEqual(sum(rank["parameters"] for rank in out["memory_per_rank"]), out["parameters"])
+        self.assertIn("\nparallel:\n  dp: 1\n  pp: 2\n", out["resolved"])
+        self.assertIn(out["resolved"], errors)  # with --json the resolved recipe goes to stderr
+
+    def test_the_resolved_recipe_is_a_recipe(self):
+        self.corpus()
+        resolved = self.folder / "resolved.yaml"
+        resolved.write_text(self.checked()[1]["resolved"])
+        done = cli.run("check", resolved, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["resolved"], resolved.read_text())
+
+    def test_complaints_as_json(self):
+        self.corpus()
+        code, out, errors = self.checked("train.seq_len=x", "lr_scheduler.warmup_step=2")
+        self.assertEqual((code, out["ok"]), (2, False))
+        self.assertEqual([(c["file"], c["line"], c["column"], c["key"]) for c in out["complaints"]],
+                         [("command line", 1, 1, "lr_scheduler.warmup_step"),
+                          ("command line", 1, 15, "train.seq_len")])
+        self.assertEqual(errors.count("command line:1:15: train.seq_len: got 'x'"), 1)
+
+    def test_a_vocabulary_too_small(self):
+        self.corpus()
+        code, out, _ = self.checked("model.vocab_size=256")
+        self.assertEqual((code, [c["key"] for c in out["complaints"]]), (2, ["model.vocab_size"]))
+
+    def test_corpora_that_cannot_be_read(self):
+        code, out, errors = self.checked()
+        self.assertEqual((code, out["complaints"][0]["key"]), (2, "data.sources[0].path"), errors)
+        (self.folder / "corpus.h5").write_bytes(b"no HDF5" * 100)
+        code, out, errors = self.checked()
+        self.assertEqual((code, out["ok"], out["complaints"]), (65, False, []), errors)
+        self.assertIn("corpus.h5", out["error"])
+        (self.folder / "corpus.h5").write_bytes(b"")
+        self.assertEqual(self.checked()[0], 66)
+
+    def test_a_corpus_too_short(self):
+        self.corpus()
+        code, out, _ = self.checked("train.seq_len=1000000")
+        self.assertEqual(code, 65)
+        self.assertIn("want at least train.seq_len + 1 = 1000001", out["error"])
+
+    def test_nothing_is_written(self):
+        self.corpus()
+        recipe = self.recipe()
+        before = sorted(self.folder.rglob("*"))
+        self.assert_ok(cli.run("check", recipe))
+        self.assertEqual(sorted(self.folder.rglob("*")), before)
+
+
+class SchemaTest(cli.CliTestCase):
+    def test_markdown_is_the_page_in_docs(self):
+        self.assertEqual(cli.run("schema", "--markdown").stdout, (cli.SOURCE / "docs/recipe.md").read_text())
+
+    def test_the_schema_names_every_section(self):
+        schema = json.loads(cli.run("schema").stdout)
+        self.assertEqual(schema["$schema"], "https://json-schema.org/draft/2020-12/schema")
+        for section in ("model", "parallel", "pipeline", "train", "optimizer", "lr_scheduler", "data", "checkpoint",
+                        "log", "watchdog"):
+            self.assertEqual(schema["properties"][section]["type"], "object", section)
+            self.assertIs(schema["properties"][section]["additionalProperties"], False)
+        self.assertEqual(sorted(schema["required"]),
+                         ["data", "method", "model", "optimizer", "output_dir", "train"])
+        self.assertEqual(schema["properties"]["pipeline"]["properties"]["schedule"]["enum"],
+                         ["gpipe", "1f1b", "interleaved", "zero_bubble"])
