@@ -18,7 +18,7 @@ Json source_schema() {
   Json out;
   out["type"] = "object";
   out["additionalProperties"] = false;
-  out["required"] = {"path"};
+  out["required"] = Json::array({"path"});
   out["properties"]["path"] = {{"type", "string"}};
   out["properties"]["weight"] = {{"type", "number"}, {"exclusiveMinimum", 0}};
   return out;
