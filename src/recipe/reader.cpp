@@ -2,10 +2,12 @@
 #include "recipe/reader.h"
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <numeric>
+#include <sstream>
 
 #include "recipe/keys.h"
 #include "recipe/scalar.h"
@@ -369,6 +371,42 @@ std::string nearest(const std::string& wrong, const std::vector<std::string>& na
   return best;
 }
 
+namespace {
+
+/// Notes where a document begins; takes nothing else.
+class DocumentStart : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override { mark_ = mark; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
+  void OnAlias(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
+  void OnScalar(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                const std::string& /*value*/) override {}
+  void OnSequenceStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/,
+                       YAML::anchor_t /*anchor*/, YAML::EmitterStyle::value /*style*/) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                  YAML::EmitterStyle::value /*style*/) override {}
+  void OnMapEnd() override {}
+  const YAML::Mark& mark() const { return mark_; }
+
+ private:
+  YAML::Mark mark_;
+};
+
+/// Where a second document begins. (YAML::LoadAll never ends on ", a: b".)
+std::optional<YAML::Mark> second_document(const std::string& yaml) {
+  std::istringstream text(yaml);
+  YAML::Parser parser(text);
+  DocumentStart handler;
+  if (!parser.HandleNextDocument(handler) || !parser.HandleNextDocument(handler)) {
+    return std::nullopt;
+  }
+  return handler.mark();
+}
+
+}  // namespace
+
 void read_yaml(const std::string& yaml, const std::string& name, Book& book) {
   const SourceText text(yaml, name);
   const Place top = text.place(0, 0);
@@ -376,17 +414,17 @@ void read_yaml(const std::string& yaml, const std::string& name, Book& book) {
   if (!text.is_text(book)) return;
   Reader reader(text, book);
   try {
-    const auto documents = YAML::LoadAll(yaml);
-    if (documents.empty() || !documents.front().IsMap()) {
+    const YAML::Node document = YAML::Load(yaml);
+    if (!document.IsMap()) {
       book.complain(top, "recipe",
                     "got no mapping, want sections and keys; try one of recipes/*.yaml as a start");
       return;
     }
-    if (documents.size() > 1) {
-      book.complain(reader.place(documents[1].Mark()), "recipe",
-                    "got a second YAML document, want one");
+    if (const auto more = second_document(yaml)) {
+      book.complain(reader.place(*more), "recipe",
+                    "got more behind the end of the YAML document, want one document");
     }
-    reader.section("", documents.front());
+    reader.section("", document);
   } catch (const YAML::Exception& error) {
     book.complain(reader.place(error.mark), "recipe", yaml_message(error));
   }

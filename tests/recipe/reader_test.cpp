@@ -110,7 +110,11 @@ TEST(Reader, SyntaxErrorsHaveAPlace) {
   EXPECT_THAT(all[0], HasSubstr("got YAML that cannot be read"));
   EXPECT_THAT(only(read("")), HasSubstr("got no mapping"));
   EXPECT_THAT(only(read("- a\n- b\n")), HasSubstr("got no mapping"));
-  EXPECT_THAT(only(with("---\nseed: 1\n")), HasSubstr("second YAML document"));
+  EXPECT_THAT(only(with("---\nseed: 1\n")),
+              StartsWith("r.yaml:14:1: recipe: got more behind the end of the YAML document"));
+  EXPECT_THAT(only(read(", a: b\n")), HasSubstr("r.yaml:1:1: recipe: got no mapping"));
+  EXPECT_THAT(only(with("}\n")), StartsWith("r.yaml:14:1: recipe: got "));
+  EXPECT_THAT(only(with("...\n# the end\n")), "");
 }
 
 TEST(Reader, SourcesAreChecked) {
