@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "kernels/matmul/gemm.h"
 #include "kernels/matmul/twins.h"
 
 namespace rw::kernels {
@@ -87,8 +88,23 @@ ProductCache& cache_of_this_thread() {
   return cache;
 }
 
+template <class T>
+GemmMatrix<T> operand(const Tensor& x, Transpose transpose) {
+  return {x.data<T>(), x.shape()[1], transpose};
+}
+
+void own_gemm(const Tensor& a, const Tensor& b, Tensor& c, const MatmulSizes& sizes,
+              MatmulOptions options) {
+  gemm({sizes.m, sizes.n, sizes.k, 1.0F, options.c}, operand<float>(a, options.a),
+       operand<float>(b, options.b), c.data<float>(), sizes.n);
+}
+
 void matmul_cpu(const Tensor& a, const Tensor& b, Tensor& c, const MatmulSizes& sizes,
                 MatmulOptions options, Stream& /*stream*/) try {
+  if (gemm_runs_here()) {
+    own_gemm(a, b, c, sizes, options);
+    return;
+  }
   ProductCache& cache = cache_of_this_thread();
   Product& product = cache.find({sizes, options.a, options.b, options.c, omp_get_max_threads()});
   product.a.set_data_handle(a.data<float>());

@@ -1,0 +1,143 @@
+// Part of Ropewalk, MIT licence.
+#include "kernels/matmul/gemm.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "kernels/threads.h"
+#include "support/numbers.h"
+
+namespace rw::kernels {
+namespace {
+
+using core::BF16;
+
+std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+
+/// Whole numbers small enough that every sum is exact in f32, whatever its order.
+template <class T>
+std::vector<T> whole_numbers(std::int64_t count, int seed) {
+  std::vector<T> out;
+  for (std::int64_t i = 0; i < count; ++i) {
+    out.push_back(T(static_cast<float>((i * 7 + seed * 13 + i / 11) % 9 - 4)));
+  }
+  return out;
+}
+
+template <class T>
+float value(const GemmMatrix<T>& x, std::int64_t row, std::int64_t column) {
+  const bool turned = x.transpose == Transpose::kYes;
+  return static_cast<float>(x.data[turned ? column * x.stride + row : row * x.stride + column]);
+}
+
+template <class T, class C>
+void expect_product(const GemmSizes& by, Transpose ta, Transpose tb, bool serial) {
+  const std::int64_t a_stride = (ta == Transpose::kYes ? by.m : by.k) + 3;
+  const std::int64_t b_stride = (tb == Transpose::kYes ? by.k : by.n) + 1;
+  const auto a_data = whole_numbers<T>((ta == Transpose::kYes ? by.k : by.m) * a_stride, 1);
+  const auto b_data = whole_numbers<T>((tb == Transpose::kYes ? by.n : by.k) * b_stride, 2);
+  const GemmMatrix<T> a{a_data.data(), a_stride, ta};
+  const GemmMatrix<T> b{b_data.data(), b_stride, tb};
+  const std::int64_t stride = by.n + 5;
+  const auto before = whole_numbers<C>(by.m * stride, 3);
+  auto c = before;
+  if (serial) {
+    gemm_serial(by, a, b, c.data(), stride);
+  } else {
+    gemm(by, a, b, c.data(), stride);
+  }
+  for (std::int64_t i = 0; i < by.m; ++i) {
+    for (std::int64_t j = 0; j < stride; ++j) {
+      const float old = static_cast<float>(before[at(i * stride + j)]);
+      double want = j >= by.n || by.c == Accumulate::kYes ? double{old} : 0.0;
+      for (std::int64_t k = 0; j < by.n && k < by.k; ++k) {
+        want += double{by.alpha} * double{value(a, i, k)} * double{value(b, k, j)};
+      }
+      const C rounded(static_cast<float>(want));
+      ASSERT_EQ(static_cast<float>(c[at(i * stride + j)]), static_cast<float>(rounded))
+          << i << ", " << j;
+    }
+  }
+}
+
+/// The product needs instructions that not every machine has; there, oneDNN's is tested instead
+/// (matmul_test.cpp).
+#define NEEDS_GEMM \
+  if (!gemm_runs_here()) return
+
+class GemmShapes : public ::testing::TestWithParam<GemmSizes> {};
+
+TEST_P(GemmShapes, ExactOnWholeNumbersInEveryTransposition) {
+  NEEDS_GEMM;
+  for (int bits = 0; bits < 8; ++bits) {
+    SCOPED_TRACE(bits);
+    const auto ta = (bits & 1) != 0 ? Transpose::kYes : Transpose::kNo;
+    const auto tb = (bits & 2) != 0 ? Transpose::kYes : Transpose::kNo;
+    GemmSizes by = GetParam();
+    by.c = (bits & 4) != 0 ? Accumulate::kYes : Accumulate::kNo;
+    expect_product<float, float>(by, ta, tb, false);
+    expect_product<BF16, float>(by, ta, tb, true);
+    if (by.c == Accumulate::kNo && by.k <= kGemmLongestOnePass) {
+      expect_product<BF16, BF16>(by, ta, tb, false);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Odd, GemmShapes,
+                         ::testing::Values(GemmSizes{1, 1, 1}, GemmSizes{5, 15, 3},
+                                           GemmSizes{6, 16, 4}, GemmSizes{7, 17, 9},
+                                           GemmSizes{200, 33, 37, 0.25F}, GemmSizes{97, 50, 1024},
+                                           GemmSizes{13, 19, 1200}, GemmSizes{8, 4111, 5}),
+                         [](const auto& shape) {
+                           return std::to_string(shape.param.m) + "x" +
+                                  std::to_string(shape.param.n) + "x" +
+                                  std::to_string(shape.param.k);
+                         });
+
+TEST(GemmTest, SameBitsForAnyNumberOfThreads) {
+  NEEDS_GEMM;
+  const Tensor a = test::random({310, 700}, 1);
+  const Tensor b = test::random({700, 130}, 2);
+  const GemmMatrix<float> left{a.data<float>(), 700, Transpose::kNo};
+  const GemmMatrix<float> right{b.data<float>(), 130, Transpose::kNo};
+  Tensor want = test::nans({310, 130});
+  gemm_serial({310, 130, 700}, left, right, want.data<float>(), 130);
+  const int before = threads();
+  for (const int count : {1, 2, 3, 5}) {
+    set_threads(count);
+    Tensor c = test::nans({310, 130});
+    gemm({310, 130, 700}, left, right, c.data<float>(), 130);
+    EXPECT_EQ(core::to_floats(c), core::to_floats(want)) << count;
+  }
+  set_threads(before);
+}
+
+TEST(GemmTest, NarrowResultsRoundToNearestEvenAndKeepNan) {
+  NEEDS_GEMM;
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::vector<float> numbers{1.00390625F, 1.01171875F, nan,
+                             -std::numeric_limits<float>::infinity()};
+  numbers.resize(16, 3.0F);
+  std::vector<BF16> high, low,
+      one(1, BF16(1.0F));  // high + low = the numbers, products of two terms
+  for (const float x : numbers) {
+    const BF16 rounded(x);
+    high.push_back(rounded);
+    low.push_back(std::isfinite(x) ? BF16(x - static_cast<float>(rounded)) : BF16(0.0F));
+  }
+  std::vector<BF16> b = high;
+  b.insert(b.end(), low.begin(), low.end());  // [2, 16]
+  const std::vector<BF16> a(2, BF16(1.0F));   // [1, 2]
+  std::vector<BF16> c(16);
+  gemm<BF16, BF16>({1, 16, 2}, {a.data(), 2, Transpose::kNo}, {b.data(), 16, Transpose::kNo},
+                   c.data(), 16);
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    EXPECT_EQ(c[i].bits, BF16(numbers[i]).bits) << i;
+  }
+}
+
+}  // namespace
+}  // namespace rw::kernels
