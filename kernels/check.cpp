@@ -28,6 +28,19 @@ void require_arguments(const char* op, const core::Stream& stream,
   }
 }
 
+core::DType float_dtype(const char* op, const char* name, const core::Tensor& tensor) {
+  require_defined(op, name, tensor);
+  if (tensor.dtype() == core::DType::kF32) return core::DType::kF32;
+  if (tensor.dtype() != core::DType::kBF16) {
+    refuse(op, std::string(name) + " " + tensor.text(), "f32 or bf16");
+  }
+  if (tensor.device().kind != core::DeviceKind::kCpu) {
+    refuse(op, std::string(name) + " " + tensor.text() + " on " + tensor.device().text(),
+           "f32, bf16 is not there on this device yet");
+  }
+  return core::DType::kBF16;
+}
+
 void require_rank(const char* op, const char* name, const core::Tensor& tensor, int rank) {
   require_defined(op, name, tensor);
   if (tensor.shape().rank() != rank) {

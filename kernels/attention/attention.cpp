@@ -35,9 +35,10 @@ void attention_forward(const Tensor& qkv, Tensor& out, Tensor& lse, const HeadLa
                        Stream& stream) {
   const char* op = "attention_forward";
   require_layout(op, layout);
+  const core::DType dtype = float_dtype(op, "qkv", qkv);
   require_arguments(op, stream,
-                    {{"qkv", &qkv, qkv_shape(layout)},
-                     {"out", &out, out_shape(layout)},
+                    {{"qkv", &qkv, qkv_shape(layout), dtype},
+                     {"out", &out, out_shape(layout), dtype},
                      {"lse", &lse, lse_shape(layout)}});
   table(qkv).forward(qkv, out, lse, layout, stream);
 }
@@ -46,12 +47,13 @@ void attention_backward(const Tensor& qkv, const Tensor& out, const Tensor& lse,
                         Tensor& dqkv, const HeadLayout& layout, Stream& stream) {
   const char* op = "attention_backward";
   require_layout(op, layout);
+  const core::DType dtype = float_dtype(op, "qkv", qkv);
   require_arguments(op, stream,
-                    {{"qkv", &qkv, qkv_shape(layout)},
-                     {"out", &out, out_shape(layout)},
+                    {{"qkv", &qkv, qkv_shape(layout), dtype},
+                     {"out", &out, out_shape(layout), dtype},
                      {"lse", &lse, lse_shape(layout)},
-                     {"dout", &dout, out_shape(layout)},
-                     {"dqkv", &dqkv, qkv_shape(layout)}});
+                     {"dout", &dout, out_shape(layout), dtype},
+                     {"dqkv", &dqkv, qkv_shape(layout), dtype}});
   if (overlap(qkv, dqkv)) refuse(op, "dqkv overlapping qkv", "memory of its own for dqkv");
   table(qkv).backward(qkv, out, lse, dout, dqkv, layout, stream);
 }
@@ -88,11 +90,12 @@ void qk_norm_forward(const Tensor& in, const Tensor& q_weight, const Tensor& k_w
                      Tensor& out, Tensor& rstd, const HeadLayout& layout, Stream& stream) {
   const char* op = "qk_norm_forward";
   require_layout(op, layout);
+  const core::DType dtype = float_dtype(op, "in", in);
   require_arguments(op, stream,
-                    {{"in", &in, qkv_shape(layout)},
+                    {{"in", &in, qkv_shape(layout), dtype},
                      {"q_weight", &q_weight, {layout.head_dim}},
                      {"k_weight", &k_weight, {layout.head_dim}},
-                     {"out", &out, qkv_shape(layout)},
+                     {"out", &out, qkv_shape(layout), dtype},
                      {"rstd", &rstd, rstd_shape(layout)}});
   if (overlap(in, out)) refuse(op, "out overlapping in", "memory of its own for out");
   table(in).qk_norm_forward(in, {q_weight, k_weight}, eps, out, rstd, layout, stream);
@@ -103,13 +106,14 @@ void qk_norm_backward_input(const Tensor& dout, const Tensor& in, const Tensor& 
                             const HeadLayout& layout, Stream& stream) {
   const char* op = "qk_norm_backward_input";
   require_layout(op, layout);
+  const core::DType dtype = float_dtype(op, "in", in);
   require_arguments(op, stream,
-                    {{"dout", &dout, qkv_shape(layout)},
-                     {"in", &in, qkv_shape(layout)},
+                    {{"dout", &dout, qkv_shape(layout), dtype},
+                     {"in", &in, qkv_shape(layout), dtype},
                      {"q_weight", &q_weight, {layout.head_dim}},
                      {"k_weight", &k_weight, {layout.head_dim}},
                      {"rstd", &rstd, rstd_shape(layout)},
-                     {"din", &din, qkv_shape(layout)}});
+                     {"din", &din, qkv_shape(layout), dtype}});
   table(in).qk_norm_backward_input(dout, in, {q_weight, k_weight}, rstd, din, layout, stream);
 }
 
@@ -118,9 +122,10 @@ void qk_norm_backward_weight(const Tensor& dout, const Tensor& in, const Tensor&
                              Stream& stream) {
   const char* op = "qk_norm_backward_weight";
   require_layout(op, layout);
+  const core::DType dtype = float_dtype(op, "in", in);
   require_arguments(op, stream,
-                    {{"dout", &dout, qkv_shape(layout)},
-                     {"in", &in, qkv_shape(layout)},
+                    {{"dout", &dout, qkv_shape(layout), dtype},
+                     {"in", &in, qkv_shape(layout), dtype},
                      {"rstd", &rstd, rstd_shape(layout)},
                      {"dq_weight", &dq_weight, {layout.head_dim}},
                      {"dk_weight", &dk_weight, {layout.head_dim}}});

@@ -21,16 +21,19 @@ struct HeadLayout {
 /// Causal softmax attention, scale 1/sqrt(Dh), tiled: no [T, T] matrix in memory, work on the lower
 /// triangle only.
 ///
-///   qkv   [B·T, width] f32, already rotated        out  [B·T, H·Dh]
+///   qkv   [B·T, width] f32 or bf16, already rotated    out  [B·T, H·Dh], same dtype
 ///   lse   [B, H, T] f32, log-sum-exp of each row's scaled scores, kept for the backward pass
+///   bf16  each tile is converted as it is read; scores, softmax and sums in f32, results rounded
+///         once. On CUDA f32 only so far; bf16 is refused
 void attention_forward(const Tensor& qkv, Tensor& out, Tensor& lse, const HeadLayout& layout,
                        Stream& stream);
 
-/// dqkv [B·T, width] is overwritten; probabilities are recomputed from lse.
+/// dqkv [B·T, width] is overwritten; probabilities are recomputed from lse. qkv, out, dout and dqkv
+/// have one dtype, f32 or bf16.
 void attention_backward(const Tensor& qkv, const Tensor& out, const Tensor& lse, const Tensor& dout,
                         Tensor& dqkv, const HeadLayout& layout, Stream& stream);
 
-/// Attention of new tokens over a cache. layout.tokens = new tokens per sequence (T); rows of `qkv`
+/// Attention of new tokens over a cache, all f32. layout.tokens = new tokens per sequence (T); rows of `qkv`
 /// as above. The caller has the new keys and values appended: this call copies them from qkv into
 /// the caches at positions [past[b], past[b] + T) and attends causally over [0, past[b] + t].
 ///
@@ -41,8 +44,8 @@ void attention_cached(const Tensor& qkv, const Tensor& past, Tensor& k_cache, Te
                       Tensor& out, const HeadLayout& layout, Stream& stream);
 
 /// QK-norm (Qwen3): RMSNorm over Dh of every query head with q_weight [Dh] and every key head with
-/// k_weight [Dh]; value heads are copied. in, out [B·T, width], different buffers; rstd [B·T, H +
-/// Hkv].
+/// k_weight [Dh]; value heads are copied. in, out [B·T, width] f32 or bf16, different buffers of one
+/// dtype; weights and rstd [B·T, H + Hkv] f32.
 void qk_norm_forward(const Tensor& in, const Tensor& q_weight, const Tensor& k_weight, float eps,
                      Tensor& out, Tensor& rstd, const HeadLayout& layout, Stream& stream);
 /// din may be dout. dq_weight, dk_weight [Dh] are added to by qk_norm_backward_weight.

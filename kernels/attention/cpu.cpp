@@ -2,21 +2,23 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include "core/buffer.h"
 #include "kernels/attention/qk_norm.h"
 #include "kernels/attention/tile.h"
 #include "kernels/attention/twins.h"
 #include "kernels/parallel.h"
+#include "kernels/row_math.h"
 
 namespace rw::kernels {
 namespace {
 
-/// Room for `tiles` score tiles for every thread.
+/// Room for `elems` floats for every thread.
 class Scratch {
  public:
-  explicit Scratch(std::int64_t tiles)
-      : elems_(tiles * kTileElems),
+  explicit Scratch(std::int64_t elems)
+      : elems_(elems),
         memory_(static_cast<std::size_t>(elems_ * omp_get_max_threads()) * sizeof(float),
                 core::Device{}) {}
   float* of_this_thread() const {
@@ -32,9 +34,9 @@ std::int64_t tiles_of(std::int64_t tokens) { return (tokens + kQueryTile - 1) / 
 
 /// Runs one head's query tiles for all (batch, head) pairs, the longest first so that threads end
 /// together. Each tile's numbers depend on nothing but its own head.
-template <class HeadOf>
+template <class T, class HeadOf>
 void run_forward(const HeadLayout& layout, const HeadOf& head_of) {
-  const Scratch scratch(1);
+  const Scratch scratch(forward_scratch_elems<T>(layout.head_dim));
   const std::int64_t pairs = layout.batch * layout.heads;
   const std::int64_t tiles = tiles_of(layout.tokens);
 #pragma omp parallel for schedule(static, 1)
@@ -57,17 +59,17 @@ std::int64_t v_column(const HeadLayout& layout, std::int64_t kv_head) {
   return (layout.heads + layout.kv_heads + kv_head) * layout.head_dim;
 }
 
-void forward_cpu(const Tensor& qkv, Tensor& out, Tensor& lse, const HeadLayout& layout,
-                 Stream& /*stream*/) {
-  const float* rows = qkv.data<float>();
-  float* to = out.data<float>();
+template <class T>
+void forward(const Tensor& qkv, Tensor& out, Tensor& lse, const HeadLayout& layout) {
+  const T* rows = qkv.data<T>();
+  T* to = out.data<T>();
   float* log_sums = lse.data<float>();
   const std::int64_t width = layout.width();
   const std::int64_t out_width = layout.heads * layout.head_dim;
-  run_forward(layout, [=](std::int64_t b, std::int64_t head) {
-    const float* first = rows + b * layout.tokens * width;
+  run_forward<T>(layout, [=](std::int64_t b, std::int64_t head) {
+    const T* first = rows + b * layout.tokens * width;
     const std::int64_t kv_head = head / (layout.heads / layout.kv_heads);
-    ForwardHead at;
+    ForwardHead<T> at;
     at.q = {first + q_column(layout, head), width};
     at.k = {first + k_column(layout, kv_head), width};
     at.v = {first + v_column(layout, kv_head), width};
@@ -77,28 +79,63 @@ void forward_cpu(const Tensor& qkv, Tensor& out, Tensor& lse, const HeadLayout& 
     return at;
   });
 }
+void forward_cpu(const Tensor& qkv, Tensor& out, Tensor& lse, const HeadLayout& layout,
+                 Stream& /*stream*/) {
+  core::visit_float(
+      qkv.dtype(), [&](auto tag) { forward<typename decltype(tag)::type>(qkv, out, lse, layout); });
+}
 
 /// One (batch, key/value head) pair: its query heads and their tiles in order, so that the sums
 /// into dk and dv have one order whatever the number of threads.
+template <class T>
 struct BackwardArrays {
-  const float* qkv;
-  const float* out;
+  const T* qkv;
+  const T* out;
   const float* lse;
-  const float* dout;
-  float* dqkv;
+  const T* dout;
+  T* dqkv;
 };
-void backward_kv_head(const BackwardArrays& from, const HeadLayout& layout, std::int64_t b,
+/// Floats of scratch: those of a tile and, for bf16, the sums into dk and dv.
+template <class T>
+std::int64_t backward_elems(const HeadLayout& layout) {
+  const std::int64_t sums = std::is_same_v<T, float> ? 0 : 2 * layout.tokens * layout.head_dim;
+  return backward_scratch_elems<T>(layout.head_dim) + sums;
+}
+/// Where the sums into one key/value head's gradient grow: in the gradient itself, or, for bf16, in
+/// scratch, from which round_sums takes them in the end.
+MutableHeadRows<float> sums_of(float* gradient, std::int64_t stride, float* /*room*/,
+                               std::int64_t /*width*/) {
+  return {gradient, stride};
+}
+MutableHeadRows<float> sums_of(core::BF16* /*gradient*/, std::int64_t /*stride*/, float* room,
+                               std::int64_t width) {
+  return {room, width};
+}
+void round_sums(const MutableHeadRows<float>& /*sums*/, float* /*gradient*/,
+                std::int64_t /*stride*/, const HeadLayout& /*layout*/) {}
+void round_sums(const MutableHeadRows<float>& sums, core::BF16* gradient, std::int64_t stride,
+                const HeadLayout& layout) {
+  for (std::int64_t t = 0; t < layout.tokens; ++t) {
+    row_convert(sums.row(t), gradient + t * stride, layout.head_dim);
+  }
+}
+
+template <class T>
+void backward_kv_head(const BackwardArrays<T>& from, const HeadLayout& layout, std::int64_t b,
                       std::int64_t kv_head, float* scratch) {
   const std::int64_t width = layout.width();
   const std::int64_t out_width = layout.heads * layout.head_dim;
   const std::int64_t first = b * layout.tokens * width;
   const std::int64_t first_out = b * layout.tokens * out_width;
-  BackwardHead at;
+  T* dk = from.dqkv + first + k_column(layout, kv_head);
+  T* dv = from.dqkv + first + v_column(layout, kv_head);
+  float* sums = scratch + backward_scratch_elems<T>(layout.head_dim);
+  BackwardHead<T> at;
   at.head_dim = layout.head_dim;
   at.k = {from.qkv + first + k_column(layout, kv_head), width};
   at.v = {from.qkv + first + v_column(layout, kv_head), width};
-  at.dk = {from.dqkv + first + k_column(layout, kv_head), width};
-  at.dv = {from.dqkv + first + v_column(layout, kv_head), width};
+  at.dk = sums_of(dk, width, sums, layout.head_dim);
+  at.dv = sums_of(dv, width, sums + layout.tokens * layout.head_dim, layout.head_dim);
   for (std::int64_t t = 0; t < layout.tokens; ++t) {
     std::fill_n(at.dk.row(t), layout.head_dim, 0.0F);
     std::fill_n(at.dv.row(t), layout.head_dim, 0.0F);
@@ -114,19 +151,28 @@ void backward_kv_head(const BackwardArrays& from, const HeadLayout& layout, std:
       attention_backward_tile(at, begin, std::min(layout.tokens, begin + kQueryTile), scratch);
     }
   }
+  round_sums(at.dk, dk, width, layout);
+  round_sums(at.dv, dv, width, layout);
 }
 
-void backward_cpu(const Tensor& qkv, const Tensor& out, const Tensor& lse, const Tensor& dout,
-                  Tensor& dqkv, const HeadLayout& layout, Stream& /*stream*/) {
-  const BackwardArrays from{qkv.data<float>(), out.data<float>(), lse.data<float>(),
-                            dout.data<float>(), dqkv.data<float>()};
-  const Scratch scratch(2);
+template <class T>
+void backward(const BackwardArrays<T>& from, const HeadLayout& layout) {
+  const Scratch scratch(backward_elems<T>(layout));
   const std::int64_t pairs = layout.batch * layout.kv_heads;
 #pragma omp parallel for schedule(static)
   for (std::int64_t pair = 0; pair < pairs; ++pair) {
     backward_kv_head(from, layout, pair / layout.kv_heads, pair % layout.kv_heads,
                      scratch.of_this_thread());
   }
+}
+void backward_cpu(const Tensor& qkv, const Tensor& out, const Tensor& lse, const Tensor& dout,
+                  Tensor& dqkv, const HeadLayout& layout, Stream& /*stream*/) {
+  core::visit_float(qkv.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    backward(BackwardArrays<T>{qkv.data<T>(), out.data<T>(), lse.data<float>(), dout.data<T>(),
+                               dqkv.data<T>()},
+             layout);
+  });
 }
 
 /// Copies the new keys (or values) of every sequence behind its past ones.
@@ -157,10 +203,10 @@ void cached_cpu(const Tensor& qkv, const Tensor& past, Tensor& k_cache, Tensor& 
   const std::int64_t out_width = layout.heads * layout.head_dim;
   const std::int64_t row = layout.kv_heads * layout.head_dim;
   const std::int64_t sequence = k_cache.shape()[1] * row;
-  run_forward(layout, [=](std::int64_t b, std::int64_t head) {
+  run_forward<float>(layout, [=](std::int64_t b, std::int64_t head) {
     const std::int64_t kv_head = head / (layout.heads / layout.kv_heads);
     const std::int64_t cached = b * sequence + kv_head * layout.head_dim;
-    ForwardHead at;
+    ForwardHead<float> at;
     at.q = {rows + b * layout.tokens * width + q_column(layout, head), width};
     at.k = {keys + cached, row};
     at.v = {values + cached, row};

@@ -12,14 +12,13 @@ constexpr std::int64_t kRows = 128;  // of one partial sum of the weights' gradi
 
 std::int64_t rows_of(const HeadLayout& layout) { return layout.batch * layout.tokens; }
 
-}  // namespace
-
-void qk_norm_forward_cpu(const Tensor& in, const QkNormWeights& weights, float eps, Tensor& out,
-                         Tensor& rstd, const HeadLayout& layout, Stream& /*stream*/) {
-  const float* from = in.data<float>();
+template <class T>
+void forward(const Tensor& in, const QkNormWeights& weights, float eps, Tensor& out, Tensor& rstd,
+             const HeadLayout& layout) {
+  const T* from = in.data<T>();
   const float* q_weight = weights.q.data<float>();
   const float* k_weight = weights.k.data<float>();
-  float* to = out.data<float>();
+  T* to = out.data<T>();
   float* scale = rstd.data<float>();
   const std::int64_t normed = layout.heads + layout.kv_heads;
   const std::int64_t width = layout.width();
@@ -37,15 +36,15 @@ void qk_norm_forward_cpu(const Tensor& in, const QkNormWeights& weights, float e
   });
 }
 
-void qk_norm_backward_input_cpu(const Tensor& dout, const Tensor& in, const QkNormWeights& weights,
-                                const Tensor& rstd, Tensor& din, const HeadLayout& layout,
-                                Stream& /*stream*/) {
-  const float* grad = dout.data<float>();
-  const float* from = in.data<float>();
+template <class T>
+void backward_input(const Tensor& dout, const Tensor& in, const QkNormWeights& weights,
+                    const Tensor& rstd, Tensor& din, const HeadLayout& layout) {
+  const T* grad = dout.data<T>();
+  const T* from = in.data<T>();
   const float* q_weight = weights.q.data<float>();
   const float* k_weight = weights.k.data<float>();
   const float* scale = rstd.data<float>();
-  float* to = din.data<float>();
+  T* to = din.data<T>();
   const std::int64_t normed = layout.heads + layout.kv_heads;
   const std::int64_t width = layout.width();
   const std::int64_t dim = layout.head_dim;
@@ -53,9 +52,9 @@ void qk_norm_backward_input_cpu(const Tensor& dout, const Tensor& in, const QkNo
     for (std::int64_t n = begin; n < end; ++n) {
       for (std::int64_t head = 0; head < normed; ++head) {
         const std::int64_t at = n * width + head * dim;
-        norm_row_backward(
-            {grad + at, from + at, head < layout.heads ? q_weight : k_weight, nullptr, to + at},
-            scale[n * normed + head], dim);
+        const float* weight = head < layout.heads ? q_weight : k_weight;
+        norm_row_backward(NormRowBackward<T, T>{grad + at, from + at, weight, nullptr, to + at},
+                          scale[n * normed + head], dim);
       }
       const std::int64_t values = n * width + normed * dim;
       if (to != grad) std::copy_n(grad + values, width - normed * dim, to + values);
@@ -65,11 +64,11 @@ void qk_norm_backward_input_cpu(const Tensor& dout, const Tensor& in, const QkNo
 
 /// Partial sums over blocks of kRows rows, then over blocks in order: the number of threads does
 /// not reach a bit.
-void qk_norm_backward_weight_cpu(const Tensor& dout, const Tensor& in, const Tensor& rstd,
-                                 Tensor& dq_weight, Tensor& dk_weight, const HeadLayout& layout,
-                                 Stream& /*stream*/) {
-  const float* grad = dout.data<float>();
-  const float* from = in.data<float>();
+template <class T>
+void backward_weight(const Tensor& dout, const Tensor& in, const Tensor& rstd, Tensor& dq_weight,
+                     Tensor& dk_weight, const HeadLayout& layout) {
+  const T* grad = dout.data<T>();
+  const T* from = in.data<T>();
   const float* scale = rstd.data<float>();
   const std::int64_t rows = rows_of(layout);
   const std::int64_t normed = layout.heads + layout.kv_heads;
@@ -98,6 +97,31 @@ void qk_norm_backward_weight_cpu(const Tensor& dout, const Tensor& in, const Ten
       dk[i] += sums[block * 2 * dim + dim + i];
     }
   }
+}
+
+}  // namespace
+
+void qk_norm_forward_cpu(const Tensor& in, const QkNormWeights& weights, float eps, Tensor& out,
+                         Tensor& rstd, const HeadLayout& layout, Stream& /*stream*/) {
+  core::visit_float(in.dtype(), [&](auto tag) {
+    forward<typename decltype(tag)::type>(in, weights, eps, out, rstd, layout);
+  });
+}
+
+void qk_norm_backward_input_cpu(const Tensor& dout, const Tensor& in, const QkNormWeights& weights,
+                                const Tensor& rstd, Tensor& din, const HeadLayout& layout,
+                                Stream& /*stream*/) {
+  core::visit_float(in.dtype(), [&](auto tag) {
+    backward_input<typename decltype(tag)::type>(dout, in, weights, rstd, din, layout);
+  });
+}
+
+void qk_norm_backward_weight_cpu(const Tensor& dout, const Tensor& in, const Tensor& rstd,
+                                 Tensor& dq_weight, Tensor& dk_weight, const HeadLayout& layout,
+                                 Stream& /*stream*/) {
+  core::visit_float(in.dtype(), [&](auto tag) {
+    backward_weight<typename decltype(tag)::type>(dout, in, rstd, dq_weight, dk_weight, layout);
+  });
 }
 
 }  // namespace rw::kernels

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <string>
+#include <type_traits>
+#include <utility>
 
+#include "core/dtype.h"
 #include "kernels/multiversion.h"
 #include "kernels/row_math.h"
 #include "kernels/simd_math.h"
@@ -30,6 +32,60 @@ struct Product {
 void multiply(const Product& by, const Block& a, const Block& b, float* c, std::int64_t stride) {
   dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', by.m, by.n, by.k, by.alpha, a.data,
              a.stride, b.data, b.stride, by.beta, c, stride);
+}
+
+/// Floats of scratch, given out from the front.
+class Room {
+ public:
+  explicit Room(float* begin) : next_(begin) {}
+  float* take(std::int64_t elems) { return std::exchange(next_, next_ + elems); }
+
+ private:
+  float* next_;
+};
+
+/// Rows of a head as f32: f32 ones where they lie, bf16 ones converted into room of their own.
+template <class T>
+class FloatRows {
+ public:
+  FloatRows(const HeadRows<T>& rows, std::int64_t most, std::int64_t width, Room& room)
+      : rows_(rows), width_(width), room_(kConverts ? room.take(most * width) : nullptr) {}
+  /// Rows [first, first + count); valid until the next call.
+  Block load(std::int64_t first, std::int64_t count) const {
+    if constexpr (kConverts) {
+      for (std::int64_t i = 0; i < count; ++i) {
+        row_convert(rows_.row(first + i), room_ + i * width_, width_);
+      }
+      return {room_, width_};
+    } else {
+      return {rows_.row(first), rows_.stride};
+    }
+  }
+
+ private:
+  static constexpr bool kConverts = !std::is_same_v<T, float>;
+  HeadRows<T> rows_;
+  std::int64_t width_;
+  float* room_;
+};
+
+/// Rows that sums grow in: those of the result when they are f32, room for them otherwise.
+template <class T>
+MutableHeadRows<float> sums_of(const MutableHeadRows<T>& result, std::int64_t begin,
+                               std::int64_t width, Room& room) {
+  if constexpr (std::is_same_v<T, float>) {
+    return {result.row(begin), result.stride};
+  } else {
+    return {room.take(kQueryTile * width), width};
+  }
+}
+/// Rounds the sums of one tile into the result that begins with query `begin`.
+template <class T>
+void store(const MutableHeadRows<float>& sums, const MutableHeadRows<T>& result, std::int64_t begin,
+           std::int64_t count, std::int64_t width) {
+  if constexpr (!std::is_same_v<T, float>) {
+    for (std::int64_t i = 0; i < count; ++i) row_convert(sums.row(i), result.row(begin + i), width);
+  }
 }
 
 float score_scale(std::int64_t head_dim) {
@@ -69,54 +125,69 @@ RW_CLONES void backward_row(float* scores, float* dscores, float lse, float alon
 
 }  // namespace
 
-void attention_forward_tile(const ForwardHead& head, std::int64_t begin, std::int64_t end,
+template <class T>
+void attention_forward_tile(const ForwardHead<T>& head, std::int64_t begin, std::int64_t end,
                             float* scratch) {
   const std::int64_t queries = end - begin;
   const std::int64_t width = head.head_dim;
   const std::int64_t all_keys = head.past + end;
+  Room room(scratch);
+  float* scores = room.take(kTileElems);
+  const Block q = FloatRows<T>(head.q, kQueryTile, width, room).load(begin, queries);
+  const FloatRows<T> k_rows(head.k, kKeyTile, width, room);
+  const FloatRows<T> v_rows(head.v, kKeyTile, width, room);
+  const MutableHeadRows<float> out = sums_of(head.out, begin, width, room);
   RunningSoftmax running;
   std::fill_n(running.largest, queries, -std::numeric_limits<float>::infinity());
   std::fill_n(running.sum, queries, 0.0);
   for (std::int64_t first = 0; first < all_keys; first += kKeyTile) {
     const std::int64_t keys = std::min(kKeyTile, all_keys - first);
-    multiply({queries, keys, width, score_scale(width), 0.0F}, {head.q.row(begin), head.q.stride},
-             {head.k.row(first), head.k.stride, true}, scratch, keys);
+    const Block k = k_rows.load(first, keys);
+    multiply({queries, keys, width, score_scale(width), 0.0F}, q, {k.data, k.stride, true}, scores,
+             keys);
     for (std::int64_t i = 0; i < queries; ++i) {
-      const float factor = take_row(scratch + i * keys, head.past + begin + i + 1 - first, keys,
+      const float factor = take_row(scores + i * keys, head.past + begin + i + 1 - first, keys,
                                     running.largest[i], running.sum[i]);
-      if (first > 0) row_scale(head.out.row(begin + i), factor, width);
+      if (first > 0) row_scale(out.row(i), factor, width);
     }
-    multiply({queries, width, keys, 1.0F, first > 0 ? 1.0F : 0.0F}, {scratch, keys},
-             {head.v.row(first), head.v.stride}, head.out.row(begin), head.out.stride);
+    multiply({queries, width, keys, 1.0F, first > 0 ? 1.0F : 0.0F}, {scores, keys},
+             v_rows.load(first, keys), out.data, out.stride);
   }
   for (std::int64_t i = 0; i < queries; ++i) {
-    row_scale(head.out.row(begin + i), static_cast<float>(1.0 / running.sum[i]), width);
+    row_scale(out.row(i), static_cast<float>(1.0 / running.sum[i]), width);
     if (head.lse != nullptr) {
       head.lse[begin + i] =
           static_cast<float>(static_cast<double>(running.largest[i]) + std::log(running.sum[i]));
     }
   }
+  store(out, head.out, begin, queries, width);
 }
 
-void attention_backward_tile(const BackwardHead& head, std::int64_t begin, std::int64_t end,
+template <class T>
+void attention_backward_tile(const BackwardHead<T>& head, std::int64_t begin, std::int64_t end,
                              float* scratch) {
   const std::int64_t queries = end - begin;
   const std::int64_t width = head.head_dim;
   const float scale = score_scale(width);
-  float* scores = scratch;
-  float* dscores = scratch + kTileElems;
+  Room room(scratch);
+  float* scores = room.take(kTileElems);
+  float* dscores = room.take(kTileElems);
+  const Block q = FloatRows<T>(head.q, kQueryTile, width, room).load(begin, queries);
+  const Block dout = FloatRows<T>(head.dout, kQueryTile, width, room).load(begin, queries);
+  const Block out = FloatRows<T>(head.out, kQueryTile, width, room).load(begin, queries);
+  const FloatRows<T> k_rows(head.k, kKeyTile, width, room);
+  const FloatRows<T> v_rows(head.v, kKeyTile, width, room);
+  const MutableHeadRows<float> dq = sums_of(head.dq, begin, width, room);
   float along[kQueryTile];
   for (std::int64_t i = 0; i < queries; ++i) {
-    along[i] = row_dot(head.dout.row(begin + i), head.out.row(begin + i), width);
+    along[i] = row_dot(dout.data + i * dout.stride, out.data + i * out.stride, width);
   }
-  const Block q{head.q.row(begin), head.q.stride};
-  const Block dout{head.dout.row(begin), head.dout.stride};
   for (std::int64_t first = 0; first < end; first += kKeyTile) {
     const std::int64_t keys = std::min(kKeyTile, end - first);
-    const Block k{head.k.row(first), head.k.stride};
+    const Block k = k_rows.load(first, keys);
+    const Block v = v_rows.load(first, keys);
     multiply({queries, keys, width, scale, 0.0F}, q, {k.data, k.stride, true}, scores, keys);
-    multiply({queries, keys, width, 1.0F, 0.0F}, dout, {head.v.row(first), head.v.stride, true},
-             dscores, keys);
+    multiply({queries, keys, width, 1.0F, 0.0F}, dout, {v.data, v.stride, true}, dscores, keys);
     for (std::int64_t i = 0; i < queries; ++i) {
       const std::int64_t seen = std::clamp<std::int64_t>(begin + i + 1 - first, 0, keys);
       float* row = scores + i * keys;
@@ -129,9 +200,18 @@ void attention_backward_tile(const BackwardHead& head, std::int64_t begin, std::
              head.dv.stride);
     multiply({keys, width, queries, 1.0F, 1.0F}, {dscores, keys, true}, q, head.dk.row(first),
              head.dk.stride);
-    multiply({queries, width, keys, 1.0F, first > 0 ? 1.0F : 0.0F}, {dscores, keys}, k,
-             head.dq.row(begin), head.dq.stride);
+    multiply({queries, width, keys, 1.0F, first > 0 ? 1.0F : 0.0F}, {dscores, keys}, k, dq.data,
+             dq.stride);
   }
+  store(dq, head.dq, begin, queries, width);
 }
+
+template void attention_forward_tile(const ForwardHead<float>&, std::int64_t, std::int64_t, float*);
+template void attention_forward_tile(const ForwardHead<core::BF16>&, std::int64_t, std::int64_t,
+                                     float*);
+template void attention_backward_tile(const BackwardHead<float>&, std::int64_t, std::int64_t,
+                                      float*);
+template void attention_backward_tile(const BackwardHead<core::BF16>&, std::int64_t, std::int64_t,
+                                      float*);
 
 }  // namespace rw::kernels

@@ -24,10 +24,11 @@ float loss_of(double sum, float largest, float chosen) {
                             (static_cast<double>(largest) - static_cast<double>(chosen)));
 }
 
-float forward_row(const float* row, std::int32_t target, std::int64_t vocab) {
+template <class T>
+float forward_row(const T* row, std::int32_t target, std::int64_t vocab) {
   if (target < 0) return 0.0F;
   const float largest = row_max(row, vocab);
-  return loss_of(row_exp_sum(row, largest, vocab), largest, row[target]);
+  return loss_of(row_exp_sum(row, largest, vocab), largest, static_cast<float>(row[target]));
 }
 
 float forward_backward_row(float* row, std::int32_t target, std::int64_t vocab, float scale) {
@@ -43,16 +44,33 @@ float forward_backward_row(float* row, std::int32_t target, std::int64_t vocab, 
   return loss_of(sum, largest, chosen);
 }
 
+/// bf16 has no room for the exponentials between the two passes: they are worked out twice.
+float forward_backward_row(core::BF16* row, std::int32_t target, std::int64_t vocab, float scale) {
+  if (target < 0) {
+    std::fill_n(row, vocab, core::BF16(0.0F));
+    return 0.0F;
+  }
+  const float largest = row_max(row, vocab);
+  const auto chosen = static_cast<float>(row[target]);
+  const double sum = row_exp_sum(row, largest, vocab);
+  const auto factor = static_cast<float>(static_cast<double>(scale) / sum);
+  row_exp_scaled(row, largest, factor, vocab);
+  row[target] = core::BF16(std::exp(chosen - largest) * factor - scale);
+  return loss_of(sum, largest, chosen);
+}
+
 void forward_cpu(const Tensor& logits, const Tensor& targets, Tensor& losses, Stream& /*stream*/) {
   const std::int64_t vocab = logits.shape()[1];
   require_targets("cross_entropy_forward", targets, vocab);
-  const float* rows = logits.data<float>();
   const auto* target = targets.data<std::int32_t>();
   float* loss = losses.data<float>();
-  for_rows(logits.shape()[0], vocab, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; ++n) {
-      loss[n] = forward_row(rows + n * vocab, target[n], vocab);
-    }
+  core::visit_float(logits.dtype(), [&](auto tag) {
+    const auto* rows = logits.data<typename decltype(tag)::type>();
+    for_rows(logits.shape()[0], vocab, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t n = begin; n < end; ++n) {
+        loss[n] = forward_row(rows + n * vocab, target[n], vocab);
+      }
+    });
   });
 }
 
@@ -60,13 +78,15 @@ void forward_backward_cpu(Tensor& logits, const Tensor& targets, float scale, Te
                           Stream& /*stream*/) {
   const std::int64_t vocab = logits.shape()[1];
   require_targets("cross_entropy_forward_backward", targets, vocab);
-  float* rows = logits.data<float>();
   const auto* target = targets.data<std::int32_t>();
   float* loss = losses.data<float>();
-  for_rows(logits.shape()[0], vocab, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; ++n) {
-      loss[n] = forward_backward_row(rows + n * vocab, target[n], vocab, scale);
-    }
+  core::visit_float(logits.dtype(), [&](auto tag) {
+    auto* rows = logits.data<typename decltype(tag)::type>();
+    for_rows(logits.shape()[0], vocab, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t n = begin; n < end; ++n) {
+        loss[n] = forward_backward_row(rows + n * vocab, target[n], vocab, scale);
+      }
+    });
   });
 }
 

@@ -12,7 +12,7 @@ void require_fit(const char* op, const Tensor& logits, const Tensor& targets, co
   require_rank(op, "logits", logits, 2);
   const std::int64_t n = logits.shape()[0];
   require_arguments(op, stream,
-                    {{"logits", &logits, logits.shape()},
+                    {{"logits", &logits, logits.shape(), float_dtype(op, "logits", logits)},
                      {"targets", &targets, {n}, core::DType::kI32},
                      {"losses", &losses, {n}}});
   if (logits.shape()[1] < 1) refuse(op, "logits " + logits.text(), "at least one column");

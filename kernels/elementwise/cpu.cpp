@@ -1,13 +1,14 @@
 // Part of Ropewalk, MIT licence.
+#include <algorithm>
+#include <type_traits>
+
 #include "kernels/elementwise/twins.h"
 #include "kernels/multiversion.h"
 #include "kernels/parallel.h"
+#include "kernels/row_math.h"
 
 namespace rw::kernels {
 namespace {
-
-using core::BF16;
-using core::DType;
 
 RW_CLONES void add_part(const float* a, const float* b, float* out, std::int64_t elems) {
 #pragma omp simd
@@ -17,16 +18,6 @@ RW_CLONES void add_part(const float* a, const float* b, float* out, std::int64_t
 RW_CLONES void scale_part(float* x, float factor, std::int64_t elems) {
 #pragma omp simd
   for (std::int64_t i = 0; i < elems; ++i) x[i] *= factor;
-}
-
-RW_CLONES void widen_part(const BF16* x, float* out, std::int64_t elems) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < elems; ++i) out[i] = static_cast<float>(x[i]);
-}
-
-RW_CLONES void narrow_part(const float* x, BF16* out, std::int64_t elems) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < elems; ++i) out[i] = BF16(x[i]);
 }
 
 void add_cpu(const Tensor& a, const Tensor& b, Tensor& out, Stream& /*stream*/) {
@@ -51,26 +42,25 @@ void fill_cpu(Tensor& x, float value, Stream& /*stream*/) {
             [=](std::int64_t begin, std::int64_t end) { std::fill(at + begin, at + end, value); });
 }
 
-template <class From, class To, class Part>
-void convert_with(const Tensor& x, Tensor& out, const Part& part) {
+template <class From, class To>
+void convert_from_to(const Tensor& x, Tensor& out) {
   const From* from = x.data<From>();
   To* to = out.data<To>();
-  for_elems(out.elems(), [&](std::int64_t begin, std::int64_t end) {
-    part(from + begin, to + begin, end - begin);
+  for_elems(out.elems(), [=](std::int64_t begin, std::int64_t end) {
+    if constexpr (std::is_same_v<From, To>) {
+      std::copy_n(from + begin, end - begin, to + begin);
+    } else {
+      row_convert(from + begin, to + begin, end - begin);
+    }
   });
 }
 
 void convert_cpu(const Tensor& x, Tensor& out, Stream& /*stream*/) {
-  const auto same = [](const auto* from, auto* to, std::int64_t n) { std::copy_n(from, n, to); };
-  if (x.dtype() == DType::kF32 && out.dtype() == DType::kBF16) {
-    convert_with<float, BF16>(x, out, narrow_part);
-  } else if (x.dtype() == DType::kBF16 && out.dtype() == DType::kF32) {
-    convert_with<BF16, float>(x, out, widen_part);
-  } else if (x.dtype() == DType::kF32) {
-    convert_with<float, float>(x, out, same);
-  } else {
-    convert_with<BF16, BF16>(x, out, same);
-  }
+  core::visit_float(x.dtype(), [&](auto from) {
+    core::visit_float(out.dtype(), [&](auto to) {
+      convert_from_to<typename decltype(from)::type, typename decltype(to)::type>(x, out);
+    });
+  });
 }
 
 }  // namespace

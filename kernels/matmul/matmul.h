@@ -16,12 +16,16 @@ struct MatmulOptions {
 
 /// c = op(a) · op(b), or c += …; op transposes when the option says so.
 ///
-///   a        [M, K] ([K, M] transposed) f32, contiguous, read only
-///   b        [K, N] ([N, K] transposed) f32; a linear layer's weight [out, in] is b transposed
-///   c        [M, N] f32, must not overlap a or b; M, N, K >= 1
+///   a        [M, K] ([K, M] transposed) f32 or bf16, contiguous, read only
+///   b        [K, N] ([N, K] transposed), dtype of a; a linear layer's weight [out, in] is b
+///            transposed
+///   c        [M, N] f32, must not overlap a or b; M, N, K >= 1. With bf16 a and b also bf16, but
+///            not to add to; added up in f32 and rounded once
+///   bf16     on bf16 instructions where the CPU has them, otherwise converted block by block
+///            (native_bf16.h); on CUDA refused so far
 ///   done     on return on the CPU; on CUDA queued on `stream`
 ///   throws   Error{kShape} on any mismatch, before anything runs
-///   bits     depend on shapes, number of threads and instruction set only
+///   bits     depend on shapes, dtypes, number of threads and instruction set only
 void matmul(const Tensor& a, const Tensor& b, Tensor& c, MatmulOptions options, Stream& stream);
 
 }  // namespace rw::kernels

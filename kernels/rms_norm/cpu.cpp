@@ -11,59 +11,64 @@ constexpr std::int64_t kRows = 128;     // added up before they join the rest
 
 void forward_cpu(const Tensor& x, const Tensor& weight, float eps, Tensor& y, Tensor& rstd,
                  Stream& /*stream*/) {
-  const std::int64_t width = x.shape()[1];
-  const float* from = x.data<float>();
-  const float* by = weight.data<float>();
-  float* to = y.data<float>();
-  float* scale = rstd.data<float>();
-  for_rows(x.shape()[0], width, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; ++n) {
-      scale[n] = norm_row(from + n * width, by, eps, to + n * width, width);
-    }
+  core::visit_float(y.dtype(), [&](auto tag) {
+    const std::int64_t width = x.shape()[1];
+    const float* from = x.data<float>();
+    const float* by = weight.data<float>();
+    auto* to = y.data<typename decltype(tag)::type>();
+    float* scale = rstd.data<float>();
+    for_rows(x.shape()[0], width, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t n = begin; n < end; ++n) {
+        scale[n] = norm_row(from + n * width, by, eps, to + n * width, width);
+      }
+    });
   });
 }
 
 void add_forward_cpu(const Tensor& x, const Tensor& delta, const Tensor& weight, float eps,
                      Tensor& sum, Tensor& y, Tensor& rstd, Stream& /*stream*/) {
-  const std::int64_t width = x.shape()[1];
-  const float* from = x.data<float>();
-  const float* more = delta.data<float>();
-  const float* by = weight.data<float>();
-  float* total = sum.data<float>();
-  float* to = y.data<float>();
-  float* scale = rstd.data<float>();
-  for_rows(x.shape()[0], width, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; ++n) {
-      const std::int64_t at = n * width;
-      scale[n] = add_norm_row(from + at, more + at, by, eps, total + at, to + at, width);
-    }
+  core::visit_float(y.dtype(), [&](auto tag) {
+    const std::int64_t width = x.shape()[1];
+    const float* from = x.data<float>();
+    const float* more = delta.data<float>();
+    const float* by = weight.data<float>();
+    float* total = sum.data<float>();
+    auto* to = y.data<typename decltype(tag)::type>();
+    float* scale = rstd.data<float>();
+    for_rows(x.shape()[0], width, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t n = begin; n < end; ++n) {
+        const std::int64_t at = n * width;
+        scale[n] = add_norm_row(from + at, more + at, by, eps, total + at, to + at, width);
+      }
+    });
   });
 }
 
 void backward_input_cpu(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& rstd,
                         const Tensor& dresidual, Tensor& dx, Stream& /*stream*/) {
-  const std::int64_t width = x.shape()[1];
-  const NormRowBackward first{dy.data<float>(), x.data<float>(), weight.data<float>(),
-                              dresidual.defined() ? dresidual.data<float>() : nullptr,
-                              dx.data<float>()};
-  const float* scale = rstd.data<float>();
-  for_rows(x.shape()[0], width, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; ++n) {
-      const std::int64_t at = n * width;
-      norm_row_backward(
-          {first.dy + at, first.x + at, first.weight,
-           first.dresidual != nullptr ? first.dresidual + at : nullptr, first.dx + at},
-          scale[n], width);
-    }
+  core::visit_float(dy.dtype(), [&](auto tag) {
+    using Row = NormRowBackward<typename decltype(tag)::type, float>;
+    const std::int64_t width = x.shape()[1];
+    const Row first{dy.data<typename decltype(tag)::type>(), x.data<float>(), weight.data<float>(),
+                    dresidual.defined() ? dresidual.data<float>() : nullptr, dx.data<float>()};
+    const float* scale = rstd.data<float>();
+    for_rows(x.shape()[0], width, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t n = begin; n < end; ++n) {
+        const std::int64_t at = n * width;
+        const float* residual = first.dresidual != nullptr ? first.dresidual + at : nullptr;
+        norm_row_backward(Row{first.dy + at, first.x + at, first.weight, residual, first.dx + at},
+                          scale[n], width);
+      }
+    });
   });
 }
 
 /// One slab of columns per thread and all rows in order: the threads do not touch the order.
-void backward_weight_cpu(const Tensor& dy, const Tensor& x, const Tensor& rstd, Tensor& dweight,
-                         Stream& /*stream*/) {
+template <class Dy>
+void backward_weight_slabs(const Tensor& dy, const Tensor& x, const Tensor& rstd, Tensor& dweight) {
   const std::int64_t rows = x.shape()[0];
   const std::int64_t width = x.shape()[1];
-  const float* grad = dy.data<float>();
+  const Dy* grad = dy.data<Dy>();
   const float* from = x.data<float>();
   const float* scale = rstd.data<float>();
   float* to = dweight.data<float>();
@@ -79,6 +84,12 @@ void backward_weight_cpu(const Tensor& dy, const Tensor& x, const Tensor& rstd, 
         for (std::int64_t i = 0; i < columns; ++i) to[column + i] += part[i];
       }
     }
+  });
+}
+void backward_weight_cpu(const Tensor& dy, const Tensor& x, const Tensor& rstd, Tensor& dweight,
+                         Stream& /*stream*/) {
+  core::visit_float(dy.dtype(), [&](auto tag) {
+    backward_weight_slabs<typename decltype(tag)::type>(dy, x, rstd, dweight);
   });
 }
 

@@ -21,7 +21,7 @@ void rms_norm_forward(const Tensor& x, const Tensor& weight, float eps, Tensor& 
   require_arguments(op, stream,
                     {{"x", &x, shape},
                      {"weight", &weight, {shape[1]}},
-                     {"y", &y, shape},
+                     {"y", &y, shape, float_dtype(op, "y", y)},
                      {"rstd", &rstd, {shape[0]}}});
   table(x).forward(x, weight, eps, y, rstd, stream);
 }
@@ -36,7 +36,7 @@ void add_rms_norm_forward(const Tensor& x, const Tensor& delta, const Tensor& we
                      {"delta", &delta, shape},
                      {"weight", &weight, {shape[1]}},
                      {"sum", &sum, shape},
-                     {"y", &y, shape},
+                     {"y", &y, shape, float_dtype(op, "y", y)},
                      {"rstd", &rstd, {shape[0]}}});
   table(x).add_forward(x, delta, weight, eps, sum, y, rstd, stream);
 }
@@ -49,7 +49,7 @@ void rms_norm_backward_input(const Tensor& dy, const Tensor& x, const Tensor& we
   const core::Shape& shape = x.shape();
   require_arguments(op, stream,
                     {{"x", &x, shape},
-                     {"dy", &dy, shape},
+                     {"dy", &dy, shape, float_dtype(op, "dy", dy)},
                      {"weight", &weight, {shape[1]}},
                      {"rstd", &rstd, {shape[0]}},
                      {"dx", &dx, shape}});
@@ -64,7 +64,7 @@ void rms_norm_backward_weight(const Tensor& dy, const Tensor& x, const Tensor& r
   const core::Shape& shape = x.shape();
   require_arguments(op, stream,
                     {{"x", &x, shape},
-                     {"dy", &dy, shape},
+                     {"dy", &dy, shape, float_dtype(op, "dy", dy)},
                      {"rstd", &rstd, {shape[0]}},
                      {"dweight", &dweight, {shape[1]}}});
   table(x).backward_weight(dy, x, rstd, dweight, stream);

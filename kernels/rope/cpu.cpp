@@ -8,21 +8,36 @@ namespace rw::kernels {
 namespace {
 
 /// The heads of one row; `sign` is 1 to rotate by the angle, -1 to rotate back.
-RW_CLONES void rotate_row(float* x, const float* cos, const float* sin, float sign,
-                          std::int64_t half, std::int64_t heads) {
+struct Angles {
+  const float* cos;
+  const float* sin;
+  float sign;
+};
+template <class T>
+[[gnu::always_inline]] inline void rotate_any(T* x, const Angles& by, std::int64_t half,
+                                              std::int64_t heads) {
+  const float* cos = by.cos;
+  const float* sin = by.sin;
+  const float sign = by.sign;
   for (std::int64_t head = 0; head < heads; ++head) {
-    float* first = x + head * 2 * half;
-    float* second = first + half;
+    T* first = x + head * 2 * half;
+    T* second = first + half;
 #pragma omp simd
     for (std::int64_t i = 0; i < half; ++i) {
       const float c = cos[i];
       const float s = sign * sin[i];
-      const float x1 = first[i];
-      const float x2 = second[i];
-      first[i] = x1 * c - x2 * s;
-      second[i] = x2 * c + x1 * s;
+      const auto x1 = static_cast<float>(first[i]);
+      const auto x2 = static_cast<float>(second[i]);
+      first[i] = T(x1 * c - x2 * s);
+      second[i] = T(x2 * c + x1 * s);
     }
   }
+}
+RW_CLONES void rotate_row(float* x, const Angles& by, std::int64_t half, std::int64_t heads) {
+  rotate_any(x, by, half, heads);
+}
+RW_CLONES void rotate_row(core::BF16* x, const Angles& by, std::int64_t half, std::int64_t heads) {
+  rotate_any(x, by, half, heads);
 }
 
 void require_positions(const std::int32_t* positions, std::int64_t rows, std::int64_t limit) {
@@ -40,15 +55,17 @@ void rope_cpu(Tensor& x, const Tensor& positions, const Tensor& cos, const Tenso
   const std::int64_t half = cos.shape()[1];
   const auto* position = positions.data<std::int32_t>();
   require_positions(position, rows, cos.shape()[0]);
-  float* at = x.data<float>();
   const float* cosines = cos.data<float>();
   const float* sines = sin.data<float>();
   const float sign = rotation == Rotation::kForward ? 1.0F : -1.0F;
-  for_rows(rows, rotated_heads * half * 2, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; ++n) {
-      const std::int64_t angle = position[n] * half;
-      rotate_row(at + n * width, cosines + angle, sines + angle, sign, half, rotated_heads);
-    }
+  core::visit_float(x.dtype(), [&](auto tag) {
+    auto* at = x.data<typename decltype(tag)::type>();
+    for_rows(rows, rotated_heads * half * 2, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t n = begin; n < end; ++n) {
+        const std::int64_t angle = position[n] * half;
+        rotate_row(at + n * width, {cosines + angle, sines + angle, sign}, half, rotated_heads);
+      }
+    });
   });
 }
 

@@ -12,7 +12,7 @@ void rope(Tensor& x, const Tensor& positions, const Tensor& cos, const Tensor& s
   require_rank(op, "x", x, 2);
   require_rank(op, "cos", cos, 2);
   require_arguments(op, stream,
-                    {{"x", &x, x.shape()},
+                    {{"x", &x, x.shape(), float_dtype(op, "x", x)},
                      {"positions", &positions, {x.shape()[0]}, core::DType::kI32},
                      {"cos", &cos, cos.shape()},
                      {"sin", &sin, cos.shape()}});

@@ -15,7 +15,8 @@ enum class Rotation : std::uint8_t {
 /// angle of (position, i): x1' = x1 cos − x2 sin, x2' = x2 cos + x1 sin. Applies to the first
 /// `rotated_heads` heads of each row (queries and keys).
 ///
-///   x          [N, width] f32, heads Dh wide         positions  [N] i32
+///   x          [N, width] f32 or bf16 (rotated in f32, rounded once), heads Dh wide
+///   positions  [N] i32
 ///   cos, sin   [P, Dh/2] f32, P > every position (made by model/rope_table)
 void rope(Tensor& x, const Tensor& positions, const Tensor& cos, const Tensor& sin,
           std::int64_t rotated_heads, Rotation rotation, Stream& stream);

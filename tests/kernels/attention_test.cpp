@@ -158,6 +158,25 @@ INSTANTIATE_TEST_SUITE_P(Odd, AttentionShapes,
                                   std::to_string(at.kv_heads) + "d" + std::to_string(at.head_dim);
                          });
 
+/// The same numbers in bf16: what comes out is rounded once (probabilities, sums and lse are f32).
+TEST_P(AttentionShapes, Bf16EqualsF32Rounded) {
+  const HeadLayout at = GetParam();
+  Stream stream;
+  const Tensor qkv = test::random_bf16({at.batch * at.tokens, at.width()}, 1);
+  const Tensor dout = test::random_bf16({at.batch * at.tokens, at.heads * at.head_dim}, 2);
+  Tensor out = test::nans(dout.shape()), lse = test::nans({at.batch, at.heads, at.tokens});
+  Tensor dqkv = test::nans(qkv.shape()), lse2 = test::nans(lse.shape());
+  Tensor out2 = test::as(out, core::DType::kBF16), dqkv2 = test::as(dqkv, core::DType::kBF16);
+  attention_forward(test::widened(qkv), out, lse, at, stream);
+  attention_forward(qkv, out2, lse2, at, stream);
+  EXPECT_LT(test::rounding_error(out2, test::numbers(out)), 1.001);
+  EXPECT_LT(test::relative_error(lse2, test::numbers(lse)), 2e-6);
+  attention_backward(test::widened(qkv), test::widened(out2), lse, test::widened(dout), dqkv, at,
+                     stream);
+  attention_backward(qkv, out2, lse2, dout, dqkv2, at, stream);
+  EXPECT_LT(test::rounding_error(dqkv2, test::numbers(dqkv), 5e-6), 1.001);
+}
+
 TEST(AttentionTest, BackwardIsTheFiniteDifference) {
   const Case run({2, 4, 4, 2, 2});
   const Numbers dout = test::numbers(run.dout);
@@ -223,6 +242,10 @@ TEST(AttentionTest, RefusesWhatDoesNotFit) {
             }),
             "attention_forward: got batch 1, tokens 3, heads 4, kv_heads 3, head_dim 2; want "
             "positive sizes and heads a multiple of kv_heads");
+  Tensor half = test::as(run.out, core::DType::kBF16);
+  EXPECT_EQ(
+      test::message_of([&] { attention_forward(run.qkv, half, run.lse, run.at, run.stream); }),
+      "attention_forward: got out bf16 [3, 8]; want f32 [3, 8]");
   EXPECT_EQ(
       test::message_of([&] { attention_forward(run.out, run.out, run.lse, run.at, run.stream); }),
       "attention_forward: got qkv f32 [3, 8]; want f32 [3, 16]");

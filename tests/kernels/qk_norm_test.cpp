@@ -98,6 +98,32 @@ TEST(QkNormTest, WeightGradientsAreAddedInOneOrderForAnyNumberOfThreads) {
   EXPECT_LT(test::relative_error(one.dq, doubled), 1e-6);
 }
 
+TEST(QkNormTest, Bf16EqualsF32Rounded) {
+  for (const HeadLayout& at :
+       {HeadLayout{1, 1, 1, 1, 2}, HeadLayout{2, 3, 4, 2, 6}, HeadLayout{1, 150, 3, 1, 33}}) {
+    Case run(at);
+    const auto bf16 = [](const Tensor& x) { return test::as(x, core::DType::kBF16); };
+    const Tensor in = bf16(run.in), dout = bf16(run.dout);
+    Tensor out = bf16(run.out), rstd = test::nans(run.rstd.shape()), din = bf16(run.din);
+    Tensor dq = Tensor::zeros({at.head_dim}), dk = Tensor::zeros({at.head_dim});
+    qk_norm_forward(in, run.q, run.k, static_cast<float>(kEps), out, rstd, at, run.stream);
+    qk_norm_backward_input(dout, in, run.q, run.k, rstd, din, at, run.stream);
+    qk_norm_backward_weight(dout, in, rstd, dq, dk, at, run.stream);
+    run.in = test::widened(in);
+    run.dout = test::widened(dout);
+    core::fill_zero(run.dq, run.stream);
+    core::fill_zero(run.dk, run.stream);
+    qk_norm_forward(run.in, run.q, run.k, static_cast<float>(kEps), run.out, run.rstd, at,
+                    run.stream);
+    qk_norm_backward_input(run.dout, run.in, run.q, run.k, run.rstd, run.din, at, run.stream);
+    qk_norm_backward_weight(run.dout, run.in, run.rstd, run.dq, run.dk, at, run.stream);
+    EXPECT_LT(test::rounding_error(out, test::numbers(run.out)), 1.001);
+    EXPECT_LT(test::rounding_error(din, test::numbers(run.din)), 1.001);
+    EXPECT_LT(test::relative_error(dq, test::numbers(run.dq)), 2e-6);
+    EXPECT_LT(test::relative_error(dk, test::numbers(run.dk)), 2e-6);
+  }
+}
+
 TEST(QkNormTest, RefusesWhatDoesNotFit) {
   Case run({1, 2, 2, 1, 4});
   EXPECT_EQ(test::message_of([&] {

@@ -38,6 +38,16 @@ inline core::Tensor copy_of(const core::Tensor& tensor) {
   return out;
 }
 
+/// The same numbers in another dtype, rounded to nearest even.
+inline core::Tensor as(const core::Tensor& tensor, core::DType dtype) {
+  return core::Tensor::of(tensor.shape(), core::to_floats(tensor), dtype);
+}
+/// random() rounded to bf16, and the same numbers in f32.
+inline core::Tensor random_bf16(const core::Shape& shape, std::uint64_t seed, float std = 1.0F) {
+  return as(random(shape, seed, std), core::DType::kBF16);
+}
+inline core::Tensor widened(const core::Tensor& tensor) { return as(tensor, core::DType::kF32); }
+
 inline Numbers numbers(const core::Tensor& tensor) {
   const std::vector<float> values = core::to_floats(tensor);
   return {values.begin(), values.end()};
@@ -58,6 +68,22 @@ inline double relative_error(const Numbers& got, const Numbers& want) {
 }
 inline double relative_error(const core::Tensor& got, const Numbers& want) {
   return relative_error(numbers(got), want);
+}
+
+/// Largest error of numbers in bf16 that should be `want` rounded once, in half steps of bf16 at each
+/// number: at most 1 but for errors before rounding, of which `slack` · max|want| are forgiven.
+inline double rounding_error(const core::Tensor& got, const Numbers& want, double slack = 1e-6) {
+  const Numbers have = numbers(got);
+  if (got.dtype() != core::DType::kBF16 || have.size() != want.size()) return INFINITY;
+  double largest = 1e-30;
+  for (const double number : want) largest = std::max(largest, std::abs(number));
+  double worst = 0;
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    const double distance = std::abs(have[i] - want[i]);
+    if (!(distance < INFINITY)) return INFINITY;
+    worst = std::max(worst, (distance - slack * largest) * 256 / (std::abs(want[i]) + 1e-37));
+  }
+  return worst;
 }
 
 /// Gradient of f at x by central differences of step h in f64.
