@@ -20,6 +20,7 @@ using core::BF16;
 constexpr std::int64_t kDepth = 512;
 constexpr std::int64_t kRows = 96;
 constexpr std::int64_t kColumns = 4096;
+constexpr std::int64_t kTurnedRows = 16;
 constexpr std::int64_t kSmallest = 48 * 48 * 48;  // less work than this is not shared
 
 std::int64_t divide_up(std::int64_t x, std::int64_t by) { return (x + by - 1) / by; }
@@ -71,8 +72,16 @@ class Worker {
     return round_up(divide_up(by_.k, divide_up(by_.k, kDepth)), 4);
   }
   std::int64_t columns() const { return std::min(kColumns, round_up(by_.n, kTileColumns)); }
+  /// Rows of a block: as many as fit, or fewer where the threads then end together.
   std::int64_t rows(int threads) const {
-    return std::min(kRows, round_up(divide_up(by_.m, 2 * std::int64_t{threads}), kTileRows));
+    const auto longest = [&](std::int64_t rows) {  // work of the busiest thread
+      return divide_up(divide_up(by_.m, rows), threads) * rows;
+    };
+    std::int64_t best = std::min(kRows, round_up(divide_up(by_.m, threads), kTileRows));
+    for (std::int64_t rows = best; threads > 1 && rows >= kRows / 2; rows -= kTileRows) {
+      if (longest(rows) * 51 < longest(best) * 50) best = rows;
+    }
+    return best;
   }
 
   RW_AVX2 void run(const Member& team, float* packed_b) const {
@@ -123,20 +132,25 @@ class Worker {
     pack_panel<kTileColumns>(source, to);
   }
 
+  /// Turned, six numbers of a row of a are all that a panel takes from it: then all panels are packed
+  /// a few rows at a time, so that whole cache lines are used up while they are near.
   RW_AVX2 void pack_a(const Part& part, float* to) const {
     PanelSource<T> source;
     const bool turned = a_.transpose == Transpose::kYes;
     source.lane_stride = turned ? 1 : a_.stride;
     source.depth_stride = turned ? a_.stride : 1;
-    source.depth = part.depth;
-    for (std::int64_t row = part.row; row < part.row_end; row += kTileRows) {
-      source.from = a_.data + row * source.lane_stride + part.k * source.depth_stride;
-      source.lanes = std::min(kTileRows, part.row_end - row);
-      float* panel = to + (row - part.row) * part.depth;
-      pack_panel<kTileRows>(source, panel);
-      if (by_.alpha == 1.0F) continue;
-      for (std::int64_t i = 0; i < kTileRows * part.depth; ++i) panel[i] *= by_.alpha;
+    const std::int64_t step = turned ? kTurnedRows : part.depth;
+    for (std::int64_t k = 0; k < part.depth; k += step) {
+      source.depth = std::min(step, part.depth - k);
+      for (std::int64_t row = part.row; row < part.row_end; row += kTileRows) {
+        source.from = a_.data + row * source.lane_stride + (part.k + k) * source.depth_stride;
+        source.lanes = std::min(kTileRows, part.row_end - row);
+        pack_panel<kTileRows>(source, to + (row - part.row) * part.depth + k * kTileRows);
+      }
     }
+    if (by_.alpha == 1.0F) return;
+    const std::int64_t elems = round_up(part.row_end - part.row, kTileRows) * part.depth;
+    for (std::int64_t i = 0; i < elems; ++i) to[i] *= by_.alpha;
   }
 
   RW_AVX2 void block_of_rows(const Part& part, float* packed_a, const float* packed_b) const {
@@ -203,8 +217,8 @@ template void gemm(const GemmSizes&, const GemmMatrix<BF16>&, const GemmMatrix<B
                    std::int64_t);
 template void gemm_serial(const GemmSizes&, const GemmMatrix<float>&, const GemmMatrix<float>&,
                           float*, std::int64_t);
-template void gemm_serial(const GemmSizes&, const GemmMatrix<BF16>&, const GemmMatrix<BF16>&, float*,
-                          std::int64_t);
+template void gemm_serial(const GemmSizes&, const GemmMatrix<BF16>&, const GemmMatrix<BF16>&,
+                          float*, std::int64_t);
 template void gemm_serial(const GemmSizes&, const GemmMatrix<BF16>&, const GemmMatrix<BF16>&, BF16*,
                           std::int64_t);
 

@@ -103,8 +103,7 @@ RW_AVX2_INLINE void pack_panel(const PanelSource<T>& source, float* to) {
         _mm256_storeu_ps(at + 8, load8(from + 8));
       } else {
         _mm_storeu_ps(at, load4(from));
-        at[4] = static_cast<float>(from[4]);
-        at[5] = static_cast<float>(from[5]);
+        _mm_storeu_ps(at + 2, load4(from + 2));
       }
     }
   } else if (source.lanes == kWidth && source.depth_stride == 1) {
