@@ -5,20 +5,22 @@
 #include <type_traits>
 
 #include "core/buffer.h"
+#include "kernels/attention/panels.h"
 #include "kernels/attention/qk_norm.h"
 #include "kernels/attention/tile.h"
 #include "kernels/attention/twins.h"
+#include "kernels/matmul/gemm.h"
 #include "kernels/parallel.h"
 #include "kernels/row_math.h"
 
 namespace rw::kernels {
 namespace {
 
-/// Room for `elems` floats for every thread.
+/// Room for `elems` floats for every thread, at multiples of 64 bytes.
 class Scratch {
  public:
   explicit Scratch(std::int64_t elems)
-      : elems_(elems),
+      : elems_((elems + 15) / 16 * 16),
         memory_(static_cast<std::size_t>(elems_ * omp_get_max_threads()) * sizeof(float),
                 core::Device{}) {}
   float* of_this_thread() const {
@@ -60,23 +62,60 @@ std::int64_t v_column(const HeadLayout& layout, std::int64_t kv_head) {
 }
 
 template <class T>
-void forward(const Tensor& qkv, Tensor& out, Tensor& lse, const HeadLayout& layout) {
-  const T* rows = qkv.data<T>();
-  T* to = out.data<T>();
-  float* log_sums = lse.data<float>();
+struct ForwardArrays {
+  const T* qkv;
+  T* out;
+  float* lse;
+};
+template <class T>
+ForwardHead<T> forward_head(const ForwardArrays<T>& from, const HeadLayout& layout, std::int64_t b,
+                            std::int64_t head) {
   const std::int64_t width = layout.width();
   const std::int64_t out_width = layout.heads * layout.head_dim;
+  const T* first = from.qkv + b * layout.tokens * width;
+  const std::int64_t kv_head = head / (layout.heads / layout.kv_heads);
+  ForwardHead<T> at;
+  at.q = {first + q_column(layout, head), width};
+  at.k = {first + k_column(layout, kv_head), width};
+  at.v = {first + v_column(layout, kv_head), width};
+  at.out = {from.out + b * layout.tokens * out_width + head * layout.head_dim, out_width};
+  at.lse = from.lse + (b * layout.heads + head) * layout.tokens;
+  at.head_dim = layout.head_dim;
+  return at;
+}
+
+/// A (batch, key/value head) pair is packed once for all its queries; where there are few pairs
+/// for the threads, several threads pack it and share out its queries.
+template <class T>
+void forward_in_panels(const ForwardArrays<T>& from, const HeadLayout& layout) {
+  const Scratch scratch(forward_panel_elems(layout.tokens, layout.head_dim));
+  const std::int64_t pairs = layout.batch * layout.kv_heads;
+  const std::int64_t groups = (layout.tokens + kPanelQueries - 1) / kPanelQueries;
+  const std::int64_t shares =
+      std::clamp<std::int64_t>((4 * omp_get_max_threads() + pairs - 1) / pairs, 1, groups);
+  const std::int64_t sharing = layout.heads / layout.kv_heads;
+#pragma omp parallel for schedule(dynamic, 1)
+  for (std::int64_t task = 0; task < pairs * shares; ++task) {
+    const std::int64_t b = task / shares / layout.kv_heads;
+    const std::int64_t first = task / shares % layout.kv_heads * sharing;
+    float* room = scratch.of_this_thread();
+    const ForwardHead<T> keys = forward_head(from, layout, b, first);
+    pack_forward_keys(keys.k, keys.v, layout.tokens, layout.head_dim, room);
+    for (std::int64_t head = first; head < first + sharing; ++head) {
+      const ForwardHead<T> at = forward_head(from, layout, b, head);
+      for (std::int64_t group = task % shares; group < groups; group += shares) {
+        attention_forward_panels(at, group * kPanelQueries, layout.tokens, room);
+      }
+    }
+  }
+}
+
+template <class T>
+void forward(const Tensor& qkv, Tensor& out, Tensor& lse, const HeadLayout& layout) {
+  const ForwardArrays<T> from{qkv.data<T>(), out.data<T>(), lse.data<float>()};
+  if (cpu_has_fma()) return forward_in_panels(from, layout);
   run_forward<T>(layout, [=](std::int64_t b, std::int64_t head) {
-    const T* first = rows + b * layout.tokens * width;
-    const std::int64_t kv_head = head / (layout.heads / layout.kv_heads);
-    ForwardHead<T> at;
-    at.q = {first + q_column(layout, head), width};
-    at.k = {first + k_column(layout, kv_head), width};
-    at.v = {first + v_column(layout, kv_head), width};
-    at.out = {to + b * layout.tokens * out_width + head * layout.head_dim, out_width};
-    at.lse = log_sums + (b * layout.heads + head) * layout.tokens;
-    at.head_dim = layout.head_dim;
-    return at;
+    return forward_head(from, layout, b, head);
   });
 }
 void forward_cpu(const Tensor& qkv, Tensor& out, Tensor& lse, const HeadLayout& layout,
@@ -95,11 +134,16 @@ struct BackwardArrays {
   const T* dout;
   T* dqkv;
 };
+template <class T>
+std::int64_t tile_elems(const HeadLayout& layout) {
+  return cpu_has_fma() ? backward_panel_elems(layout.tokens, layout.head_dim)
+                       : backward_scratch_elems<T>(layout.head_dim);
+}
 /// Floats of scratch: those of a tile and, for bf16, the sums into dk and dv.
 template <class T>
 std::int64_t backward_elems(const HeadLayout& layout) {
   const std::int64_t sums = std::is_same_v<T, float> ? 0 : 2 * layout.tokens * layout.head_dim;
-  return backward_scratch_elems<T>(layout.head_dim) + sums;
+  return tile_elems<T>(layout) + sums;
 }
 /// Where the sums into one key/value head's gradient grow: in the gradient itself, or, for bf16, in
 /// scratch, from which round_sums takes them in the end.
@@ -129,7 +173,7 @@ void backward_kv_head(const BackwardArrays<T>& from, const HeadLayout& layout, s
   const std::int64_t first_out = b * layout.tokens * out_width;
   T* dk = from.dqkv + first + k_column(layout, kv_head);
   T* dv = from.dqkv + first + v_column(layout, kv_head);
-  float* sums = scratch + backward_scratch_elems<T>(layout.head_dim);
+  float* sums = scratch + tile_elems<T>(layout);
   BackwardHead<T> at;
   at.head_dim = layout.head_dim;
   at.k = {from.qkv + first + k_column(layout, kv_head), width};
@@ -140,6 +184,9 @@ void backward_kv_head(const BackwardArrays<T>& from, const HeadLayout& layout, s
     std::fill_n(at.dk.row(t), layout.head_dim, 0.0F);
     std::fill_n(at.dv.row(t), layout.head_dim, 0.0F);
   }
+  const bool in_panels = cpu_has_fma();
+  if (in_panels) pack_backward_keys(at.k, at.v, layout.tokens, layout.head_dim, scratch);
+  const std::int64_t step = in_panels ? kPanelQueries : kQueryTile;
   const std::int64_t group = layout.heads / layout.kv_heads;
   for (std::int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
     at.q = {from.qkv + first + q_column(layout, head), width};
@@ -147,8 +194,12 @@ void backward_kv_head(const BackwardArrays<T>& from, const HeadLayout& layout, s
     at.out = {from.out + first_out + q_column(layout, head), out_width};
     at.dout = {from.dout + first_out + q_column(layout, head), out_width};
     at.lse = from.lse + (b * layout.heads + head) * layout.tokens;
-    for (std::int64_t begin = 0; begin < layout.tokens; begin += kQueryTile) {
-      attention_backward_tile(at, begin, std::min(layout.tokens, begin + kQueryTile), scratch);
+    for (std::int64_t begin = 0; begin < layout.tokens; begin += step) {
+      if (in_panels) {
+        attention_backward_panels(at, begin, layout.tokens, scratch);
+      } else {
+        attention_backward_tile(at, begin, std::min(layout.tokens, begin + step), scratch);
+      }
     }
   }
   round_sums(at.dk, dk, width, layout);

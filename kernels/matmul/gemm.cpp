@@ -182,10 +182,14 @@ class Worker {
 
 }  // namespace
 
+bool cpu_has_fma() {
+  static const bool kHas =
+      __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+  return kHas;
+}
+
 bool gemm_runs_here() {
-  static const bool kRuns = __builtin_cpu_supports("avx2") != 0 &&
-                            __builtin_cpu_supports("fma") != 0 &&
-                            __builtin_cpu_supports("avx512f") == 0;
+  static const bool kRuns = cpu_has_fma() && __builtin_cpu_supports("avx512f") == 0;
   return kRuns;
 }
 

@@ -13,6 +13,8 @@ namespace rw::kernels {
 ///
 /// Sums of one element run over K in one order, whatever the number of threads.
 bool gemm_runs_here();
+/// AVX2 and FMA are there, AVX-512 or not.
+bool cpu_has_fma();
 
 /// A row-major matrix; kYes: the product reads it transposed. Rows are `stride` elements apart.
 template <class T>

@@ -23,9 +23,9 @@ RW_AVX2_INLINE __m128 load4(const core::BF16* x) {
   return _mm_castsi128_ps(_mm_slli_epi32(_mm_cvtepu16_epi32(bits), 16));
 }
 
-/// Eight rows of eight, turned: to[c · W + r] = from[r · stride + c].
-template <std::int64_t kWidth, class T>
-RW_AVX2_INLINE void turn8(const T* from, std::int64_t stride, float* to) {
+/// Eight rows of eight, turned: to[c · to_stride + r] = from[r · stride + c].
+template <class T>
+RW_AVX2_INLINE void turn8(const T* from, std::int64_t stride, float* to, std::int64_t to_stride) {
   __m256 row[8];
   for (int r = 0; r < 8; ++r) row[r] = load8(from + r * stride);
   __m256 pair[8];
@@ -41,8 +41,8 @@ RW_AVX2_INLINE void turn8(const T* from, std::int64_t stride, float* to) {
     four[half + 3] = _mm256_shuffle_ps(pair[half + 1], pair[half + 3], 0xEE);
   }
   for (int c = 0; c < 4; ++c) {
-    _mm256_storeu_ps(to + c * kWidth, _mm256_permute2f128_ps(four[c], four[c + 4], 0x20));
-    _mm256_storeu_ps(to + (c + 4) * kWidth, _mm256_permute2f128_ps(four[c], four[c + 4], 0x31));
+    _mm256_storeu_ps(to + c * to_stride, _mm256_permute2f128_ps(four[c], four[c + 4], 0x20));
+    _mm256_storeu_ps(to + (c + 4) * to_stride, _mm256_permute2f128_ps(four[c], four[c + 4], 0x31));
   }
 }
 
@@ -109,8 +109,8 @@ RW_AVX2_INLINE void pack_panel(const PanelSource<T>& source, float* to) {
   } else if (source.lanes == kWidth && source.depth_stride == 1) {
     if constexpr (kWidth == 16) {
       for (; k + 8 <= source.depth; k += 8) {
-        turn8<16>(source.from + k, source.lane_stride, to + k * 16);
-        turn8<16>(source.from + 8 * source.lane_stride + k, source.lane_stride, to + k * 16 + 8);
+        turn8(source.from + k, source.lane_stride, to + k * 16, 16);
+        turn8(source.from + 8 * source.lane_stride + k, source.lane_stride, to + k * 16 + 8, 16);
       }
     } else {
       for (; k + 4 <= source.depth; k += 4) {

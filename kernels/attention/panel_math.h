@@ -1,0 +1,186 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kernels/attention/tile.h"
+#include "kernels/matmul/gemm_tile.h"
+
+namespace rw::kernels {
+
+inline constexpr std::int64_t kLanes = kTileColumns;  // queries of one panel
+
+/// exp(x) for x <= 88 as fast_exp's (simd_math.h), but 0 below exp(-87.3) and for minus infinity.
+RW_AVX2_INLINE __m256 exp8(__m256 x) {
+  const __m256 n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504F)),
+                                   _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375F), x);
+  r = _mm256_fmadd_ps(n, _mm256_set1_ps(2.12194440e-4F), r);
+  __m256 p = _mm256_set1_ps(1.9875691500e-4F);
+  for (const float c :
+       {1.3981999507e-3F, 8.3334519073e-3F, 4.1665795894e-2F, 1.6666665459e-1F, 5.0000001201e-1F}) {
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(c));
+  }
+  p = _mm256_add_ps(_mm256_fmadd_ps(p, _mm256_mul_ps(r, r), r), _mm256_set1_ps(1.0F));
+  const __m256i power =
+      _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+  const __m256 seen = _mm256_cmp_ps(x, _mm256_set1_ps(-87.3F), _CMP_NLT_UQ);  // NaN stays NaN
+  return _mm256_and_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(power)), seen);
+}
+
+/// Largest score and sum of exponentials of sixteen queries so far.
+struct SoftmaxLanes {
+  alignas(32) float largest[kLanes];
+  alignas(32) float sum[kLanes] = {};
+  SoftmaxLanes() { std::fill_n(largest, kLanes, -std::numeric_limits<float>::infinity()); }
+
+  struct Factor {
+    __m256 low, high;
+    RW_AVX2_INLINE void apply(float* row) const {
+      _mm256_store_ps(row, _mm256_mul_ps(_mm256_load_ps(row), low));
+      _mm256_store_ps(row + 8, _mm256_mul_ps(_mm256_load_ps(row + 8), high));
+    }
+  };
+
+  /// scores [keys, 16] become exponentials; returns the factor for what was summed before.
+  RW_AVX2_INLINE Factor take(float* scores, std::int64_t keys) {
+    __m256 low = _mm256_load_ps(largest);
+    __m256 high = _mm256_load_ps(largest + 8);
+    for (std::int64_t k = 0; k < keys; ++k) {
+      low = _mm256_max_ps(low, _mm256_load_ps(scores + k * kLanes));
+      high = _mm256_max_ps(high, _mm256_load_ps(scores + k * kLanes + 8));
+    }
+    const Factor factor{exp8(_mm256_sub_ps(_mm256_load_ps(largest), low)),
+                        exp8(_mm256_sub_ps(_mm256_load_ps(largest + 8), high))};
+    __m256 low_sum = _mm256_mul_ps(_mm256_load_ps(sum), factor.low);
+    __m256 high_sum = _mm256_mul_ps(_mm256_load_ps(sum + 8), factor.high);
+    for (std::int64_t k = 0; k < keys; ++k) {
+      float* row = scores + k * kLanes;
+      const __m256 p_low = exp8(_mm256_sub_ps(_mm256_load_ps(row), low));
+      const __m256 p_high = exp8(_mm256_sub_ps(_mm256_load_ps(row + 8), high));
+      _mm256_store_ps(row, p_low);
+      _mm256_store_ps(row + 8, p_high);
+      low_sum = _mm256_add_ps(low_sum, p_low);
+      high_sum = _mm256_add_ps(high_sum, p_high);
+    }
+    _mm256_store_ps(largest, low);
+    _mm256_store_ps(largest + 8, high);
+    _mm256_store_ps(sum, low_sum);
+    _mm256_store_ps(sum + 8, high_sum);
+    return factor;
+  }
+
+  RW_AVX2_INLINE Factor inverse() const {
+    const __m256 one = _mm256_set1_ps(1.0F);
+    return {_mm256_div_ps(one, _mm256_load_ps(sum)), _mm256_div_ps(one, _mm256_load_ps(sum + 8))};
+  }
+  float log_sum(std::int64_t lane) const {
+    return static_cast<float>(static_cast<double>(largest[lane]) +
+                              std::log(static_cast<double>(sum[lane])));
+  }
+};
+
+/// Minus infinity where a key comes after the query: rows of scores [keys, 16], the first of which is
+/// key `first_key`, lane l being query first_query + l.
+RW_AVX2_INLINE void mask_scores(std::int64_t first_key, std::int64_t first_query, std::int64_t keys,
+                                float* scores) {
+  const __m256 never = _mm256_set1_ps(-std::numeric_limits<float>::infinity());
+  const __m256i low = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i high = _mm256_add_epi32(low, _mm256_set1_epi32(8));
+  for (std::int64_t k = std::max<std::int64_t>(0, first_query + 1 - first_key); k < keys; ++k) {
+    const __m256i after = _mm256_set1_epi32(static_cast<int>(first_key + k - first_query));
+    float* row = scores + k * kLanes;
+    const __m256 hide_low = _mm256_castsi256_ps(_mm256_cmpgt_epi32(after, low));
+    const __m256 hide_high = _mm256_castsi256_ps(_mm256_cmpgt_epi32(after, high));
+    _mm256_store_ps(row, _mm256_blendv_ps(_mm256_load_ps(row), never, hide_low));
+    _mm256_store_ps(row + 8, _mm256_blendv_ps(_mm256_load_ps(row + 8), never, hide_high));
+  }
+}
+
+/// scores [keys, 16] become probabilities p = exp(score − lse), dscores p · (dscores − along).
+struct ProbabilityLanes {
+  const float *lse, *along;  // [16]
+  float *scores, *dscores;
+};
+RW_AVX2_INLINE void probabilities(const ProbabilityLanes& at, std::int64_t keys) {
+  for (std::int64_t half = 0; half < kLanes; half += 8) {
+    const __m256 lse = _mm256_load_ps(at.lse + half);
+    const __m256 along = _mm256_load_ps(at.along + half);
+    for (std::int64_t k = 0; k < keys; ++k) {
+      float* score = at.scores + k * kLanes + half;
+      float* dscore = at.dscores + k * kLanes + half;
+      const __m256 p = exp8(_mm256_sub_ps(_mm256_load_ps(score), lse));
+      _mm256_store_ps(score, p);
+      _mm256_store_ps(dscore, _mm256_mul_ps(p, _mm256_sub_ps(_mm256_load_ps(dscore), along)));
+    }
+  }
+}
+
+template <class T>
+RW_AVX2_INLINE float dot(const T* a, const T* b, std::int64_t width) {
+  __m256 sum = _mm256_setzero_ps();
+  std::int64_t i = 0;
+  for (; i + 8 <= width; i += 8) sum = _mm256_fmadd_ps(load8(a + i), load8(b + i), sum);
+  alignas(32) float lane[8];
+  _mm256_store_ps(lane, sum);
+  float out =
+      ((lane[0] + lane[4]) + (lane[1] + lane[5])) + ((lane[2] + lane[6]) + (lane[3] + lane[7]));
+  for (; i < width; ++i) out += static_cast<float>(a[i]) * static_cast<float>(b[i]);
+  return out;
+}
+
+/// rows [tokens, width] as panels of six rows: [tokens/6, width, 6].
+template <class T>
+RW_AVX2_INLINE void pack_rows(const HeadRows<T>& rows, std::int64_t tokens, std::int64_t width,
+                              float* to) {
+  for (std::int64_t t = 0; t < tokens; t += kTileRows) {
+    const PanelSource<T> source{rows.row(t), rows.stride, 1, std::min(kTileRows, tokens - t),
+                                width};
+    pack_panel<kTileRows>(source, to + t * width);
+  }
+}
+
+/// rows [tokens, width] as panels of six columns: [width/6, tokens, 6].
+template <class T>
+RW_AVX2_INLINE void pack_columns(const HeadRows<T>& rows, std::int64_t tokens, std::int64_t width,
+                                 float* to) {
+  constexpr std::int64_t kAtOnce = 16;  // rows, so that whole cache lines are used up
+  for (std::int64_t t = 0; t < tokens; t += kAtOnce) {
+    for (std::int64_t d = 0; d < width; d += kTileRows) {
+      const PanelSource<T> source{rows.row(t) + d, 1, rows.stride, std::min(kTileRows, width - d),
+                                  std::min(kAtOnce, tokens - t)};
+      pack_panel<kTileRows>(source, to + d * tokens + t * kTileRows);
+    }
+  }
+}
+
+/// Rows [begin, begin + 64) of [tokens, width] times `scale`, absent ones 0, as panels of sixteen
+/// rows: [4, width, 16].
+template <class T>
+RW_AVX2_INLINE void pack_queries(const HeadRows<T>& rows, std::int64_t begin, std::int64_t tokens,
+                                 std::int64_t width, float scale, float* to) {
+  for (std::int64_t panel = 0; panel < 4; ++panel, to += width * kLanes) {
+    const std::int64_t first = begin + panel * kLanes;
+    const std::int64_t lanes = std::clamp<std::int64_t>(tokens - first, 0, kLanes);
+    pack_panel<kLanes>(
+        PanelSource<T>{lanes > 0 ? rows.row(first) : nullptr, rows.stride, 1, lanes, width}, to);
+    for (std::int64_t i = 0; i < width * kLanes; ++i) to[i] *= scale;
+  }
+}
+
+/// The same rows as panels of sixteen columns: [width/16, 64, 16].
+template <class T>
+RW_AVX2_INLINE void pack_query_rows(const HeadRows<T>& rows, std::int64_t begin,
+                                    std::int64_t tokens, std::int64_t width, float scale,
+                                    float* to) {
+  const std::int64_t real = std::min<std::int64_t>(64, tokens - begin);
+  for (std::int64_t d = 0; d < width; d += kLanes, to += 64 * kLanes) {
+    pack_panel<kLanes>(
+        PanelSource<T>{rows.row(begin) + d, 1, rows.stride, std::min(kLanes, width - d), real}, to);
+    for (std::int64_t i = 0; i < real * kLanes; ++i) to[i] *= scale;
+    std::fill(to + real * kLanes, to + 64 * kLanes, 0.0F);
+  }
+}
+
+}  // namespace rw::kernels
