@@ -29,7 +29,7 @@ set_target_properties(DNNL::dnnl PROPERTIES IMPORTED_LOCATION "${DNNL_LIB}" INTE
 add_library(rw_flags INTERFACE)
 target_include_directories(rw_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR})
 target_compile_options(rw_flags INTERFACE
-  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wconversion -Werror -fno-math-errno -ffp-contract=off>)
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wconversion -Werror -fno-math-errno -fno-trapping-math -ffp-contract=off>)
 target_compile_definitions(rw_flags INTERFACE OMPI_SKIP_MPICXX)
 if(ROPEWALK_SANITIZE)
   target_compile_options(rw_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${ROPEWALK_SANITIZE} -fno-omit-frame-pointer>)
