@@ -2,12 +2,14 @@
 #include "launcher/assemble.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
 
 #include "ckpt/reader.h"
+#include "comm/session.h"
 #include "core/error.h"
 #include "core/json.h"
 #include "core/log.h"
@@ -57,11 +59,14 @@ ckpt::RunIdentity identity(const recipe::Recipe& recipe, const model::Options& m
   out.recipe = resolved_recipe;
   out.dp = static_cast<std::uint32_t>(recipe.parallel.dp);
   out.pp = static_cast<std::uint32_t>(recipe.parallel.pp);
+  const auto& rope = model.rope_parameters;
   out.same["model"] = fmt::format(
-      "{} hidden {} layers {} heads {}/{} head_dim {} intermediate {} vocab {} tied {} rope {} {}",
+      "{} hidden {} layers {} heads {}/{} head_dim {} intermediate {} vocab {} tied {} eps {} rope "
+      "{} {} factor {} low {} high {} original {}",
       model.name, model.hidden_size, model.num_hidden_layers, model.num_attention_heads,
       model.num_key_value_heads, model.head_dim, model.intermediate_size, model.vocab_size,
-      model.tie_word_embeddings, model.rope_parameters.rope_type, model.rope_parameters.rope_theta);
+      model.tie_word_embeddings, model.rms_norm_eps, rope.rope_type, rope.rope_theta, rope.factor,
+      rope.low_freq_factor, rope.high_freq_factor, rope.original_max_position_embeddings);
   out.same["method"] = recipe.method;
   out.same["parallel.dp"] = std::to_string(recipe.parallel.dp);
   out.same["parallel.pp"] = std::to_string(recipe.parallel.pp);
@@ -101,6 +106,17 @@ std::int64_t restore(const Resume& resume, Run& run, comm::Communicator& world) 
   return step;
 }
 
+/// mpirun gives its ranks a terminal of its own making as stdout, wherever it writes itself: there
+/// its own stdout decides. Where that cannot be seen (another host), it is none.
+bool stdout_is_terminal() {
+  if (::isatty(STDOUT_FILENO) != 1) return false;
+  if (!comm::launcher_rank(std::getenv)) return true;
+  const std::string parent = fmt::format("/proc/{}/fd/1", ::getppid());
+  struct stat status {};
+  return ::stat(parent.c_str(), &status) == 0 && S_ISCHR(status.st_mode) &&
+         fs::read_symlink(parent).string().rfind("/dev/pts/", 0) == 0;
+}
+
 void add_sinks(const recipe::Recipe& recipe, std::int64_t restored, Run& run) {
   const fs::path folder = recipe.output_dir;
   run.sinks.push_back(
@@ -109,7 +125,7 @@ void add_sinks(const recipe::Recipe& recipe, std::int64_t restored, Run& run) {
     run.sinks.push_back(metrics::make_tensorboard((folder / "tb").string(), restored + 1));
   }
   metrics::TerminalOptions terminal;
-  const bool tty = ::isatty(STDOUT_FILENO) == 1;
+  const bool tty = stdout_is_terminal();
   terminal.colour = tty && std::getenv("NO_COLOR") == nullptr;
   terminal.bar = tty;
   run.sinks.push_back(metrics::make_terminal(recipe.train.max_steps, terminal));

@@ -168,7 +168,7 @@ void add_generate(CLI::App& app, Action& action) {
   prompt->excludes(ids);
   command->add_option("--max-new-tokens", options->max_new_tokens)->check(CLI::NonNegativeNumber);
   command->add_option("--temperature", options->temperature, "0: greedy")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0.0, 1e6));
   command->add_option("--top-p", options->top_p, "nucleus, 0 < p <= 1")
       ->check(CLI::Range(0.0, 1.0));
   command->add_option("--seed", options->seed);

@@ -42,6 +42,12 @@ int run_eval(const EvalOptions& options) {
   }
   const auto result = model::evaluate(model.options, model.params, ids, options.seq_len);
   const double loss = result.loss_sum / static_cast<double>(result.predicted_tokens);
+  if (!std::isfinite(loss)) {
+    throw Error(ErrorKind::kNonFinite,
+                fmt::format("eval: {}: got loss {}, want a finite number; do the weights hold NaN "
+                            "or infinity?",
+                            options.model, loss));
+  }
   core::Json out;
   out["loss"] = loss;
   out["predicted_tokens"] = result.predicted_tokens;

@@ -21,6 +21,7 @@
 #include "launcher/assemble.h"
 #include "launcher/recipe_facts.h"
 #include "train/signals.h"
+#include "train/start_alarm.h"
 
 namespace rw::launcher {
 namespace {
@@ -74,8 +75,17 @@ int finish(const Job& job, Run& run, comm::Communicator& world, train::Ending en
 }
 
 /// One rank from start to end. Collective.
-int run_rank(const Job& job, comm::Communicator& world, train::Signals* signals) {
+int run_rank(const Job& job, comm::Communicator& world, train::Signals* signals,
+             train::StartAlarm& alarm) {
   kernels::set_threads(job.threads);
+  // A hung peer may hold this rank's training thread for ever: the watchdog's thread ends the job.
+  train::Watchdog watchdog(world.duplicate(), job.recipe.watchdog,
+                           [&world](const std::string& message) {
+                             core::log_error("watchdog: " + message);
+                             world.abort(kExitHang);
+                             std::_Exit(kExitHang);
+                           });
+  alarm.stop();
   RunLock lock;
   together(world, [&] {
     if (world.rank() != 0) return;
@@ -87,13 +97,6 @@ int run_rank(const Job& job, comm::Communicator& world, train::Signals* signals)
   if (job.communicator == "mpi" && world.rank() != 0) {
     core::log_add_file(fmt::format("{}/log/rank-{}.txt", job.recipe.output_dir, world.rank()));
   }
-  // A hung peer may hold this rank's training thread for ever: the watchdog's thread ends the job.
-  train::Watchdog watchdog(world.duplicate(), job.recipe.watchdog,
-                           [&world](const std::string& message) {
-                             core::log_error("watchdog: " + message);
-                             world.abort(kExitHang);
-                             std::_Exit(kExitHang);
-                           });
   Run run = assemble(job.recipe, job.resolved_recipe, job.resume, world);
   const train::LoopParts parts{*run.method, world,   *run.checkpointer,
                                watchdog,    signals, &run.sinks};
@@ -102,13 +105,14 @@ int run_rank(const Job& job, comm::Communicator& world, train::Signals* signals)
 }
 
 /// run_rank with the failures that all ranks know of turned into an exit code; rank 0 says why.
-int run_rank_agreed(const Job& job, comm::Communicator& world, train::Signals* signals) {
+int run_rank_agreed(const Job& job, comm::Communicator& world, train::Signals* signals,
+                    train::StartAlarm& alarm) {
   const auto say = [&](const std::string& message) {
     if (world.rank() == 0) core::log_error("ropewalk: " + message);
   };
   int code = 0;
   try {
-    return run_rank(job, world, signals);
+    return run_rank(job, world, signals, alarm);
   } catch (const AgreedFailure& failure) {
     say(failure.message);
     code = failure.exit_code;
@@ -121,7 +125,19 @@ int run_rank_agreed(const Job& job, comm::Communicator& world, train::Signals* s
   return code;
 }
 
-int run_mpi(const Job& job, const std::vector<std::string>& complaints) {
+/// Says that the other ranks do not come, and ends this one: the launcher ends the rest.
+void end_start(int rank, double seconds) {
+  const std::string stopped =
+      train::stopped_ranks({"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"});
+  core::log_error(fmt::format(
+      "watchdog: rank {} waits for the others to start since {:.3g} s: {} (watchdog.init_s)", rank,
+      seconds, stopped.empty() ? "one is stopped, or its host is slow or gone" : stopped));
+  std::_Exit(kExitHang);
+}
+
+int run_mpi(const Job& job, int rank, const std::vector<std::string>& complaints) {
+  const double init_s = job.recipe.watchdog.init_s;
+  train::StartAlarm alarm(init_s, [=] { end_start(rank, init_s); });
   comm::MpiSession session;
   auto& world = session.world();
   core::log_set_rank(world.rank(), world.size());
@@ -140,7 +156,7 @@ int run_mpi(const Job& job, const std::vector<std::string>& complaints) {
   }
   train::Signals signals;
   try {
-    return run_rank_agreed(job, world, &signals);
+    return run_rank_agreed(job, world, &signals, alarm);
   } catch (const Error& error) {
     core::log_error(
         fmt::format("ropewalk: rank {} on {}: {}", world.rank(), session.host(), error.what()));
@@ -159,11 +175,13 @@ int run_here(const Job& job) {
   const auto ranks = static_cast<int>(job.recipe.parallel.dp * job.recipe.parallel.pp);
   if (ranks == 1) {
     const auto world = comm::make_local();
-    return run_rank_agreed(job, *world, &signals);
+    train::StartAlarm none(0, {});
+    return run_rank_agreed(job, *world, &signals, none);
   }
   int code = 0;
   comm::run_threads(ranks, [&](comm::Communicator& world) {
-    const int mine = run_rank_agreed(job, world, world.rank() == 0 ? &signals : nullptr);
+    train::StartAlarm none(0, {});
+    const int mine = run_rank_agreed(job, world, world.rank() == 0 ? &signals : nullptr, none);
     if (world.rank() == 0) code = mine;
   });
   return code;
@@ -204,7 +222,7 @@ int run_train(const TrainOptions& options) {
   job.communicator = place ? "mpi" : world == 1 ? "local" : "threads";
   job.threads = threads_per_rank(place ? place->local_size : world);
   if (speaks) std::cout << job.resolved_recipe << std::flush;
-  return place ? run_mpi(job, loaded.complaints) : run_here(job);
+  return place ? run_mpi(job, place->rank, loaded.complaints) : run_here(job);
 }
 
 }  // namespace rw::launcher

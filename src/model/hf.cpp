@@ -47,6 +47,25 @@ void check(const store::SafetensorsModel& model, const std::string& folder,
   }
 }
 
+/// A tied model may carry its head a second time, not another one: transformers 4 would tie the two
+/// and transformers 5 would not.
+void check_tied_copy(const store::SafetensorsModel& model, const std::string& folder,
+                     Params& params) {
+  constexpr const char* kHead = "lm_head.weight";
+  const Param* embedding = params.find("model.embed_tokens.weight");
+  if (embedding == nullptr || !model.contains(kHead)) return;
+  bool equal = model.shape(kHead) == embedding->spec.shape;
+  if (equal) {
+    core::Tensor head = core::Tensor::empty(embedding->spec.shape);
+    model.read_f32(kHead, head);
+    equal = core::to_floats(head) == core::to_floats(embedding->value);
+  }
+  if (equal) return;
+  malformed(folder, fmt::format("tie_word_embeddings is true, but {} is another matrix than {}; "
+                                "set it to false in config.json, or remove the tensor",
+                                kHead, embedding->spec.name));
+}
+
 Json rope_json(const RopeOptions& rope) {
   Json out;
   out["rope_type"] = rope.rope_type;
@@ -120,6 +139,7 @@ void load_hf(const std::string& folder, const Options& options, Params& params) 
   const store::SafetensorsModel model(*store, folder);
   check(model, folder, options);
   for (auto& param : params.all) model.read_f32(param.spec.name, param.value);
+  if (options.tie_word_embeddings) check_tied_copy(model, folder, params);
 }
 
 void export_hf(const std::string& folder, const Options& options,

@@ -24,7 +24,8 @@ Options parse_hf_config(const std::string& text, const std::string& where);
 /// parameters: Error{kDataMalformed} names the first tensor that is missing, extra or of a wrong
 /// shape. A tied model may carry lm_head.weight; it is not read. Reads headers only.
 void check_hf_weights(const std::string& folder, const Options& options);
-/// Fills the parameters that `params` holds, converted to f32, after check_hf_weights.
+/// Fills the parameters that `params` holds, converted to f32, after check_hf_weights. A second
+/// head of a tied model that differs from its embedding: Error{kDataMalformed}.
 void load_hf(const std::string& folder, const Options& options, Params& params);
 
 /// Writes config.json, generation_config.json and model.safetensors (f32) to `folder`, made if need

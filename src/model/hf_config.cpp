@@ -68,12 +68,26 @@ class Config {
 struct FamilyDefaults {
   const char* name;
   std::int64_t vocab_size, hidden_size, intermediate_size, layers, heads, kv_heads, head_dim,
-      max_positions;  // 0: derived
+      max_positions;      // 0: derived
+  std::int64_t bos, eos;  // -1: none
 };
 constexpr std::array<FamilyDefaults, 2> kFamilies{{
-    {"llama", 32000, 4096, 11008, 32, 32, 0, 0, 2048},
-    {"qwen3", 151936, 4096, 22016, 32, 32, 32, 128, 32768},
+    {"llama", 32000, 4096, 11008, 32, 32, 0, 0, 2048, 1, 2},
+    {"qwen3", 151936, 4096, 22016, 32, 32, 32, 128, 32768, -1, -1},
 }};
+
+/// Whether some layer of a Qwen3 attends through a sliding window; LLaMA does not know the keys.
+bool slides(const Config& config) {
+  constexpr std::int64_t kMaxWindowLayers = 28;  // transformers' default; so is a window of 4096
+  const Json& json = config.json();
+  if (json.value("model_type", "") != "qwen3" || !config.flag("use_sliding_window", false)) {
+    return false;
+  }
+  if (json.contains("sliding_window") && !config.has("sliding_window")) return false;
+  if (config.has("layer_types")) return false;  // they decide, layer by layer
+  const double full = config.number(json, "max_window_layers", kMaxWindowLayers);
+  return config.number(json, "num_hidden_layers", kFamilies[1].layers) > full;
+}
 
 void refuse_unsupported(const Config& config) {
   const Json& json = config.json();
@@ -86,9 +100,7 @@ void refuse_unsupported(const Config& config) {
   for (const char* key : {"num_experts", "num_local_experts", "n_routed_experts"}) {
     if (config.has(key)) config.refuse(std::string(key) + " (mixture of experts)");
   }
-  if (config.flag("use_sliding_window", false) && config.has("sliding_window")) {
-    config.refuse("use_sliding_window: true");
-  }
+  if (slides(config)) config.refuse("use_sliding_window: true (a sliding window in use)");
   if (config.has("layer_types")) {
     for (const auto& type : json.at("layer_types")) {
       if (type != "full_attention") config.refuse("layer_types: " + type.dump());
@@ -102,7 +114,8 @@ void refuse_unsupported(const Config& config) {
 RopeOptions read_rope(const Config& config, std::int64_t max_positions) {
   static const Json kNone = Json::object();
   const Json& json = config.json();
-  const Json& rope = config.has("rope_scaling")      ? json.at("rope_scaling")
+  const bool scaled = config.has("rope_scaling") && !json.at("rope_scaling").empty();
+  const Json& rope = scaled                          ? json.at("rope_scaling")
                      : config.has("rope_parameters") ? json.at("rope_parameters")
                                                      : kNone;
   if (!rope.is_object()) config.malformed("rope_parameters", rope, "a mapping");
@@ -188,6 +201,10 @@ Options parse_hf_config(const std::string& text, const std::string& where) {
   out.tie_word_embeddings = config.flag("tie_word_embeddings", false);
   out.initializer_range = config.number(config.json(), "initializer_range", 0.02);
   out.rope_parameters = read_rope(config, out.max_position_embeddings);
+  if (family->bos >= 0 && !config.json().contains("bos_token_id")) out.bos_token_id = family->bos;
+  if (family->eos >= 0 && !config.json().contains("eos_token_id")) {
+    out.eos_token_ids = {family->eos};
+  }
   read_token_ids(config, out);
   check_sizes(config, out);
   return out;

@@ -10,8 +10,11 @@ namespace rw::train {
 namespace {
 
 constexpr int kTag = 0;
-constexpr double kSilentShare = 0.7;  // of the limit: leaves time to say it within the limit
-constexpr double kAlsoSilentShare = 0.4;
+// Silence is called one before the limit: mpirun takes about two seconds to end a stopped rank.
+constexpr double kSilentShare = 0.7;  // of the limit, at most
+constexpr double kLeastSilentShare = 0.4;
+constexpr double kSecondsToEnd = 2.5;
+constexpr double kAlsoSilentShare = 0.6;  // of what makes one rank silent
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
 double choose_interval(const WatchdogOptions& options) {
@@ -23,6 +26,11 @@ double choose_interval(const WatchdogOptions& options) {
     if (limit > 0) shortest_limit = std::min(shortest_limit, limit);
   }
   return std::max(kShortest, shortest_limit / kBeatsPerLimit);
+}
+
+/// Seconds without a heartbeat that end the job, so that it is gone `limit` seconds after the last.
+double silence_in(double limit) {
+  return std::clamp(limit - kSecondsToEnd, kLeastSilentShare * limit, kSilentShare * limit);
 }
 
 double limit_of(double seconds) { return seconds > 0 ? seconds : kNever; }
@@ -121,12 +129,13 @@ double WatchRing::silent_limit() const {
 
 std::string WatchRing::silent_ranks() const {
   const bool any = std::any_of(ears_.begin(), ears_.end(), [this](const Ear& ear) {
-    return !ear.person.gone && ear.person.silent_s > kSilentShare * silent_limit();
+    return !ear.person.gone && ear.person.silent_s > silence_in(silent_limit());
   });
   std::string list;
   for (const auto& ear : ears_) {
     const auto& person = ear.person;
-    if (!any || person.gone || person.silent_s <= kAlsoSilentShare * silent_limit()) continue;
+    const double enough = kAlsoSilentShare * silence_in(silent_limit());
+    if (!any || person.gone || person.silent_s <= enough) continue;
     append(list, fmt::format("rank {} is silent: no heartbeat for {:.3g} s, {}", person.rank,
                              person.silent_s,
                              person.step < 0 ? "it has not begun to train"

@@ -142,6 +142,24 @@ class ModelFolderTest(cli.CliTestCase):
         self.assert_ok(done)
         self.assertEqual(json.loads(done.stdout)["predicted_tokens"], 99)
 
+    def test_weights_that_are_not_finite(self):
+        header, body = self.header()
+        begin, end = header["model.norm.weight"]["data_offsets"]
+        self.write(header, body[:begin] + b"\xff" * (end - begin) + body[end:])
+        done = cli.run("eval", "--model", self.model, "--token-ids", self.ids, "--seq-len", "16", "--json")
+        self.assert_refused(done, 70, "finite")
+        self.assertEqual(done.stdout, "")
+
+    def test_a_tied_model_with_another_head(self):
+        config = json.loads((self.model / "config.json").read_text())
+        config["tie_word_embeddings"] = True
+        (self.model / "config.json").write_text(json.dumps(config))
+        self.refused("lm_head.weight is another matrix")
+
+    def test_a_temperature_below_zero(self):
+        done = cli.run("generate", "--model", self.model, "--prompt-ids", "1", "--temperature", "-1")
+        self.assert_refused(done, 2, "--temperature", "-1 not in range")
+
     def test_missing_tensor(self):
         header, body = self.header()
         begin, end = header.pop("model.norm.weight")["data_offsets"]

@@ -82,6 +82,16 @@ class RunTest(cli.CliTestCase):
         self.assertIn("model", done.stderr)
         self.assertIn("64", done.stderr)
 
+    def test_checkpoint_of_another_rope_is_refused(self):
+        self.corpus()
+        rope = ["model.rope_parameters.rope_type=linear", "model.rope_parameters.factor=%d"]
+        two, four = ([key % factor if "%" in key else key for key in rope] for factor in (2, 4))
+        self.assert_ok(cli.run("train", self.recipe(), *two))
+        self.assert_refused(cli.run("train", self.recipe(), *four, "--resume", "auto"), 2, "another run", "factor 2",
+                            "factor 4")
+        self.assert_refused(cli.run("train", self.recipe(), *two, "model.rms_norm_eps=1e-3", "--resume", "auto"), 2,
+                            "another run", "eps")
+
     def test_a_stop_file_saves_and_leaves(self):
         self.corpus()
         job = cli.Job("train", self.recipe(checkpoint="{interval: 0}"), "train.max_steps=100000")

@@ -15,6 +15,13 @@ class TrainMpiTest(cli.CliTestCase):
         recipe = recipe or self.recipe()
         return cli.run("train", recipe, f"output_dir={self.folder / out}", *more, ranks=ranks)
 
+    def test_escapes_are_for_terminals_only(self):
+        self.corpus()
+        done = cli.run("train", self.recipe(parallel="{dp: 2, pp: 1}"), ranks=2)
+        self.assert_ok(done)
+        self.assertNotIn("\033", done.stdout)
+        self.assertEqual(sum(line.startswith("step ") for line in done.stdout.splitlines()), 12)
+
     def test_threads_and_mpi_give_the_same_bits(self):
         self.corpus()
         for dp, pp, schedule in ((2, 1, "1f1b"), (1, 2, "gpipe"), (2, 2, "zero_bubble")):
@@ -60,6 +67,17 @@ class TrainMpiTest(cli.CliTestCase):
                              watchdog="{step_s: 4}")
         job = cli.Job("train", recipe, "parallel.dp=2", ranks=2)
         self.assertTrue(cli.wait_until(lambda: len(cli.metrics(self.folder / "run")) >= 3))
+        os.kill(job.rank_pids()[1], signal.SIGSTOP)
+        text = job.wait(timeout=60)
+        self.assertEqual(job.process.returncode, 72, text)
+        self.assertIn("rank 1", text)
+
+    def test_a_rank_stopped_before_it_began_ends_the_job_and_is_named(self):
+        self.corpus()
+        recipe = self.recipe(train="{seq_len: 32, micro_batch_size: 2, global_batch_size: 8, max_steps: 100000}",
+                             watchdog="{init_s: 4, step_s: 4}")
+        job = cli.Job("train", recipe, "parallel.dp=2", ranks=2)
+        self.assertTrue(cli.wait_until(lambda: len(job.rank_pids()) == 2))
         os.kill(job.rank_pids()[1], signal.SIGSTOP)
         text = job.wait(timeout=60)
         self.assertEqual(job.process.returncode, 72, text)

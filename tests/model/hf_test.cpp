@@ -141,7 +141,32 @@ TEST(HfConfigTest, SlidingWindowCountsOnlyWhenItIsUsed) {
   config["use_sliding_window"] = false;
   EXPECT_EQ(refusal(config), "no error");
   config["use_sliding_window"] = true;
-  EXPECT_EQ(refusal(config), "config.json: use_sliding_window: true is not in this version");
+  EXPECT_EQ(refusal(config), "no error");  // the first 28 layers see everything
+  config["max_window_layers"] = 1;
+  const std::string want =
+      "config.json: use_sliding_window: true (a sliding window in use) is not in this version";
+  EXPECT_EQ(refusal(config), want);
+  config.erase("sliding_window");  // 4096
+  EXPECT_EQ(refusal(config), want);
+  config["sliding_window"] = nullptr;
+  EXPECT_EQ(refusal(config), "no error");
+  config["sliding_window"] = 16;
+  config["model_type"] = "llama";  // has no such keys
+  EXPECT_EQ(refusal(config), "no error");
+}
+
+TEST(HfConfigTest, AnEmptyRopeScalingIsNone) {
+  Json config = with("rope_scaling", Json::object());
+  config["rope_parameters"] = {{"rope_type", "linear"}, {"factor", 4.0}, {"rope_theta", 5000.0}};
+  EXPECT_EQ(parse(config).rope_parameters.rope_type, "linear");
+  EXPECT_EQ(parse(config).rope_parameters.rope_theta, 5000.0);
+}
+
+TEST(HfConfigTest, AbsentTokenIdsAreThoseOfTheFamily) {
+  EXPECT_EQ(parse(small_config()).eos_token_ids, std::vector<std::int64_t>{2});
+  EXPECT_EQ(parse(small_config()).bos_token_id, 1);
+  EXPECT_TRUE(parse(with("eos_token_id", nullptr)).eos_token_ids.empty());
+  EXPECT_TRUE(parse(small_config("qwen3")).eos_token_ids.empty());
 }
 
 TEST(HfConfigTest, RefusesMalformedFiles) {
@@ -241,6 +266,19 @@ TEST_F(HfFolder, ATiedModelMayCarryItsHeadTwice) {
   export_model(options, params);
   options.tie_word_embeddings = true;
   EXPECT_EQ(test::message_of([&] { check_hf_weights(folder.string(), options); }), "no error");
+  auto tied = make_params(options, {test::whole(options)});
+  EXPECT_NE(test::message_of([&] {
+              load_hf(folder.string(), options, *tied);
+            }).find("lm_head.weight is another matrix than model.embed_tokens.weight"),
+            std::string::npos);
+  core::Stream stream;
+  core::copy(params->find("model.embed_tokens.weight")->value,
+             params->find("lm_head.weight")->value, stream);
+  stream.sync();
+  options.tie_word_embeddings = false;
+  export_model(options, params);
+  options.tie_word_embeddings = true;
+  EXPECT_EQ(test::message_of([&] { load_hf(folder.string(), options, *tied); }), "no error");
 }
 
 TEST_F(HfFolder, TokenizerStandsBesideTheModel) {

@@ -110,6 +110,18 @@ TEST(WatchRingTest, AStoppedRankIsNamedWithinTheLimitByAllOthers) {
   });
 }
 
+TEST(WatchRingTest, SilenceIsCalledEarlyEnoughForMpirunToEndTheStoppedRank) {
+  Rings job(2, {10, 5});
+  with_rings(job, 2, [&](auto& rings) {
+    job.progress_all(1);
+    job.tick(0.5, rings);
+    for (int i = 0; i < 4; ++i) job.tick(0.5, rings, {1});  // 2 of 5 s
+    EXPECT_EQ(complaint_of(*rings[0]), "none");
+    for (int i = 0; i < 3; ++i) job.tick(0.5, rings, {1});
+    EXPECT_THAT(complaint_of(*rings[0]), HasSubstr("rank 1 is silent"));
+  });
+}
+
 TEST(WatchRingTest, ThreeStoppedNeighboursAreAllNamed) {
   Rings job(6);
   with_rings(job, 6, [&](auto& rings) {
