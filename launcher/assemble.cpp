@@ -16,6 +16,7 @@
 #include "data/corpus.h"
 #include "data/order.h"
 #include "data/validation.h"
+#include "launcher/inputs.h"
 #include "model/flops.h"
 #include "model/hf.h"
 #include "model/resolve.h"
@@ -187,7 +188,7 @@ Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, c
     const auto& train = recipe.train;
     run.corpora = std::make_shared<data::Corpora>(recipe.data, train.seq_len);
     model = model_options(recipe, *run.corpora);
-    if (!model.from.empty()) model::check_hf_weights(model.from, model);
+    check_inputs(recipe, *run.corpora);
     if (!recipe.data.validation.empty()) {
       validation =
           std::make_unique<data::Validation>(recipe.data, train.seq_len, train.micro_batch_size);

@@ -1,13 +1,20 @@
 // Part of Ropewalk, MIT licence.
 // The commands; each is a file of its own in launcher/commands/. What is typed ends in a plain struct.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <exception>
 #include <functional>
 #include <iostream>
+#include <map>
+#include <sstream>
 #include <string>
 #include <vector>
 
+#include "comm/session.h"
 #include "core/build.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -24,6 +31,7 @@
 #include "launcher/commands/generate.h"
 #include "launcher/commands/schema.h"
 #include "launcher/commands/train.h"
+#include "recipe/reader.h"
 
 namespace rw::launcher {
 namespace {
@@ -33,11 +41,24 @@ using Action = std::function<int()>;
 
 constexpr std::array kLater{"plan", "merge", "boom", "spsa", "launch", "report", "top", "doctor"};
 
-/// Words `key=value` and --set k=v both override keys of the recipe.
+/// Words `key=value` and --set k=v both override keys of the recipe; the last one typed holds.
 void add_recipe(CLI::App& command, std::string& recipe, std::vector<std::string>& overrides) {
   command.add_option("recipe", recipe, "recipe in YAML")->required();
-  command.add_option("overrides", overrides, "key.sub=value, any number");
-  command.add_option("--set", overrides, "the same: --set key.sub=value")->allow_extra_args(false);
+  const auto* words = command.add_option("overrides", "key.sub=value, any number")
+                          ->type_name("TEXT")
+                          ->expected(CLI::detail::expected_max_vector_size);
+  const auto* set = command.add_option("--set", "the same: --set key.sub=value")
+                        ->type_name("TEXT")
+                        ->expected(1)
+                        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command.parse_complete_callback([&command, words, set, &overrides] {
+    std::map<const CLI::Option*, std::size_t> taken;
+    for (const CLI::Option* option : command.parse_order()) {
+      if (option == words || option == set) {
+        overrides.push_back(option->results().at(taken[option]++));
+      }
+    }
+  });
 }
 
 void add_train(CLI::App& app, Action& action) {
@@ -216,10 +237,34 @@ void add_later(CLI::App& app, Action& action) {
     command->callback([name, &action] {
       action = [name]() -> int {
         throw core::Error(core::ErrorKind::kUsage,
-                          std::string("ropewalk ") + name + ": not in this version");
+                          std::string("the command ") + name + " is not in this version");
       };
     });
   }
+}
+
+/// A first word that is no command is answered with the nearest one (CLI11 would not name it).
+void refuse_unknown_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  const std::string word = argv[1];
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+  }
+  if (std::find(names.begin(), names.end(), word) != names.end()) return;
+  const std::string near = recipe::nearest(word, names);
+  throw core::Error(core::ErrorKind::kUsage,
+                    fmt::format("got the command '{}', want one of {}{}", word,
+                                fmt::join(names, ", "), near.empty() ? "" : "; try " + near));
+}
+
+/// What each rank of a job would say alike before MPI starts is said by rank 0 alone. A job on
+/// several hosts may differ: there each rank speaks.
+bool another_rank_says_it(const core::Error& error) {
+  const bool alike = error.exit_code() == 2 || error.kind() == core::ErrorKind::kDevice;
+  if (!alike) return false;
+  const auto place = comm::launcher_rank([](const char* name) { return std::getenv(name); });
+  return place && place->rank > 0 && place->local_size == place->size;
 }
 
 int parse_and_run(int argc, char** argv) {
@@ -235,11 +280,16 @@ int parse_and_run(int argc, char** argv) {
   add_generate(app, action);
   add_ckpt(app, action);
   add_later(app, action);
+  refuse_unknown_command(app, argc, argv);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error, std::cout, std::cerr);
-    return code == 0 ? 0 : 2;
+    if (error.get_exit_code() == 0) return app.exit(error, std::cout, std::cerr);
+    std::ostringstream text;
+    app.exit(error, text, text);
+    std::string message = text.str();
+    message.erase(message.find_last_not_of('\n') + 1);
+    throw core::Error(core::ErrorKind::kUsage, message);
   }
   kernels::register_cpu();
   return action();
@@ -252,6 +302,7 @@ int main(int argc, char** argv) {
   try {
     return rw::launcher::parse_and_run(argc, argv);
   } catch (const rw::core::Error& error) {
+    if (rw::launcher::another_rank_says_it(error)) return 0;
     rw::core::log_error(std::string("ropewalk: ") + error.what());
     return error.exit_code();
   } catch (const std::exception& error) {

@@ -8,11 +8,13 @@ tokenize_hf.py --tokenizer tokenizer.json --out C.h5 [--end-token TOKEN] [--json
 import argparse
 import ctypes
 import ctypes.util
+import gzip
 import hashlib
 import json
 import os
 import pathlib
 import sys
+import zlib
 
 import h5py
 import numpy
@@ -39,17 +41,27 @@ def text_files(paths):
 
 def documents(paths, field):
     for path in text_files(paths):
-        with open(path, encoding="utf-8", newline="") as file:
-            if path.suffix != ".jsonl":
-                yield file.read()
+        try:
+            data = path.read_bytes()
+            text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode("utf-8")
+        except (OSError, EOFError, zlib.error) as error:
+            sys.exit(f"{path}: cannot be read: {error}")
+        except UnicodeDecodeError as error:
+            sys.exit(f"{path}: invalid UTF-8 at byte {error.start}; correct the file")
+        if not path.name.removesuffix(".gz").endswith(".jsonl"):
+            yield text
+            continue
+        for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+            if not line.strip():
                 continue
-            for number, line in enumerate(iter(file.readline, ""), 1):
-                if not line.strip():
-                    continue
-                text = json.loads(line).get(field)
-                if not isinstance(text, str):
-                    sys.exit(f"{path}:{number}: want a text in field `{field}` (--jsonl-field)")
-                yield text
+            try:
+                value = json.loads(line)
+            except ValueError as error:
+                sys.exit(f"{path}:{number}: {error}; want a JSON object per line")
+            found = value.get(field) if isinstance(value, dict) else None
+            if not isinstance(found, str):
+                sys.exit(f"{path}:{number}: want a JSON object with a text in field `{field}` (--jsonl-field)")
+            yield found
 
 
 def end_id(tokenizer, path, name):

@@ -4,14 +4,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <iostream>
 
+#include "comm/session.h"
 #include "core/error.h"
 #include "core/json.h"
 #include "data/corpus.h"
+#include "launcher/inputs.h"
 #include "launcher/recipe_facts.h"
 #include "model/flops.h"
-#include "model/hf.h"
 #include "pipeline/classic.h"
 #include "pipeline/layout.h"
 #include "pipeline/simulate.h"
@@ -89,15 +91,6 @@ Json facts_of(const recipe::Recipe& recipe) {
   return out;
 }
 
-/// Opens what the run will read, as `train` does: corpora, and the headers of the weights.
-void open_inputs(const recipe::Recipe& recipe) {
-  const data::Corpora corpora(recipe.data.sources, recipe.train.seq_len);
-  if (!recipe.data.validation.empty()) {
-    const data::Corpora validation(recipe.data.validation, recipe.train.seq_len);
-  }
-  if (!recipe.model.from.empty()) model::check_hf_weights(recipe.model.from, recipe.model);
-}
-
 Json complaints_json(const recipe::Loaded& loaded) {
   Json out = Json::array();
   for (const auto& one : loaded.details) {
@@ -132,6 +125,8 @@ void print_facts(const Json& facts) {
 }  // namespace
 
 int run_check(const CheckOptions& options) {
+  const auto place = comm::launcher_rank([](const char* name) { return std::getenv(name); });
+  if (place && place->rank > 0) return 0;  // rank 0 says it once
   const auto loaded = recipe::load(options.recipe, options.overrides, gather_facts(std::nullopt));
   Json out;
   out["ok"] = loaded.complaints.empty();
@@ -142,7 +137,7 @@ int run_check(const CheckOptions& options) {
     return 2;
   }
   try {
-    open_inputs(loaded.recipe);
+    check_inputs(loaded.recipe, data::Corpora(loaded.recipe.data, loaded.recipe.train.seq_len));
   } catch (const core::Error& error) {
     out["ok"] = false;
     out["error"] = error.what();

@@ -19,6 +19,7 @@ struct AddedToken {
   bool rstrip = false;       // takes the white space behind it along
   bool normalized = false;   // looked for in the normalised text
   bool special = false;
+  bool operator==(const AddedToken&) const = default;
 };
 
 /// Finds added tokens in text: the leftmost, of those the longest. Immutable and thread-safe.

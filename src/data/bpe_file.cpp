@@ -24,6 +24,9 @@ class Reader {
 
   BpeFile read() {
     if (!root_.is_object()) malformed("is not a JSON object");
+    if (present(root_, "version") && root_["version"] != "1.0") {
+      refuse("version", root_["version"], "1.0");
+    }
     for (const char* key : {"truncation", "padding"}) {
       if (present(root_, key)) refuse(key, root_[key], "null");
     }
@@ -190,6 +193,7 @@ class Reader {
       }
       if (!merge.is_string()) refuse(at, merge, "\"LEFT RIGHT\" or [LEFT, RIGHT]");
       const auto both = merge.get<std::string>();
+      if (both.starts_with("#version")) continue;  // first line of a merges.txt
       const std::size_t space = both.find(' ');
       if (space == std::string::npos || both.find(' ', space + 1) != std::string::npos) {
         refuse(at, merge, "two tokens with one space between them");

@@ -18,6 +18,7 @@ struct BpeFile {
   std::vector<AddedToken> added;                             // ids as the file says them
   bool nfc = false;
   bool ignore_merges = false;
+  bool operator==(const BpeFile&) const = default;
 };
 
 /// Reads a tokenizer.json. The post-processor is not looked at: it adds ids around a text, which a

@@ -12,6 +12,17 @@ namespace rw::data {
 using core::Error;
 using core::ErrorKind;
 
+void require_one_tokenizer(const store::CorpusFile& corpus, const store::CorpusFile& first) {
+  const auto& ours = corpus.info();
+  const auto& theirs = first.info();
+  if (ours.tokenizer_sha256 == theirs.tokenizer_sha256) return;
+  throw Error(ErrorKind::kDataMalformed,
+              fmt::format("{}: made with tokenizer {} (sha256 {:.12}), but {} with {} ({:.12}); "
+                          "build all corpora with one tokenizer",
+                          corpus.path(), ours.tokenizer_name, ours.tokenizer_sha256, first.path(),
+                          theirs.tokenizer_name, theirs.tokenizer_sha256));
+}
+
 Corpora::Corpora(const std::vector<Source>& sources, std::int64_t seq_len) : seq_len_(seq_len) {
   for (const auto& source : sources) {
     files_.push_back(std::make_unique<store::CorpusFile>(source.path));
@@ -22,15 +33,7 @@ Corpora::Corpora(const std::vector<Source>& sources, std::int64_t seq_len) : seq
                               "shorter seq_len or more text",
                               source.path, info.tokens, seq_len + 1));
     }
-    const auto& first = files_.front()->info();
-    if (info.tokenizer_sha256 != first.tokenizer_sha256) {
-      throw Error(
-          ErrorKind::kDataMalformed,
-          fmt::format("{}: made with tokenizer {} (sha256 {:.12}), but {} with {} ({:.12}); "
-                      "build all corpora with one tokenizer",
-                      source.path, info.tokenizer_name, info.tokenizer_sha256, sources.front().path,
-                      first.tokenizer_name, first.tokenizer_sha256));
-    }
+    require_one_tokenizer(*files_.back(), *files_.front());
   }
 }
 

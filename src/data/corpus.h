@@ -12,6 +12,9 @@
 
 namespace rw::data {
 
+/// Throws Error{kDataMalformed} unless both were made with the same tokenizer.
+void require_one_tokenizer(const store::CorpusFile& corpus, const store::CorpusFile& first);
+
 /// The corpora of data.sources, cut into samples: sample i of a source is tokens
 /// [i·N, i·N + N + 1) of its array, N = seq_len, across documents; a shorter tail is dropped.
 class Corpora {

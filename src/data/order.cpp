@@ -16,7 +16,7 @@ namespace {
 using core::Error;
 using core::ErrorKind;
 
-/// What the keys of key4 are for.
+/// What the keys of key4 are for; the number of the source stands in the bits above the lowest 8.
 constexpr std::uint64_t kMixture = 1;
 constexpr std::uint64_t kSamples = 2;
 constexpr std::uint64_t kOffsets = 3;
@@ -173,7 +173,9 @@ std::shared_ptr<const Permutation> Order::permutation(std::size_t source,
   for (const auto& entry : kept) {
     if (entry.number == epoch) return entry.permutation;
   }
-  const auto key = key4(seed_, kSamples, static_cast<std::uint64_t>(epoch), source);
+  constexpr std::uint64_t kWhole = 0;  // the bag that is the whole source
+  const auto key = key4(seed_, kSamples + (static_cast<std::uint64_t>(source) << 8U),
+                        static_cast<std::uint64_t>(epoch), kWhole);
   auto made =
       std::make_shared<const Permutation>(static_cast<std::uint64_t>(samples_[source]), key);
   if (kept.size() == kKept) kept.erase(kept.begin());

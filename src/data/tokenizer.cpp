@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/json.h"
+#include "data/bpe_file.h"
 #include "data/bpe_tokenizer.h"
 #include "data/bytes_tokenizer.h"
 #include "store/sha256.h"
@@ -65,6 +66,27 @@ std::unique_ptr<Tokenizer> tokenizer_from_json(const std::string& json, const st
   auto bytes = make_bytes_tokenizer();
   if (json == bytes->json()) return bytes;  // a corpus or a model that was made with `bytes`
   return make_bpe_tokenizer(json, where);
+}
+
+bool same_tokenizer(const std::string& json, const std::string& other) {
+  if (json == other) return true;
+  const auto read = [](const std::string& text) -> std::optional<BpeFile> {
+    try {
+      return read_bpe_file(text, "");
+    } catch (const Error&) {
+      return std::nullopt;
+    }
+  };
+  const auto ours = read(json);
+  const auto theirs = read(other);
+  if (ours || theirs) return ours == theirs;
+  const auto a = nlohmann::json::parse(json, nullptr, false);
+  const auto b = nlohmann::json::parse(other, nullptr, false);
+  const auto member = [](const nlohmann::json& file, const char* key) {
+    return file.is_object() && file.contains(key) ? file.at(key) : nlohmann::json();
+  };
+  return !member(a, "model").is_null() && member(a, "model") == member(b, "model") &&
+         member(a, "added_tokens") == member(b, "added_tokens");
 }
 
 std::int32_t end_token_id(const Tokenizer& tokenizer, const std::string& name_or_path,

@@ -37,6 +37,10 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::string& name_or_path);
 /// ids is refused by name: Error{kDataMalformed}, beginning with `where`.
 std::unique_ptr<Tokenizer> tokenizer_from_json(const std::string& json, const std::string& where);
 
+/// Whether two tokenizer.json give the same ids, however they are written down: as byte-level BPE;
+/// of kinds that this version does not read, whether model and added tokens are the same.
+bool same_tokenizer(const std::string& json, const std::string& other);
+
 /// The id that ends a document: `end_token` when given; else <|endoftext|>; else the eos_token of
 /// the tokenizer_config.json beside the tokenizer. Error{kUsage} that lists the special tokens.
 std::int32_t end_token_id(const Tokenizer& tokenizer, const std::string& name_or_path,

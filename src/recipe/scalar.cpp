@@ -61,6 +61,7 @@ std::optional<double> front_number(const std::string& text, bool whole, std::str
 std::optional<double> unit_factor(const std::string& suffix, Unit unit) {
   std::string left = suffix;
   if (left.empty()) return 1;
+  if (left.size() > 1 && left[0] == ' ') left = left.substr(1);
   if (unit == Unit::kSeconds) {
     for (const Suffix& one : kTimes) {
       if (left == one.text) return one.factor;
@@ -126,6 +127,11 @@ std::string number_hint(const Scalar& scalar) {
   if (text.size() > 1 && text[0] == '0' && is_digit(text[1])) {
     return "; try it without the leading zero (YAML may read it as octal)";
   }
+  if (const auto dot = text.find('.');
+      dot != std::string::npos && text.find_first_not_of("+-.0123456789") == std::string::npos &&
+      (dot + 1 == text.size() || dot == 0 || !is_digit(text[dot - 1]))) {
+    return "; try it with a digit on either side of the point";
+  }
   return "";
 }
 
@@ -139,6 +145,9 @@ std::string wanted(const Key& key) {
     return "a number" + unit_examples(key.unit) + range_text(key);
   }
   if (std::holds_alternative<RealsSlot>(key.slot)) return "numbers" + range_text(key);
+  if (std::holds_alternative<Slot<std::vector<std::int64_t>>>(key.slot)) {
+    return "whole numbers" + range_text(key);
+  }
   if (std::holds_alternative<Slot<std::vector<data::Source>>>(key.slot)) {
     return "a list such as [{path: corpora/first_run.h5}]";
   }
@@ -151,9 +160,9 @@ std::variant<bool, Refusal> parse_bool(const Scalar& scalar) {
   std::string hint;
   if (scalar.quoted) {
     hint = "; try it without quotes";
-  } else if (is_one_of(scalar.text, {"yes", "on", "y", "1"})) {
+  } else if (is_one_of(scalar.text, {"true", "yes", "on", "y", "1"})) {
     hint = "; try true";
-  } else if (is_one_of(scalar.text, {"no", "off", "n", "0"})) {
+  } else if (is_one_of(scalar.text, {"false", "no", "off", "n", "0"})) {
     hint = "; try false";
   }
   return Refusal{fmt::format("got '{}', want true or false{}", scalar.text, hint)};
@@ -208,6 +217,7 @@ std::variant<std::string, Refusal> parse_text(const Scalar& scalar, const Key& k
   const auto has = [&](const std::vector<std::string>& all) {
     return std::find(all.begin(), all.end(), scalar.text) != all.end();
   };
+  if (scalar.quoted && scalar.text.empty()) return refuse(scalar, key);
   if (has(key.later))
     return Refusal{
         fmt::format("got '{}', which is not in this version; want {}", scalar.text, wanted(key))};

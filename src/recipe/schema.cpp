@@ -19,7 +19,7 @@ Json source_schema() {
   out["type"] = "object";
   out["additionalProperties"] = false;
   out["required"] = Json::array({"path"});
-  out["properties"]["path"] = {{"type", "string"}};
+  out["properties"]["path"] = {{"type", "string"}, {"minLength", 1}};
   out["properties"]["weight"] = {{"type", "number"}, {"exclusiveMinimum", 0}};
   return out;
 }
@@ -37,7 +37,8 @@ Json number_schema(const Key& key, const char* type) {
   Json with_unit;
   with_unit["type"] = "string";
   with_unit["pattern"] = key.unit == Unit::kSeconds ? "^[0-9.]+ ?(s|sec|m|min|h|d)$"
-                                                    : "^[0-9.]+[kKMBGT]?(steps?|tokens?)?$";
+                         : key.unit == Unit::kSteps ? "^[0-9.]+ ?[kKMBGT]?( ?steps?)?$"
+                                                    : "^[0-9.]+ ?[kKMBGT]?( ?tokens?)?$";
   Json out;
   out["anyOf"] = {number, with_unit};
   return out;
@@ -54,7 +55,7 @@ struct ToSchema {
   }
   Json operator()(const Slot<double>& /*slot*/) const { return number_schema(key, "number"); }
   Json operator()(const Slot<std::string>& /*slot*/) const {
-    if (key.choices.empty()) return {{"type", "string"}};
+    if (key.choices.empty()) return {{"type", "string"}, {"minLength", 1}};
     return {{"enum", key.choices}};
   }
   Json operator()(const Slot<std::vector<std::int64_t>>& /*slot*/) const {

@@ -53,6 +53,23 @@ TEST(BpeGolden, Gpt2) { check_golden("gpt2", false); }
 TEST(BpeGolden, Llama3) { check_golden("llama3", false); }
 TEST(BpeGolden, Qwen) { check_golden("qwen", true); }
 
+TEST(SameTokenizer, HoweverItIsWrittenDown) {
+  const auto text = [](const std::string& style) {
+    return load_tokenizer(testing::golden(style + ".json"))->json();
+  };
+  const std::string gpt2 = text("gpt2");
+  const std::string bytes = load_tokenizer("bytes")->json();
+  EXPECT_TRUE(same_tokenizer(gpt2, gpt2));
+  EXPECT_TRUE(same_tokenizer(gpt2, core::Json::parse(gpt2).dump(4)));
+  EXPECT_TRUE(same_tokenizer(bytes, core::Json::parse(bytes).dump(1)));
+  EXPECT_FALSE(same_tokenizer(gpt2, text("qwen")));
+  EXPECT_FALSE(same_tokenizer(gpt2, bytes));
+  const std::string other = R"({"model": {"type": "Unigram", "vocab": []}})";
+  EXPECT_FALSE(same_tokenizer(gpt2, other));
+  EXPECT_TRUE(same_tokenizer(other, other + "\n"));
+  EXPECT_FALSE(same_tokenizer(other, R"({"model": {"type": "WordPiece"}})"));
+}
+
 TEST(BpeTokenizer, MergesByRank) {
   const auto tokenizer = load(small_file());
   EXPECT_EQ(tokenizer->encode("the the"), (Ids{257, 258}));

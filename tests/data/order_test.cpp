@@ -133,6 +133,22 @@ TEST(Order, GoldenRows) {
   EXPECT_EQ(text, "1:16386 1:1840 0:25 1:15441 0:3 1:3324 1:582 1:3497 ");
 }
 
+/// papers/data_boom.md §7.3: key4(seed, 2 + (source << 8), epoch, bag 0), the whole source's bag.
+TEST(Order, SamplesComeByThePublishedKeys) {
+  const std::vector<std::int64_t> sizes{50, 20000, 300};
+  const Order order(sizes, {1, 3, 2}, "spread", 9, 4);
+  std::vector<std::int64_t> taken(sizes.size(), 0);
+  for (const auto& row : rows(order, 3000)) {
+    const auto size = sizes[row.source];
+    const std::int64_t rank = taken[row.source]++;
+    ASSERT_EQ(row.epoch, rank / size);
+    const auto key = key4(9, 2 + (row.source << 8U), static_cast<std::uint64_t>(row.epoch), 0);
+    const Permutation permutation(static_cast<std::uint64_t>(size), key);
+    ASSERT_EQ(row.sample,
+              static_cast<std::int64_t>(permutation.at(static_cast<std::uint64_t>(rank % size))));
+  }
+}
+
 TEST(Order, Refusals) {
   const auto refusal = [](const std::vector<std::int64_t>& samples,
                           const std::vector<double>& weights, const char* order) -> std::string {

@@ -38,6 +38,23 @@ TEST(TokenizerRefusal, MissingAndEmptyFiles) {
   EXPECT_NE(message.find("is empty"), std::string::npos) << message;
 }
 
+TEST(TokenizerRefusal, OtherVersions) {
+  Json file = small_file();
+  file["version"] = "2.0";
+  expect_refused(file, "version", "\"2.0\"");
+  file["version"] = "1.0";
+  EXPECT_NO_THROW(tokenizer_from_json(file.dump(), "t.json"));
+}
+
+TEST(TokenizerRefusal, TheFirstLineOfAMergesFileIsNone) {
+  Json file = small_file();
+  const auto want = tokenizer_from_json(file.dump(), "t.json")->encode("the the");
+  Json merges = Json::array({"#version: 0.2"});
+  for (const auto& merge : file["model"]["merges"]) merges.push_back(merge);
+  file["model"]["merges"] = merges;
+  EXPECT_EQ(tokenizer_from_json(file.dump(), "t.json")->encode("the the"), want);
+}
+
 TEST(TokenizerRefusal, TruncationAndPadding) {
   for (const char* key : {"truncation", "padding"}) {
     Json file = small_file();

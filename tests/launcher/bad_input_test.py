@@ -70,6 +70,18 @@ class BadInputTest(cli.CliTestCase):
         self.assertIn(done.returncode, (2, 65), done.stderr)
         self.assertIn("tokenizer", done.stderr)
 
+    def test_validation_of_another_tokenizer(self):
+        self.corpus()
+        text = self.folder / "more.txt"
+        text.write_text("the cat sat on the mat " * 500)
+        tokenizer = self.folder / "tokenizer.json"
+        self.assert_ok(cli.run("data", "train-tokenizer", "--vocab-size", "270", "--out", tokenizer, text))
+        self.assert_ok(cli.run("data", "build", "--tokenizer", tokenizer, "--out", self.folder / "other.h5", text))
+        data = "{sources: [{path: %s}], validation: [{path: %s}]}" % (self.folder / "corpus.h5", self.folder / "other.h5")
+        for command in ("check", "train"):
+            self.assert_refused(cli.run(command, self.recipe(data=data)), 65, "other.h5: made with tokenizer")
+        self.assertFalse((self.folder / "run" / "final").exists())
+
     def test_unwritable_output_dir(self):
         self.corpus()
         (self.folder / "file").write_text("in the way")
@@ -136,6 +148,21 @@ class ModelFolderTest(cli.CliTestCase):
                         f"output_dir={self.folder / 'next'}")
         self.assertEqual(again.returncode, 65, again.stderr)
         self.assertFalse(pathlib.Path(self.folder / "next" / "final").exists())
+
+    def test_corpus_of_another_tokenizer(self):
+        """model.from goes on with its own ids: a corpus of others is refused, however the same ones are written."""
+        text = self.folder / "more.txt"
+        text.write_text("the cat sat on the mat " * 500)
+        tokenizer = self.folder / "tokenizer.json"
+        self.assert_ok(cli.run("data", "train-tokenizer", "--vocab-size", "270", "--out", tokenizer, text))
+        self.assert_ok(cli.run("data", "build", "--tokenizer", tokenizer, "--out", self.folder / "other.h5", text))
+        recipe = self.recipe(model="{from: " + str(self.model) + "}", output_dir=str(self.folder / "next"),
+                             data="{sources: [{path: " + str(self.folder / "other.h5") + "}]}")
+        for command in ("check", "train"):
+            self.assert_refused(cli.run(command, recipe), 65, "other.h5: made with tokenizer", "model.from")
+        theirs = json.loads(tokenizer.read_text())
+        (self.model / "tokenizer.json").write_text(json.dumps(theirs, indent=1, sort_keys=True))
+        self.assert_ok(cli.run("check", recipe))
 
     def test_the_whole_folder_is_fine(self):
         done = cli.run("eval", "--model", self.model, "--token-ids", self.ids, "--seq-len", "16", "--json")

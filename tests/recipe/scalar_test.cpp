@@ -38,6 +38,8 @@ TEST(Scalar, Times) {
   EXPECT_EQ(taken("watchdog.step_s=90s").watchdog.step_s, 90);
   EXPECT_EQ(taken("watchdog.init_s=1.5h").watchdog.init_s, 5400);
   EXPECT_EQ(taken("watchdog.init_s=45").watchdog.init_s, 45);
+  EXPECT_EQ(taken("watchdog.init_s=2 min").watchdog.init_s, 120);
+  EXPECT_EQ(taken("train.max_steps=500 steps").train.max_steps, 500);
 }
 
 TEST(Scalar, UnitsThatAreNone) {
@@ -50,6 +52,9 @@ TEST(Scalar, UnitsThatAreNone) {
 TEST(Scalar, OddNumbers) {
   EXPECT_THAT(refusal("train.seq_len=010"), HasSubstr("leading zero"));
   EXPECT_THAT(refusal("train.seq_len=0x10"), HasSubstr("got '0x10'"));
+  EXPECT_THAT(refusal("optimizer.lr=.001"), HasSubstr("a digit on either side of the point"));
+  EXPECT_THAT(refusal("optimizer.lr=1."), HasSubstr("a digit on either side of the point"));
+  EXPECT_THAT(refusal("pipeline.stage_split=4"), HasSubstr("want a list of whole numbers from 1"));
   EXPECT_THAT(refusal("train.seq_len=1_000"), HasSubstr("try plain digits"));
   EXPECT_THAT(refusal("train.seq_len=3.5"), HasSubstr("got '3.5', want a whole number"));
   EXPECT_THAT(refusal("train.seq_len=\"32\""), HasSubstr("without quotes"));
@@ -92,6 +97,13 @@ TEST(Scalar, TextThatYamlWouldTakeForSomethingElse) {
   EXPECT_THAT(refusal("run_name=null"), HasSubstr("run_name: got"));
   EXPECT_EQ(taken("run_name=\"no\"").run_name, "no");
   EXPECT_EQ(taken("run_name=010").run_name, "010");
+}
+
+TEST(Scalar, EmptyTextIsNone) {
+  EXPECT_THAT(refusal("output_dir=''"), HasSubstr("output_dir: got the text \"\", want text"));
+  EXPECT_THAT(refusal("output_dir="), HasSubstr("output_dir: got nothing, want text"));
+  EXPECT_THAT(refusal("data.sources=[{path: ''}]"),
+              HasSubstr("data.sources[0].path: got the text"));
 }
 
 TEST(Scalar, Choices) {
