@@ -17,7 +17,7 @@ class OnceTest(cli.CliTestCase):
 
     def test_check(self):
         self.corpus()
-        self.once("train.max_stepz", "check", self.recipe(), "train.max_stepz=1")
+        self.once("did you mean 'max_steps'", "check", self.recipe(), "train.max_stepz=1")
         done = cli.run("check", self.recipe(), "--json", ranks=2)
         self.assert_ok(done)
         self.assertTrue(json.loads(done.stdout)["ok"])
