@@ -44,6 +44,8 @@ std::int64_t Corpora::samples(std::size_t source) const {
 std::string Corpora::digest() const {
   store::Sha256 hash;
   hash.update(fmt::format("{} seq_len {}\n", kPermutationVersion, seq_len_));
+  // Second form of the key of each source but the first: older checkpoints are refused, not reread.
+  if (files_.size() > 1) hash.update("source keys 2\n");
   for (const auto& file : files_) hash.update(file->info().content_sha256 + "\n");
   return hash.finish_hex();
 }
