@@ -18,3 +18,32 @@
 #else
 #define RW_CLONES
 #endif
+
+namespace rw::kernels {
+
+/// For loops that plain C++ does not bring to speed: files compiled with options of their own
+/// (kernels/CMakeLists.txt), of which the program takes the best that this CPU can run.
+enum class CpuLevel { kBaseline, kAvx2, kAvx512 };  // kAvx2: with FMA
+
+inline CpuLevel cpu_level() {
+#if defined(__x86_64__)
+  static const CpuLevel kLevel = [] {
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f")) return CpuLevel::kAvx512;
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return avx2 ? CpuLevel::kAvx2 : CpuLevel::kBaseline;
+  }();
+  return kLevel;
+#else
+  return CpuLevel::kBaseline;
+#endif
+}
+
+/// Tells the CPU that this thread is waiting for another.
+inline void cpu_pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+}  // namespace rw::kernels

@@ -5,9 +5,11 @@
 #include "kernels/adamw/twins.h"
 #include "kernels/attention/twins.h"
 #include "kernels/cross_entropy/twins.h"
+#include "kernels/decode/twins.h"
 #include "kernels/elementwise/twins.h"
 #include "kernels/embedding/twins.h"
 #include "kernels/matmul/twins.h"
+#include "kernels/narrow_matmul/twins.h"
 #include "kernels/reduce/twins.h"
 #include "kernels/rms_norm/twins.h"
 #include "kernels/rope/twins.h"
@@ -34,6 +36,8 @@ void register_cpu() {
   enter(kAdamwCpu);
   enter(kElementwiseCpu);
   enter(kReduceCpu);
+  enter(kNarrowMatmulCpu);
+  enter(kDecodeCpu);
 }
 
 }  // namespace rw::kernels

@@ -69,12 +69,13 @@ LoadedModel from_checkpoint(store::Store& store, const fs::path& folder) {
 
 }  // namespace
 
-LoadedModel load_model(const std::string& folder, const std::string& precision) {
-  if (precision != "f32") {
-    throw Error(
-        ErrorKind::kUsage,
-        fmt::format("--precision: got {}, want f32; bf16 is not in this version", precision));
-  }
+core::DType parse_precision(const std::string& text) {
+  if (text == "f32") return core::DType::kF32;
+  if (text == "bf16") return core::DType::kBF16;
+  throw Error(ErrorKind::kUsage, fmt::format("--precision: got {}, want f32 or bf16", text));
+}
+
+LoadedModel load_model(const std::string& folder) {
   const auto store = store::make_posix();
   const fs::path path(folder);
   if (!fs::is_directory(path)) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/dtype.h"
 #include "model/options.h"
 #include "model/params.h"
 
@@ -18,8 +19,11 @@ struct LoadedModel {
 };
 
 /// From a Hugging Face folder, or a checkpoint of ours (a step's folder, or an output_dir: its newest
-/// one). Throws Error{kUsage} unless precision is f32, Error{kDataMissing} when it is neither.
-LoadedModel load_model(const std::string& folder, const std::string& precision);
+/// one). Weights are f32 whatever the storage. Throws Error{kDataMissing} when it is neither.
+LoadedModel load_model(const std::string& folder);
+
+/// "f32" or "bf16", as --precision takes them; Error{kUsage} otherwise.
+core::DType parse_precision(const std::string& text);
 
 /// Decimal ids separated by white space; Error{kDataMalformed} names the first word that is none.
 std::vector<std::int32_t> parse_ids(const std::string& text, const std::string& where);

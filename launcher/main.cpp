@@ -184,9 +184,18 @@ void add_generate(CLI::App& app, Action& action) {
   const auto options = std::make_shared<GenerateOptions>();
   command->add_option("--model", options->model, "Hugging Face folder, or a checkpoint")
       ->required();
-  auto* prompt = command->add_option("--prompt", options->prompt, "text to go on from");
-  auto* ids = command->add_option("--prompt-ids", options->prompt_ids, "\"1 2 3\" instead of text");
-  prompt->excludes(ids);
+  auto* prompt = command->add_option("--prompt", options->prompts, "text to go on from; repeatable")
+                     ->allow_extra_args(false);
+  auto* ids =
+      command
+          ->add_option("--prompt-ids", options->prompt_ids, "\"1 2 3\" instead of text; repeatable")
+          ->allow_extra_args(false);
+  auto* file = command->add_option("--prompts", options->prompts_file,
+                                   "JSON lines: {\"prompt\": text} or {\"prompt_ids\": [1, 2]}");
+  prompt->excludes(ids)->excludes(file);
+  ids->excludes(file);
+  command->add_option("--batch-size", options->batch_size, "prompts decoded at once (16)")
+      ->check(CLI::PositiveNumber);
   command->add_option("--max-new-tokens", options->max_new_tokens)->check(CLI::NonNegativeNumber);
   command->add_option("--temperature", options->temperature, "0: greedy")
       ->check(CLI::Range(0.0, 1e6));
@@ -194,12 +203,9 @@ void add_generate(CLI::App& app, Action& action) {
       ->check(CLI::Range(0.0, 1.0));
   command->add_option("--seed", options->seed);
   command->add_flag("--ignore-eos", options->ignore_eos, "go on after an end-of-text token");
-  command->add_option("--precision", options->precision, "f32");
-  command->add_flag("--json", options->json, "only JSON on stdout");
-  command->callback([options, prompt, &action] {
-    options->has_prompt = prompt->count() > 0;
-    action = [options] { return run_generate(*options); };
-  });
+  command->add_option("--precision", options->precision, "of the weights: f32 or bf16");
+  command->add_flag("--json", options->json, "only JSON on stdout, a line per prompt");
+  command->callback([options, &action] { action = [options] { return run_generate(*options); }; });
 }
 
 void add_ckpt(CLI::App& app, Action& action) {

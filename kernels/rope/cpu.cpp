@@ -2,17 +2,12 @@
 #include "kernels/check.h"
 #include "kernels/multiversion.h"
 #include "kernels/parallel.h"
+#include "kernels/rope/row.h"
 #include "kernels/rope/twins.h"
 
 namespace rw::kernels {
 namespace {
 
-/// The heads of one row; `sign` is 1 to rotate by the angle, -1 to rotate back.
-struct Angles {
-  const float* cos;
-  const float* sin;
-  float sign;
-};
 template <class T>
 [[gnu::always_inline]] inline void rotate_any(T* x, const Angles& by, std::int64_t half,
                                               std::int64_t heads) {
@@ -33,12 +28,17 @@ template <class T>
     }
   }
 }
+
+}  // namespace
+
 RW_CLONES void rotate_row(float* x, const Angles& by, std::int64_t half, std::int64_t heads) {
   rotate_any(x, by, half, heads);
 }
 RW_CLONES void rotate_row(core::BF16* x, const Angles& by, std::int64_t half, std::int64_t heads) {
   rotate_any(x, by, half, heads);
 }
+
+namespace {
 
 void require_positions(const std::int32_t* positions, std::int64_t rows, std::int64_t limit) {
   for (std::int64_t n = 0; n < rows; ++n) {

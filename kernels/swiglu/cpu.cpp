@@ -3,12 +3,14 @@
 #include "kernels/parallel.h"
 #include "kernels/simd_math.h"
 #include "kernels/swiglu/math.h"
+#include "kernels/swiglu/row.h"
 #include "kernels/swiglu/twins.h"
 
 namespace rw::kernels {
-namespace {
 
 using core::BF16;
+
+namespace {
 
 template <class T>
 [[gnu::always_inline]] inline void forward_any(const T* gate, const T* up, T* out,
@@ -19,12 +21,17 @@ template <class T>
     out[i] = T(swiglu_value(g, static_cast<float>(up[i]), fast_sigmoid(g)));
   }
 }
-RW_CLONES void forward_row(const float* gate, const float* up, float* out, std::int64_t width) {
+
+}  // namespace
+
+RW_CLONES void swiglu_row(const float* gate, const float* up, float* out, std::int64_t width) {
   forward_any(gate, up, out, width);
 }
-RW_CLONES void forward_row(const BF16* gate, const BF16* up, BF16* out, std::int64_t width) {
+RW_CLONES void swiglu_row(const BF16* gate, const BF16* up, BF16* out, std::int64_t width) {
   forward_any(gate, up, out, width);
 }
+
+namespace {
 
 /// dgate and dup may be gate and up.
 template <class T>
@@ -68,7 +75,7 @@ void forward_cpu(const Tensor& gate_up, Tensor& out, Stream& /*stream*/) {
     for_rows(out.shape()[0], f, [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t n = begin; n < end; ++n) {
         const T* row = from + n * 2 * f;
-        forward_row(row, row + f, to + n * f, f);
+        swiglu_row(row, row + f, to + n * f, f);
       }
     });
   });

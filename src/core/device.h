@@ -30,6 +30,8 @@ enum class Op : std::uint8_t {
   kAdamw,
   kElementwise,
   kReduce,
+  kNarrowMatmul,
+  kDecode,
   kCount
 };
 

@@ -11,7 +11,10 @@
 namespace rw::model {
 namespace {
 
-constexpr std::int64_t kTokensAtOnce = 2048;  // rows of equal length share one forward pass
+/// Rows of equal length share one forward pass: enough for the rate of a training step's, few
+/// enough that the logits take at most 256 MiB.
+constexpr std::int64_t kTokensAtOnce = 2048;
+constexpr std::int64_t kLogitsAtOnce = std::int64_t{64} << 20;
 
 void check(const Options& options, std::span<const std::int32_t> ids) {
   if (ids.size() < 2) {
@@ -36,7 +39,8 @@ Evaluation evaluate(const Options& options, std::shared_ptr<Params> params,
   Stage stage(options, {0, options.num_hidden_layers, true, true}, std::move(params));
   core::Stream stream;
   const auto predicted = static_cast<std::int64_t>(ids.size()) - 1;
-  const std::int64_t rows_at_once = std::max<std::int64_t>(1, kTokensAtOnce / seq_len);
+  const std::int64_t tokens_at_once = std::min(kTokensAtOnce, kLogitsAtOnce / options.vocab_size);
+  const std::int64_t rows_at_once = std::max<std::int64_t>(1, tokens_at_once / seq_len);
   Evaluation out;
   for (std::int64_t first = 0; first < predicted;) {
     const std::int64_t tokens = std::min(seq_len, predicted - first);

@@ -5,9 +5,13 @@
 
 #include <array>
 #include <map>
+#include <numeric>
+#include <set>
 
 #include "kernels/matmul/matmul.h"
 #include "kernels/rms_norm/rms_norm.h"
+#include "kernels/threads.h"
+#include "model/decoder.h"
 #include "model/evaluate.h"
 #include "model/tiny.h"
 
@@ -38,6 +42,12 @@ Tensor all_logits(const Options& options, const std::shared_ptr<Params>& params,
   return logits;
 }
 
+/// The logits after one piece of sequence 0.
+std::vector<float> feed(Decoder& decoder, std::span<const std::int32_t> ids) {
+  const Piece piece{0, ids};
+  return core::to_floats(decoder.feed(std::span(&piece, 1)));
+}
+
 class DecoderTest : public ::testing::TestWithParam<std::pair<const char*, bool>> {};
 
 TEST_P(DecoderTest, EveryTokenFollowsAsInTheWholeSequence) {
@@ -45,10 +55,10 @@ TEST_P(DecoderTest, EveryTokenFollowsAsInTheWholeSequence) {
   const auto params = test::random_params(model, {test::whole(model)});
   const std::vector<std::int32_t> ids = test::Batch(model, 1, 13, 4).ids;
   const Tensor want = all_logits(model, params, ids);
-  Decoder decoder(model, *params, 13);
+  Decoder decoder(model, *params, {.max_tokens = 13});
   std::size_t past = 0;
   for (const std::size_t count : {5U, 1U, 1U, 4U, 2U}) {
-    const std::vector<float> got = decoder.feed(std::span(ids).subspan(past, count));
+    const std::vector<float> got = feed(decoder, std::span(ids).subspan(past, count));
     past += count;
     const auto row = static_cast<std::int64_t>(past) - 1;
     EXPECT_LT(
@@ -70,8 +80,8 @@ TEST(DecoderLimitTest, LongPromptsGoInPieces) {
   model.max_position_embeddings = 2000;
   const auto params = test::random_params(model, {test::whole(model)});
   const std::vector<std::int32_t> ids = test::Batch(model, 1, 1100, 4).ids;
-  Decoder decoder(model, *params, 1100);
-  const std::vector<float> got = decoder.feed(ids);
+  Decoder decoder(model, *params, {.max_tokens = 1100});
+  const std::vector<float> got = feed(decoder, ids);
   const Tensor want = all_logits(model, params, ids);
   EXPECT_LT(test::relative_error({got.begin(), got.end()}, test::numbers(want.rows(1099, 1100))),
             1e-5);
@@ -80,22 +90,151 @@ TEST(DecoderLimitTest, LongPromptsGoInPieces) {
 TEST(DecoderLimitTest, RefusesAFullCacheAndStrangeIds) {
   const Options model = test::tiny("llama", false);
   const auto params = test::random_params(model, {test::whole(model)});
-  Decoder decoder(model, *params, 3);
-  decoder.feed(std::array<std::int32_t, 2>{1, 2});
+  Decoder decoder(model, *params, {.max_tokens = 3});
+  feed(decoder, std::array<std::int32_t, 2>{1, 2});
   EXPECT_EQ(test::message_of([&] {
-              decoder.feed(std::array<std::int32_t, 2>{1, 2});
+              feed(decoder, std::array<std::int32_t, 2>{1, 2});
             }),
             "decoder: got 2 tokens after 2, want 1 to 3 in all");
-  EXPECT_EQ(test::message_of([&] { decoder.feed({}); }),
+  EXPECT_EQ(test::message_of([&] { feed(decoder, {}); }),
             "decoder: got 0 tokens after 2, want 1 to 3 in all");
   EXPECT_NE(test::message_of([&] {
-              decoder.feed(std::array<std::int32_t, 1>{23});
+              feed(decoder, std::array<std::int32_t, 1>{23});
             }).find("token 23 at 0"),
             std::string::npos);
+  EXPECT_EQ(test::message_of([&] {
+              const std::array<std::int32_t, 1> one{2};
+              const Piece piece{1, one};
+              decoder.feed(std::span(&piece, 1));
+            }),
+            "decoder: got sequence 1, want 0 to 0");
+}
+
+/// Logits of the sequences' last tokens, as they come when each is decoded alone.
+std::vector<std::vector<float>> alone(const Options& model, const Params& params,
+                                      const std::vector<std::vector<std::int32_t>>& sequences,
+                                      core::DType weights) {
+  std::vector<std::vector<float>> out;
+  for (const auto& ids : sequences) {
+    Decoder decoder(model, params, {.max_tokens = 300, .weights = weights});
+    out.push_back(feed(decoder, ids));
+  }
+  return out;
+}
+
+class BatchTest : public ::testing::TestWithParam<core::DType> {};
+
+TEST_P(BatchTest, SequencesSideBySideGiveTheBitsOfEachAlone) {
+  for (const char* family : {"llama", "qwen3"}) {
+    const Options model = test::tiny(family, false);
+    const auto params = test::random_params(model, {test::whole(model)});
+    const std::vector<std::vector<std::int32_t>> sequences{
+        test::Batch(model, 1, 9, 1).ids, test::Batch(model, 1, 150, 2).ids,
+        test::Batch(model, 1, 2, 3).ids, test::Batch(model, 1, 70, 4).ids};
+    const auto want = alone(model, *params, sequences, GetParam());
+    for (const int count : {1, 2, 3}) {
+      kernels::set_threads(count);
+      Decoder decoder(model, *params, {.sequences = 4, .max_tokens = 300, .weights = GetParam()});
+      std::vector<Piece> pieces;  // all but the last token, then that one
+      for (std::int64_t i = 0; i < 4; ++i) {
+        const auto& ids = sequences[static_cast<std::size_t>(i)];
+        pieces.push_back({i, std::span(ids).first(ids.size() - 1)});
+      }
+      decoder.feed(pieces);
+      for (auto& piece : pieces) {
+        piece.ids = std::span(sequences[static_cast<std::size_t>(piece.sequence)]).last(1);
+      }
+      std::swap(pieces[0], pieces[2]);
+      const core::Tensor logits = decoder.feed(pieces);
+      for (std::int64_t i = 0; i < 4; ++i) {
+        const std::int64_t sequence = i == 0 ? 2 : i == 2 ? 0 : i;
+        EXPECT_EQ(core::to_floats(logits.rows(i, i + 1)), want[static_cast<std::size_t>(sequence)]);
+      }
+    }
+  }
+  kernels::set_threads(2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Weights, BatchTest,
+                         ::testing::Values(core::DType::kF32, core::DType::kBF16),
+                         [](const auto& shape) { return core::dtype_name(shape.param); });
+
+TEST(DecoderLimitTest, HalfWeightsAreTheModelWithRoundedMatrices) {
+  const Options model = test::tiny("qwen3", true);
+  const auto params = test::random_params(model, {test::whole(model)});
+  const std::vector<std::int32_t> ids = test::Batch(model, 1, 13, 4).ids;
+  Decoder half(model, *params, {.max_tokens = 13, .weights = core::DType::kBF16});
+  const std::vector<float> got = feed(half, ids);
+  for (Param& param : params->all) {
+    if (param.spec.shape.rank() < 2) continue;
+    const Tensor rounded =
+        Tensor::of(param.spec.shape, core::to_floats(param.value), core::DType::kBF16);
+    const std::vector<float> values = core::to_floats(rounded);
+    core::copy_from_host(values.data(), values.size() * sizeof(float), param.value);
+  }
+  Decoder wide(model, *params, {.max_tokens = 13});
+  EXPECT_EQ(got, feed(wide, ids));
+}
+
+TEST(DecoderLimitTest, AForgottenSequenceStartsAnew) {
+  const Options model = test::tiny("llama", false);
+  const auto params = test::random_params(model, {test::whole(model)});
+  Decoder decoder(model, *params, {.max_tokens = 4});
+  const std::array<std::int32_t, 3> ids{5, 6, 7};
+  const std::vector<float> first = feed(decoder, ids);
+  decoder.forget(0);
+  EXPECT_EQ(feed(decoder, ids), first);
+}
+
+std::int32_t sample(std::span<const float> logits, const SamplingOptions& how, std::int64_t i) {
+  return Sampler(how).pick(logits, i);
 }
 
 TEST(SampleTest, GreedyTakesTheLowestOfEquals) {
   EXPECT_EQ(sample(std::array{1.0F, 5.0F, 5.0F, 2.0F}, {}, 0), 1);
+  std::vector<float> many(5000, -3.0F);
+  many[4100] = many[2050] = many[2040] = 2.0F;
+  EXPECT_EQ(sample(many, {}, 0), 2040);
+}
+
+/// The choice from a whole sort, all in f64.
+std::int32_t sorted_choice(const std::vector<float>& logits, const SamplingOptions& how,
+                           std::int64_t i) {
+  std::vector<std::int32_t> ids(logits.size());
+  std::iota(ids.begin(), ids.end(), 0);
+  const auto logit = [&](std::int32_t id) { return logits[static_cast<std::size_t>(id)]; };
+  std::stable_sort(ids.begin(), ids.end(),
+                   [&](std::int32_t a, std::int32_t b) { return logit(a) > logit(b); });
+  std::vector<double> weights;
+  for (const std::int32_t id : ids) {
+    weights.push_back(std::exp((double{logit(id)} - double{logit(ids[0])}) / how.temperature));
+  }
+  const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
+  std::size_t count = 0;
+  double kept = 0;
+  while (count < ids.size() && (count == 0 || kept < how.top_p * total)) kept += weights[count++];
+  const core::RngCell cell{how.seed, core::Purpose::kSampling, 0, 0, 0};
+  double left = core::uniform(cell, static_cast<std::uint64_t>(i)) * kept;
+  for (std::size_t k = 0; k < count; ++k) {
+    left -= weights[k];
+    if (left < 0) return ids[k];
+  }
+  return ids[count - 1];
+}
+
+TEST(SampleTest, SortingOnlyWhatIsNeededChoosesTheSame) {
+  for (const double top_p : {1.0, 0.99, 0.9, 0.3}) {
+    for (const double temperature : {0.3, 1.0, 5.0}) {
+      const SamplingOptions how{temperature, top_p, 11};
+      Sampler sampler(how);
+      for (std::int64_t i = 0; i < 20; ++i) {
+        std::vector<float> logits =
+            core::to_floats(test::random({1000 + i}, static_cast<std::uint64_t>(i), 2.0F));
+        for (std::size_t k = 0; k < 300; ++k) logits[3 * k] = logits[0];  // equals
+        EXPECT_EQ(sampler.pick(logits, i), sorted_choice(logits, how, i));
+      }
+    }
+  }
 }
 
 TEST(SampleTest, FollowsTheProbabilities) {
@@ -142,22 +281,48 @@ TEST(SampleTest, IsAFunctionOfSeedAndPosition) {
   EXPECT_NE(first, second);
 }
 
+using Prompts = std::vector<std::vector<std::int32_t>>;
+
 TEST(GenerateTest, StopsAtAStopTokenOrTheLimit) {
   const Options model = test::tiny("llama", false);
   const auto params = test::random_params(model, {test::whole(model)});
-  const std::vector<std::int32_t> prompt{3, 1, 4};
+  const Prompts prompts{{3, 1, 4}};
   GenerateOptions how;
   how.max_new_tokens = 9;
   std::vector<std::int32_t> told;
-  const auto all =
-      generate(model, *params, prompt, how, [&](std::int32_t id) { told.push_back(id); });
+  const auto all = generate(model, params, prompts, how,
+                            [&](std::size_t, std::int32_t id) { told.push_back(id); })[0];
   EXPECT_EQ(all.size(), 9U);
   EXPECT_EQ(told, all);
   how.stop_ids = {all[4]};
   const auto end = std::find(all.begin(), all.end(), all[4]) + 1;
-  EXPECT_EQ(generate(model, *params, prompt, how), std::vector<std::int32_t>(all.begin(), end));
+  EXPECT_EQ(generate(model, params, prompts, how)[0], std::vector<std::int32_t>(all.begin(), end));
   how.max_new_tokens = 0;
-  EXPECT_TRUE(generate(model, *params, prompt, how).empty());
+  EXPECT_EQ(generate(model, params, prompts, how), Prompts(1));
+}
+
+TEST(GenerateTest, EveryPromptGoesOnAsItDoesAlone) {
+  const Options model = test::tiny("qwen3", false);
+  const auto params = test::random_params(model, {test::whole(model)});
+  Prompts prompts;
+  for (std::uint64_t i = 0; i < 7; ++i) {
+    prompts.push_back(test::Batch(model, 1, static_cast<std::int64_t>(1 + 17 * i), i).ids);
+  }
+  GenerateOptions how;
+  how.max_new_tokens = 25;
+  how.sampling = {1.0, 0.9, 3};
+  how.stop_ids = {4, 9};  // so that they end at different times
+  Prompts want;
+  for (const auto& prompt : prompts) {
+    want.push_back(generate(model, params, std::span(&prompt, 1), how)[0]);
+  }
+  std::set<std::size_t> lengths;
+  for (const auto& ids : want) lengths.insert(ids.size());
+  EXPECT_GT(lengths.size(), 2U);
+  for (const std::int64_t at_once : {1, 2, 3, 16}) {
+    how.sequences_at_once = at_once;
+    EXPECT_EQ(generate(model, params, prompts, how), want) << at_once;
+  }
 }
 
 TEST(EvaluateTest, PredictsEveryTokenAfterTheFirstOnce) {

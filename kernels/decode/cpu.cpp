@@ -1,0 +1,257 @@
+// Part of Ropewalk, MIT licence.
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/decode/team.h"
+#include "kernels/decode/twins.h"
+#include "kernels/multiversion.h"
+#include "kernels/narrow_matmul/columns.h"
+#include "kernels/rms_norm/row.h"
+#include "kernels/rope/row.h"
+#include "kernels/row_math.h"
+#include "kernels/swiglu/row.h"
+
+namespace rw::kernels {
+namespace {
+
+/// One call on one thread. Between two meet()s every thread writes only what no other touches.
+class Pass {
+ public:
+  Pass(const DecodeModel& model, std::span<const DecodeRow> rows, DecodeScratch& scratch,
+       const Member& member)
+      : model_(model),
+        rows_(rows),
+        scratch_(scratch),
+        member_(member),
+        loops_(narrow_loops()),
+        count_(static_cast<std::int64_t>(rows.size())),
+        hidden_(model.embedding.shape()[1]),
+        kv_heads_(model.layers.front().keys.shape()[1]),
+        positions_(model.layers.front().keys.shape()[2]),
+        head_dim_(model.layers.front().keys.shape()[3]),
+        attended_(scratch.attended.shape()[1]),
+        group_(attended_ / (kv_heads_ * head_dim_)),
+        width_(attended_ + 2 * kv_heads_ * head_dim_),
+        inner_(scratch.gate_up.shape()[1] / 2) {}
+
+  void run(Tensor& logits) {
+    embed();
+    for (const DecodeLayer& layer : model_.layers) run_layer(layer);
+    if (logits.defined()) head(logits);
+  }
+
+ private:
+  void embed() const;
+  void run_layer(const DecodeLayer& layer) const;
+  void norm(const Tensor& weight) const;
+  void append(const DecodeLayer& layer, std::int64_t task) const;
+  void attend(const DecodeLayer& layer, std::int64_t task) const;
+  void add_product(const Tensor& from, std::int64_t stride, const Tensor& weight) const;
+  void gate_up(const Tensor& weight) const;
+  void head(Tensor& logits) const;
+
+  /// y [:, begin … end) = x · wᵀ on all rows of the call, w's first row being column 0 of y.
+  void product(const float* x, std::int64_t x_stride, const Tensor& w, float* y,
+               std::int64_t y_stride, std::int64_t begin, std::int64_t end) const {
+    const NarrowProduct by{x, x_stride, count_, w.address(), w.shape()[1], y, y_stride};
+    loops_.columns(w.dtype(), by, begin, end);
+  }
+  /// (row, key/value head) pairs, dealt out so that long and short sequences mix.
+  template <class Task>
+  void for_heads(const Task& task) const {
+    for (std::int64_t i = member_.rank; i < count_ * kv_heads_; i += member_.size) task(i);
+  }
+  const DecodeRow& row(std::int64_t n) const { return rows_[static_cast<std::size_t>(n)]; }
+  float* cached(const Tensor& cache, std::int64_t n, std::int64_t kv_head) const {
+    return cache.data<float>() + (row(n).sequence * kv_heads_ + kv_head) * positions_ * head_dim_;
+  }
+
+  const DecodeModel& model_;
+  std::span<const DecodeRow> rows_;
+  DecodeScratch& scratch_;
+  const Member& member_;
+  const NarrowLoops& loops_;
+  std::int64_t count_, hidden_, kv_heads_, positions_, head_dim_, attended_, group_, width_, inner_;
+};
+
+RW_CLONES void widen(const core::BF16* from, float* to, std::int64_t width) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < width; ++i) to[i] = static_cast<float>(from[i]);
+}
+
+RW_CLONES void add_to(const float* from, float* to, std::int64_t width) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < width; ++i) to[i] += from[i];
+}
+
+void Pass::embed() const {
+  float* x = scratch_.x.data<float>();
+  const Tensor& table = model_.embedding;
+  member_.part(count_, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n) {
+      const std::int64_t at = row(n).token_id * hidden_;
+      if (table.dtype() == core::DType::kBF16) {
+        widen(table.data<core::BF16>() + at, x + n * hidden_, hidden_);
+      } else {
+        std::copy_n(table.data<float>() + at, hidden_, x + n * hidden_);
+      }
+    }
+  });
+}
+
+/// By the threads that wrote x's rows last or after a meeting.
+void Pass::norm(const Tensor& weight) const {
+  const float* x = scratch_.x.data<float>();
+  float* y = scratch_.normed.data<float>();
+  member_.part(count_, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n) {
+      norm_row(x + n * hidden_, weight.data<float>(), model_.eps, y + n * hidden_, hidden_);
+    }
+  });
+}
+
+void Pass::run_layer(const DecodeLayer& layer) const {
+  norm(layer.input_norm);
+  member_.meet();
+  member_.part(width_, kNarrowGrain, [&](std::int64_t begin, std::int64_t end) {
+    product(scratch_.normed.data<float>(), hidden_, layer.qkv, scratch_.qkv.data<float>(), width_,
+            begin, end);
+  });
+  member_.meet();
+  for_heads([&](std::int64_t task) { append(layer, task); });
+  member_.meet();  // rows of one sequence see each other's keys
+  for_heads([&](std::int64_t task) { attend(layer, task); });
+  member_.meet();
+  add_product(scratch_.attended, attended_, layer.o);
+  member_.meet();
+  norm(layer.post_norm);
+  member_.meet();
+  gate_up(layer.gate_up);
+  member_.meet();
+  add_product(scratch_.gate_up, 2 * inner_, layer.down);
+  member_.meet();
+}
+
+/// Norms and turns one key head and its query heads; key and value go into the cache.
+void Pass::append(const DecodeLayer& layer, std::int64_t task) const {
+  const std::int64_t n = task / kv_heads_;
+  const std::int64_t kv_head = task % kv_heads_;
+  const std::int64_t position = row(n).position;
+  float* first = scratch_.qkv.data<float>() + n * width_;
+  float* q = first + kv_head * group_ * head_dim_;
+  float* k = first + attended_ + kv_head * head_dim_;
+  if (layer.q_norm.defined()) {
+    norm_row(k, layer.k_norm.data<float>(), model_.eps, k, head_dim_);
+    for (std::int64_t h = 0; h < group_; ++h) {
+      float* head = q + h * head_dim_;
+      norm_row(head, layer.q_norm.data<float>(), model_.eps, head, head_dim_);
+    }
+  }
+  const std::int64_t half = head_dim_ / 2;
+  const float* cos = model_.cos.data<float>() + position * half;
+  const float* sin = model_.sin.data<float>() + position * half;
+  rotate_row(q, {cos, sin, 1.0F}, half, group_);
+  rotate_row(k, {cos, sin, 1.0F}, half, 1);
+  const std::int64_t at = position * head_dim_;
+  std::copy_n(k, head_dim_, cached(layer.keys, n, kv_head) + at);
+  std::copy_n(k + kv_heads_ * head_dim_, head_dim_, cached(layer.values, n, kv_head) + at);
+}
+
+/// The query heads that share one key head, over positions [0, position].
+void Pass::attend(const DecodeLayer& layer, std::int64_t task) const {
+  const std::int64_t n = task / kv_heads_;
+  const std::int64_t kv_head = task % kv_heads_;
+  const std::int64_t seen = row(n).position + 1;
+  const std::int64_t column = kv_head * group_ * head_dim_;
+  float* scores = scratch_.scores.data<float>() + member_.rank * group_ * positions_;
+  NarrowProduct by;
+  by.x = scratch_.qkv.data<float>() + n * width_ + column;
+  by.x_stride = head_dim_;
+  by.rows = group_;
+  by.w = cached(layer.keys, n, kv_head);
+  by.k = head_dim_;
+  by.y = scores;
+  by.y_stride = positions_;
+  loops_.columns(core::DType::kF32, by, 0, seen);
+  const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim_)));
+  for (std::int64_t h = 0; h < group_; ++h) {
+    float* p = scores + h * positions_;
+    float* out = scratch_.attended.data<float>() + n * attended_ + column + h * head_dim_;
+    row_scale(p, scale, seen);
+    const double sum = row_exp(p, row_max(p, seen), p, seen);
+    loops_.weighted_rows(p, cached(layer.values, n, kv_head), seen, head_dim_, out);
+    row_scale(out, static_cast<float>(1.0 / sum), head_dim_);
+  }
+}
+
+/// x += from · weightᵀ, each thread its columns.
+void Pass::add_product(const Tensor& from, std::int64_t stride, const Tensor& weight) const {
+  float* x = scratch_.x.data<float>();
+  float* delta = scratch_.normed.data<float>();  // free between two norms
+  member_.part(hidden_, kNarrowGrain, [&](std::int64_t begin, std::int64_t end) {
+    product(from.data<float>(), stride, weight, delta, hidden_, begin, end);
+    for (std::int64_t n = 0; n < count_; ++n) {
+      add_to(delta + n * hidden_ + begin, x + n * hidden_ + begin, end - begin);
+    }
+  });
+}
+
+/// silu(gate) · up, in place of the gate: each thread both halves of its columns.
+void Pass::gate_up(const Tensor& weight) const {
+  const float* x = scratch_.normed.data<float>();
+  float* gate = scratch_.gate_up.data<float>();
+  float* up = gate + inner_;
+  const Tensor up_weight = weight.rows(inner_, 2 * inner_);
+  member_.part(inner_, kNarrowGrain, [&](std::int64_t begin, std::int64_t end) {
+    product(x, hidden_, weight, gate, 2 * inner_, begin, end);
+    product(x, hidden_, up_weight, up, 2 * inner_, begin, end);
+    for (std::int64_t n = 0; n < count_; ++n) {
+      const std::int64_t at = n * 2 * inner_ + begin;
+      swiglu_row(gate + at, up + at, gate + at, end - begin);
+    }
+  });
+}
+
+void Pass::head(Tensor& logits) const {
+  const std::int64_t wanted = logits.shape()[0];
+  const std::int64_t vocab = logits.shape()[1];
+  const float* x = scratch_.x.data<float>();
+  float* normed = scratch_.normed.data<float>();
+  if (member_.rank == 0) {
+    std::int64_t next = 0;
+    for (std::int64_t n = 0; n < count_; ++n) {
+      if (!row(n).wants_logits) continue;
+      norm_row(x + n * hidden_, model_.final_norm.data<float>(), model_.eps,
+               normed + next++ * hidden_, hidden_);
+    }
+  }
+  member_.meet();
+  const NarrowProduct by{
+      normed, hidden_, wanted, model_.head.address(), hidden_, logits.data<float>(), vocab};
+  member_.part(vocab, kNarrowGrain, [&](std::int64_t begin, std::int64_t end) {
+    loops_.columns(model_.head.dtype(), by, begin, end);
+  });
+}
+
+void decode_cpu(const DecodeModel& model, std::span<const DecodeRow> rows, DecodeScratch& scratch,
+                Tensor& logits, Stream& /*stream*/) {
+  const bool wanted =
+      std::any_of(rows.begin(), rows.end(), [](const DecodeRow& row) { return row.wants_logits; });
+  Tensor none;
+  Tensor& out = wanted ? logits : none;
+  Meeting meeting;
+  const auto most = static_cast<int>(scratch.scores.shape()[0]);
+#pragma omp parallel num_threads(std::min(most, omp_get_max_threads()))
+  {
+    const Member member{omp_get_thread_num(), omp_get_num_threads(), &meeting};
+    Pass(model, rows, scratch, member).run(out);
+  }
+}
+
+}  // namespace
+
+const DecodeTwins kDecodeCpu{decode_cpu};
+
+}  // namespace rw::kernels

@@ -1,0 +1,236 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <cstdint>
+
+#include "core/dtype.h"
+#include "kernels/narrow_matmul/columns.h"
+
+/// The loops of columns.h for one instruction set. Each file that includes this one is compiled with
+/// other compiler options, and everything here is local to it, so that the linker cannot mix them.
+namespace rw::kernels {
+namespace {
+
+/// k is cut into pieces of this length whose sums are added up in order: what 4 rows of x and 3 of w
+/// hold of a piece stays in the first-level cache.
+constexpr std::int64_t kPiece = 1024;
+
+template <int kLanes>
+struct Vectors;
+template <>
+struct Vectors<4> {
+  using Float [[gnu::vector_size(16)]] = float;
+  using Word [[gnu::vector_size(16)]] = std::uint32_t;
+  using Half [[gnu::vector_size(8)]] = std::uint16_t;
+};
+template <>
+struct Vectors<8> {
+  using Float [[gnu::vector_size(32)]] = float;
+  using Word [[gnu::vector_size(32)]] = std::uint32_t;
+  using Half [[gnu::vector_size(16)]] = std::uint16_t;
+};
+template <>
+struct Vectors<16> {
+  using Float [[gnu::vector_size(64)]] = float;
+  using Word [[gnu::vector_size(64)]] = std::uint32_t;
+  using Half [[gnu::vector_size(32)]] = std::uint16_t;
+};
+template <int kLanes>
+using Float = typename Vectors<kLanes>::Float;
+
+template <int kLanes>
+[[gnu::always_inline]] inline void load(const float* from, Float<kLanes>& to) {
+  __builtin_memcpy(&to, from, sizeof to);
+}
+template <int kLanes>
+[[gnu::always_inline]] inline void load(const core::BF16* from, Float<kLanes>& to) {
+  typename Vectors<kLanes>::Half half;
+  __builtin_memcpy(&half, from, sizeof half);
+  using Word = typename Vectors<kLanes>::Word;
+  to = reinterpret_cast<Float<kLanes>>(__builtin_convertvector(half, Word) << 16);
+}
+/// The first `count` lanes; zeros behind them.
+template <int kLanes, class T>
+[[gnu::always_inline]] inline void load_some(const T* from, std::int64_t count, Float<kLanes>& to) {
+  T part[kLanes] = {};
+  for (std::int64_t j = 0; j < count; ++j) part[j] = from[j];
+  load<kLanes>(part, to);
+}
+
+/// out[j] = the sum of sums[j]'s lanes, j < 4: neighbours first, one order for every j.
+[[gnu::always_inline]] inline void add_lanes(const Float<4>* sums, float* out) {
+  const Float<4> a = __builtin_shufflevector(sums[0], sums[1], 0, 2, 4, 6) +
+                     __builtin_shufflevector(sums[0], sums[1], 1, 3, 5, 7);
+  const Float<4> b = __builtin_shufflevector(sums[2], sums[3], 0, 2, 4, 6) +
+                     __builtin_shufflevector(sums[2], sums[3], 1, 3, 5, 7);
+  const Float<4> total =
+      __builtin_shufflevector(a, b, 0, 2, 4, 6) + __builtin_shufflevector(a, b, 1, 3, 5, 7);
+  __builtin_memcpy(out, &total, sizeof total);
+}
+[[gnu::always_inline]] inline void add_neighbours(const Float<8>& a, const Float<8>& b,
+                                                  Float<8>& out) {
+  out = __builtin_shufflevector(a, b, 0, 2, 8, 10, 4, 6, 12, 14) +
+        __builtin_shufflevector(a, b, 1, 3, 9, 11, 5, 7, 13, 15);
+}
+[[gnu::always_inline]] inline void add_lanes(const Float<8>* sums, float* out) {
+  Float<8> pairs[2];
+  add_neighbours(sums[0], sums[1], pairs[0]);
+  add_neighbours(sums[2], sums[3], pairs[1]);
+  Float<8> both;
+  add_neighbours(pairs[0], pairs[1], both);
+  const Float<4> total = __builtin_shufflevector(both, both, 0, 1, 2, 3) +
+                         __builtin_shufflevector(both, both, 4, 5, 6, 7);
+  __builtin_memcpy(out, &total, sizeof total);
+}
+[[gnu::always_inline]] inline void add_lanes(const Float<16>* sums, float* out) {
+  Float<8> halves[4];
+  for (int j = 0; j < 4; ++j) {
+    halves[j] = __builtin_shufflevector(sums[j], sums[j], 0, 1, 2, 3, 4, 5, 6, 7) +
+                __builtin_shufflevector(sums[j], sums[j], 8, 9, 10, 11, 12, 13, 14, 15);
+  }
+  add_lanes(halves, out);
+}
+
+/// Rows of x and of w that meet in one tile: their sums stay in registers.
+template <class W, int kColumns>
+struct Operands {
+  const float* x;
+  std::int64_t x_stride;
+  const W* w[kColumns];
+  std::int64_t ahead;  // elements from a row of w to the one that takes its place in the next tile
+};
+
+/// out[r · kColumns + c] = Σ over [0, k) of x[r] · w[c]. Each sum's order depends on k alone.
+template <int kLanes, class W, int kRows, int kColumns>
+[[gnu::always_inline]] inline void tile(const Operands<W, kColumns>& at, std::int64_t k,
+                                        float* out) {
+  constexpr int kOuts = kRows * kColumns;
+  constexpr int kPadded = (kOuts + 3) / 4 * 4;
+  Float<kLanes> sums[kPadded] = {};
+  std::int64_t i = 0;
+  for (; i + kLanes <= k; i += kLanes) {
+    Float<kLanes> rows[kRows];
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) load<kLanes>(at.x + r * at.x_stride + i, rows[r]);
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c) {
+      Float<kLanes> column;
+      load<kLanes>(at.w[c] + i, column);
+      __builtin_prefetch(at.w[c] + i + at.ahead);
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) sums[r * kColumns + c] += rows[r] * column;
+    }
+  }
+  if (i < k) {  // the last lanes as the others, so that every variant of the tile rounds alike
+    for (int c = 0; c < kColumns; ++c) {
+      Float<kLanes> column;
+      load_some<kLanes>(at.w[c] + i, k - i, column);
+      for (int r = 0; r < kRows; ++r) {
+        Float<kLanes> row;
+        load_some<kLanes>(at.x + r * at.x_stride + i, k - i, row);
+        sums[r * kColumns + c] += row * column;
+      }
+    }
+  }
+  float totals[kPadded];
+#pragma GCC unroll 8
+  for (int j = 0; j < kPadded; j += 4) add_lanes(sums + j, totals + j);
+  for (int j = 0; j < kOuts; ++j) out[j] = totals[j];
+}
+
+/// kRows rows from `row` on, columns [n, n + kColumns) that lie before `end`, one piece of k.
+template <int kLanes, class W, int kRows, int kColumns>
+[[gnu::always_inline]] inline void tile_to(const NarrowProduct& by, std::int64_t row,
+                                           std::int64_t n, std::int64_t end, std::int64_t piece) {
+  const auto* w = static_cast<const W*>(by.w);
+  Operands<W, kColumns> at;
+  at.x = by.x + row * by.x_stride + piece;
+  at.x_stride = by.x_stride;
+  at.ahead = kColumns * by.k;
+#pragma GCC unroll 8
+  for (int c = 0; c < kColumns; ++c) {
+    at.w[c] = w + (n + c < end ? n + c : end - 1) * by.k + piece;
+  }
+  float out[kRows * kColumns];
+  tile<kLanes, W, kRows, kColumns>(at, by.k - piece < kPiece ? by.k - piece : kPiece, out);
+  const std::int64_t columns = end - n < kColumns ? end - n : kColumns;
+  for (int r = 0; r < kRows; ++r) {
+    float* to = by.y + (row + r) * by.y_stride + n;
+    for (std::int64_t c = 0; c < columns; ++c) {
+      const float value = out[r * kColumns + c];
+      to[c] = piece == 0 ? value : to[c] + value;
+    }
+  }
+}
+
+/// All columns in tiles of kColumns, each piece of w used for all rows while it is in the cache.
+template <int kLanes, class W, int kRows, int kColumns>
+void sweep(const NarrowProduct& by, std::int64_t begin, std::int64_t end) {
+  for (std::int64_t n = begin; n < end; n += kColumns) {
+    for (std::int64_t piece = 0; piece < by.k; piece += kPiece) {
+      std::int64_t row = 0;
+      for (; row + kRows <= by.rows; row += kRows) {
+        tile_to<kLanes, W, kRows, kColumns>(by, row, n, end, piece);
+      }
+      if constexpr (kRows == 4) {
+        const std::int64_t left = by.rows - row;
+        if (left == 1) tile_to<kLanes, W, 1, kColumns>(by, row, n, end, piece);
+        if (left == 2) tile_to<kLanes, W, 2, kColumns>(by, row, n, end, piece);
+        if (left == 3) tile_to<kLanes, W, 3, kColumns>(by, row, n, end, piece);
+      }
+    }
+  }
+}
+
+template <int kLanes, class W>
+void columns(const NarrowProduct& by, std::int64_t begin, std::int64_t end) {
+  constexpr int kWide = kLanes == 16 ? 6 : 3;  // 32 registers there, 16 elsewhere
+  if (by.rows == 1) return sweep<kLanes, W, 1, 8>(by, begin, end);
+  if (by.rows == 2) return sweep<kLanes, W, 2, 6>(by, begin, end);
+  if (by.rows == 3) return sweep<kLanes, W, 3, 4>(by, begin, end);
+  sweep<kLanes, W, 4, kWide>(by, begin, end);
+}
+
+/// out[d] = Σ over t of p[t] · v[t · width + d], t in order.
+template <int kLanes, int kVectors>
+[[gnu::always_inline]] inline void weighted_part(const float* p, const float* v, std::int64_t rows,
+                                                 std::int64_t width, float* out) {
+  Float<kLanes> sums[kVectors] = {};
+  for (std::int64_t t = 0; t < rows; ++t) {
+    const Float<kLanes> factor = Float<kLanes>{} + p[t];
+#pragma GCC unroll 8
+    for (int j = 0; j < kVectors; ++j) {
+      Float<kLanes> value;
+      load<kLanes>(v + t * width + j * kLanes, value);
+      sums[j] += factor * value;
+    }
+  }
+  __builtin_memcpy(out, sums, sizeof sums);
+}
+
+template <int kLanes>
+void weighted_rows(const float* p, const float* v, std::int64_t rows, std::int64_t width,
+                   float* out) {
+  std::int64_t d = 0;
+  for (; d + 8 * kLanes <= width; d += 8 * kLanes) {
+    weighted_part<kLanes, 8>(p, v + d, rows, width, out + d);
+  }
+  for (; d + 4 * kLanes <= width; d += 4 * kLanes) {
+    weighted_part<kLanes, 4>(p, v + d, rows, width, out + d);
+  }
+  for (; d + kLanes <= width; d += kLanes) {
+    weighted_part<kLanes, 1>(p, v + d, rows, width, out + d);
+  }
+  for (; d < width; ++d) {
+    float sum = 0;
+    for (std::int64_t t = 0; t < rows; ++t) sum += p[t] * v[t * width + d];
+    out[d] = sum;
+  }
+}
+
+template <int kLanes>
+constexpr NarrowLoops loops() {
+  return {columns<kLanes, float>, columns<kLanes, core::BF16>, weighted_rows<kLanes>};
+}
+
+}  // namespace
+}  // namespace rw::kernels
