@@ -58,34 +58,6 @@ void attention_backward(const Tensor& qkv, const Tensor& out, const Tensor& lse,
   table(qkv).backward(qkv, out, lse, dout, dqkv, layout, stream);
 }
 
-void attention_cached(const Tensor& qkv, const Tensor& past, Tensor& k_cache, Tensor& v_cache,
-                      Tensor& out, const HeadLayout& layout, Stream& stream) {
-  const char* op = "attention_cached";
-  require_layout(op, layout);
-  require_rank(op, "k_cache", k_cache, 4);
-  const std::int64_t most = k_cache.shape()[1];
-  const Shape cache{layout.batch, most, layout.kv_heads, layout.head_dim};
-  require_arguments(op, stream,
-                    {{"qkv", &qkv, qkv_shape(layout)},
-                     {"k_cache", &k_cache, cache},
-                     {"v_cache", &v_cache, cache},
-                     {"out", &out, out_shape(layout)}});
-  if (!past.defined()) refuse(op, "past undefined", "a tensor");
-  core::require(op, "past", past, {layout.batch}, core::DType::kI32);
-  if (past.device().kind != core::DeviceKind::kCpu) {
-    refuse(op, "past on " + past.device().text(), "cpu");
-  }
-  const auto* length = past.data<std::int32_t>();
-  for (std::int64_t b = 0; b < layout.batch; ++b) {
-    if (length[b] >= 0 && length[b] + layout.tokens <= most) continue;
-    refuse(op,
-           "past " + std::to_string(length[b]) + " of sequence " + std::to_string(b) + " and " +
-               std::to_string(layout.tokens) + " new tokens",
-           "at most " + std::to_string(most) + " together, the length of the cache");
-  }
-  table(qkv).cached(qkv, past, k_cache, v_cache, out, layout, stream);
-}
-
 void qk_norm_forward(const Tensor& in, const Tensor& q_weight, const Tensor& k_weight, float eps,
                      Tensor& out, Tensor& rstd, const HeadLayout& layout, Stream& stream) {
   const char* op = "qk_norm_forward";

@@ -33,16 +33,6 @@ void attention_forward(const Tensor& qkv, Tensor& out, Tensor& lse, const HeadLa
 void attention_backward(const Tensor& qkv, const Tensor& out, const Tensor& lse, const Tensor& dout,
                         Tensor& dqkv, const HeadLayout& layout, Stream& stream);
 
-/// Attention of new tokens over a cache, all f32. layout.tokens = new tokens per sequence (T); rows of `qkv`
-/// as above. The caller has the new keys and values appended: this call copies them from qkv into
-/// the caches at positions [past[b], past[b] + T) and attends causally over [0, past[b] + t].
-///
-///   k_cache, v_cache  [B, Tmax, Hkv, Dh]
-///   past              [B] i32, on the host (CPU tensor)
-///   out               [B·T, H·Dh]
-void attention_cached(const Tensor& qkv, const Tensor& past, Tensor& k_cache, Tensor& v_cache,
-                      Tensor& out, const HeadLayout& layout, Stream& stream);
-
 /// QK-norm (Qwen3): RMSNorm over Dh of every query head with q_weight [Dh] and every key head with
 /// k_weight [Dh]; value heads are copied. in, out [B·T, width] f32 or bf16, different buffers of one
 /// dtype; weights and rstd [B·T, H + Hkv] f32.

@@ -226,55 +226,9 @@ void backward_cpu(const Tensor& qkv, const Tensor& out, const Tensor& lse, const
   });
 }
 
-/// Copies the new keys (or values) of every sequence behind its past ones.
-void append(const float* columns, const std::int32_t* past, Tensor& cache,
-            const HeadLayout& layout) {
-  const std::int64_t row = layout.kv_heads * layout.head_dim;
-  const std::int64_t most = cache.shape()[1];
-  float* to = cache.data<float>();
-  for_rows(layout.batch * layout.tokens, row, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; ++n) {
-      const std::int64_t b = n / layout.tokens;
-      const std::int64_t position = past[b] + n % layout.tokens;
-      std::copy_n(columns + n * layout.width(), row, to + (b * most + position) * row);
-    }
-  });
-}
-
-void cached_cpu(const Tensor& qkv, const Tensor& past, Tensor& k_cache, Tensor& v_cache,
-                Tensor& out, const HeadLayout& layout, Stream& /*stream*/) {
-  const float* rows = qkv.data<float>();
-  const auto* length = past.data<std::int32_t>();
-  append(rows + k_column(layout, 0), length, k_cache, layout);
-  append(rows + v_column(layout, 0), length, v_cache, layout);
-  const float* keys = k_cache.data<float>();
-  const float* values = v_cache.data<float>();
-  float* to = out.data<float>();
-  const std::int64_t width = layout.width();
-  const std::int64_t out_width = layout.heads * layout.head_dim;
-  const std::int64_t row = layout.kv_heads * layout.head_dim;
-  const std::int64_t sequence = k_cache.shape()[1] * row;
-  run_forward<float>(layout, [=](std::int64_t b, std::int64_t head) {
-    const std::int64_t kv_head = head / (layout.heads / layout.kv_heads);
-    const std::int64_t cached = b * sequence + kv_head * layout.head_dim;
-    ForwardHead<float> at;
-    at.q = {rows + b * layout.tokens * width + q_column(layout, head), width};
-    at.k = {keys + cached, row};
-    at.v = {values + cached, row};
-    at.out = {to + b * layout.tokens * out_width + head * layout.head_dim, out_width};
-    at.past = length[b];
-    at.head_dim = layout.head_dim;
-    return at;
-  });
-}
-
 }  // namespace
 
-const AttentionTwins kAttentionCpu{forward_cpu,
-                                   backward_cpu,
-                                   cached_cpu,
-                                   qk_norm_forward_cpu,
-                                   qk_norm_backward_input_cpu,
-                                   qk_norm_backward_weight_cpu};
+const AttentionTwins kAttentionCpu{forward_cpu, backward_cpu, qk_norm_forward_cpu,
+                                   qk_norm_backward_input_cpu, qk_norm_backward_weight_cpu};
 
 }  // namespace rw::kernels

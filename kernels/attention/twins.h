@@ -16,8 +16,6 @@ struct AttentionTwins {
                   Stream& stream);
   void (*backward)(const Tensor& qkv, const Tensor& out, const Tensor& lse, const Tensor& dout,
                    Tensor& dqkv, const HeadLayout& layout, Stream& stream);
-  void (*cached)(const Tensor& qkv, const Tensor& past, Tensor& k_cache, Tensor& v_cache,
-                 Tensor& out, const HeadLayout& layout, Stream& stream);
   void (*qk_norm_forward)(const Tensor& in, const QkNormWeights& weights, float eps, Tensor& out,
                           Tensor& rstd, const HeadLayout& layout, Stream& stream);
   void (*qk_norm_backward_input)(const Tensor& dout, const Tensor& in, const QkNormWeights& weights,

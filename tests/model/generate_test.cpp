@@ -125,6 +125,7 @@ std::vector<std::vector<float>> alone(const Options& model, const Params& params
 class BatchTest : public ::testing::TestWithParam<core::DType> {};
 
 TEST_P(BatchTest, SequencesSideBySideGiveTheBitsOfEachAlone) {
+  const int before = kernels::threads();
   for (const char* family : {"llama", "qwen3"}) {
     const Options model = test::tiny(family, false);
     const auto params = test::random_params(model, {test::whole(model)});
@@ -152,7 +153,7 @@ TEST_P(BatchTest, SequencesSideBySideGiveTheBitsOfEachAlone) {
       }
     }
   }
-  kernels::set_threads(2);
+  kernels::set_threads(before);
 }
 
 INSTANTIATE_TEST_SUITE_P(Weights, BatchTest,
