@@ -17,6 +17,7 @@
 #include "data/order.h"
 #include "data/validation.h"
 #include "launcher/inputs.h"
+#include "metrics/process_memory.h"
 #include "model/flops.h"
 #include "model/hf.h"
 #include "model/resolve.h"
@@ -34,22 +35,6 @@ model::Options model_options(const recipe::Recipe& recipe, const data::Corpora& 
   model::Options out = recipe.model;
   model::resolve(out, recipe.train.seq_len);
   if (out.eos_token_ids.empty()) out.eos_token_ids = {corpora.file(0).info().end_of_text};
-  return out;
-}
-
-pipeline::TrainerOptions trainer_options(const recipe::Recipe& recipe, model::Options model) {
-  pipeline::TrainerOptions out;
-  out.model = std::move(model);
-  out.optimizer = recipe.optimizer;
-  out.schedule = recipe.lr_scheduler;
-  out.parallel = recipe.parallel;
-  out.pipeline = recipe.pipeline;
-  out.seed = recipe.seed;
-  out.seq_len = recipe.train.seq_len;
-  out.micro_batch_size = recipe.train.micro_batch_size;
-  out.global_batch_size = recipe.train.global_batch_size;
-  out.max_steps = recipe.train.max_steps;
-  out.clip_grad_norm = recipe.train.clip_grad_norm;
   return out;
 }
 
@@ -148,6 +133,24 @@ train::LoopOptions loop_options(const recipe::Recipe& recipe, const model::Optio
 
 }  // namespace
 
+pipeline::TrainerOptions trainer_options(const recipe::Recipe& recipe,
+                                         const data::Corpora& corpora) {
+  pipeline::TrainerOptions out;
+  out.model = model_options(recipe, corpora);
+  out.optimizer = recipe.optimizer;
+  out.schedule = recipe.lr_scheduler;
+  out.parallel = recipe.parallel;
+  out.pipeline = recipe.pipeline;
+  out.seed = recipe.seed;
+  out.seq_len = recipe.train.seq_len;
+  out.micro_batch_size = recipe.train.micro_batch_size;
+  out.global_batch_size = recipe.train.global_batch_size;
+  out.max_steps = recipe.train.max_steps;
+  out.clip_grad_norm = recipe.train.clip_grad_norm;
+  out.recompute = model::recompute_of(recipe.train.recompute);
+  return out;
+}
+
 std::shared_ptr<const data::Order> make_order(const recipe::Recipe& recipe,
                                               const data::Corpora& corpora) {
   std::vector<std::int64_t> samples;
@@ -182,12 +185,14 @@ Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, c
              comm::Communicator& world) {
   Run run;
   run.store = store::make_posix();
-  model::Options model;
+  pipeline::TrainerOptions trainer;
+  const model::Options& model = trainer.model;
   std::unique_ptr<data::Validation> validation;
+  std::uint64_t memory_before = 0;
   together(world, [&] {
     const auto& train = recipe.train;
     run.corpora = std::make_shared<data::Corpora>(recipe.data, train.seq_len);
-    model = model_options(recipe, *run.corpora);
+    trainer = trainer_options(recipe, *run.corpora);
     check_inputs(recipe, *run.corpora);
     if (!recipe.data.validation.empty()) {
       validation =
@@ -198,13 +203,14 @@ Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, c
       run.trace = std::make_unique<metrics::Trace>(
           (fs::path(recipe.output_dir) / "trace" / name).string(), world.rank());
     }
+    memory_before = metrics::process_memory().resident_bytes;  // no rank builds its model yet
   });
   pipeline::TrainerParts parts{world, run.corpora, make_order(recipe, *run.corpora)};
   parts.loader_threads = recipe.data.loader_threads;
   parts.prefetch_steps = recipe.data.prefetch_steps;
   parts.validation = std::move(validation);
   parts.trace = run.trace.get();
-  run.method = pipeline::make_trainer(trainer_options(recipe, model), std::move(parts));
+  run.method = pipeline::make_trainer(trainer, std::move(parts));
 
   together(world, [&] {
     if (world.rank() == 0) write_plan(recipe, *run.store);
@@ -216,6 +222,7 @@ Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, c
       *run.store, folder.string(), recipe.checkpoint, world.duplicate(), same);
   const std::int64_t restored = restore(resume, run, world);
   run.loop = loop_options(recipe, model, restored);
+  run.loop.memory_before_bytes = memory_before;
   together(world, [&] {
     if (world.rank() == 0) add_sinks(recipe, restored, run);
   });

@@ -43,6 +43,10 @@ void together(comm::Communicator& world, const std::function<void()>& body);
 std::shared_ptr<const data::Order> make_order(const recipe::Recipe& recipe,
                                               const data::Corpora& corpora);
 
+/// What the recipe's trainer is made from. Throws Error{kRecipe} when the numbers make no model.
+pipeline::TrainerOptions trainer_options(const recipe::Recipe& recipe,
+                                         const data::Corpora& corpora);
+
 /// Recipe -> objects: the only place that names concrete classes. Collective; restores a checkpoint
 /// as `resume` asks. Throws AgreedFailure for what all ranks know, core::Error otherwise.
 Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, const Resume& resume,

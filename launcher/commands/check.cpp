@@ -6,16 +6,20 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <memory>
+#include <string>
 
 #include "comm/session.h"
 #include "core/error.h"
 #include "core/json.h"
 #include "data/corpus.h"
+#include "launcher/assemble.h"
 #include "launcher/inputs.h"
 #include "launcher/recipe_facts.h"
 #include "model/flops.h"
 #include "pipeline/classic.h"
 #include "pipeline/layout.h"
+#include "pipeline/memory.h"
 #include "pipeline/simulate.h"
 
 namespace rw::launcher {
@@ -23,46 +27,38 @@ namespace {
 
 using core::Json;
 
-constexpr std::int64_t kCopies = 4;  // weight, gradient, two moments
-constexpr std::int64_t kFloatBytes = 4;
+/// What a process and a rank hold beside tensors once they train, by measurement
+/// (benchmarks/memory): code and tables that are touched for the first time, stacks, queues.
+constexpr std::int64_t kProcessBytes = std::int64_t{16} << 20;
+constexpr std::int64_t kRankBytes = std::int64_t{8} << 20;
 
-/// Floats that one micro-batch keeps per token and layer between its passes (model/block.h).
-std::int64_t kept_per_token(const model::Options& model) {
-  const std::int64_t heads = model.num_attention_heads * model.head_dim;
-  const std::int64_t width = heads + 2 * model.num_key_value_heads * model.head_dim;
-  const std::int64_t qk_norm = model.name == "qwen3" ? width : 0;
-  return 4 * model.hidden_size + width + qk_norm + heads + 3 * model.intermediate_size;
+std::int64_t parameters_of(const pipeline::Layout& layout, int rank) {
+  std::int64_t sum = 0;
+  for (const auto& param : layout.params) {
+    if (std::binary_search(param.ranks.begin(), param.ranks.end(), rank)) {
+      sum += param.spec.shape.elems();
+    }
+  }
+  return sum;
 }
 
-struct RankMemory {
-  std::int64_t parameters = 0;
-  std::int64_t state_bytes = 0;       // weights, gradients, moments
-  std::int64_t activation_bytes = 0;  // kept by micro-batches under way, at most
-};
-
-std::vector<RankMemory> memory_per_rank(const recipe::Recipe& recipe, const pipeline::Plan& plan,
-                                        const pipeline::Layout& layout) {
-  std::vector<RankMemory> out(static_cast<std::size_t>(plan.ranks()));
-  for (const auto& param : layout.params) {
-    for (const int rank : param.ranks) {
-      out[static_cast<std::size_t>(rank)].parameters += param.spec.shape.elems();
-    }
+/// The peak of every rank, itemised, and of one process that holds them all (ranks as threads).
+void add_memory(const recipe::Recipe& recipe, const pipeline::Layout& layout, Json& out) {
+  const auto corpora = std::make_shared<data::Corpora>(recipe.data, recipe.train.seq_len);
+  const auto order = make_order(recipe, *corpora);
+  const auto options = trainer_options(recipe, *corpora);
+  std::int64_t process = kProcessBytes;
+  for (int rank = 0; rank < recipe.parallel.dp * recipe.parallel.pp; ++rank) {
+    auto memory =
+        pipeline::predict_memory(options, corpora, order, recipe.data.prefetch_steps, rank);
+    memory.parts["runtime"] = kRankBytes;
+    const std::int64_t peak = memory.peak_bytes + kRankBytes;
+    process += peak;
+    out["memory_per_rank"].push_back({{"parameters", parameters_of(layout, rank)},
+                                      {"peak_bytes", peak},
+                                      {"parts", memory.parts}});
   }
-  const std::int64_t tokens = recipe.train.micro_batch_size * recipe.train.seq_len;
-  for (int rank = 0; rank < plan.ranks(); ++rank) {
-    auto& memory = out[static_cast<std::size_t>(rank)];
-    memory.state_bytes = memory.parameters * kCopies * kFloatBytes;
-    std::int64_t layers = 0;
-    for (const int stage : layout.stages_of(rank)) {
-      const auto& range = layout.stages[static_cast<std::size_t>(stage)].range;
-      layers = std::max(layers, range.last_layer - range.first_layer);
-    }
-    const bool heads = layout.stages_of(rank).back() == plan.stages - 1;
-    const std::int64_t logits = heads ? tokens * recipe.model.vocab_size * kFloatBytes : 0;
-    memory.activation_bytes = logits + plan.live_bound[static_cast<std::size_t>(rank)] * layers *
-                                           tokens * kept_per_token(recipe.model) * kFloatBytes;
-  }
-  return out;
+  out["memory_process_bytes"] = process;
 }
 
 Json facts_of(const recipe::Recipe& recipe) {
@@ -83,11 +79,7 @@ Json facts_of(const recipe::Recipe& recipe) {
   out["tokens_per_step"] = recipe.train.global_batch_size * recipe.train.seq_len;
   out["flops_per_token"] = model::flops_per_token(recipe.model, recipe.train.seq_len);
   out["bubble_pct_planned"] = 100 * pipeline::simulate(plan, costs).mean_bubble();
-  for (const auto& rank : memory_per_rank(recipe, plan, layout)) {
-    out["memory_per_rank"].push_back({{"parameters", rank.parameters},
-                                      {"state_bytes", rank.state_bytes},
-                                      {"activation_bytes", rank.activation_bytes}});
-  }
+  add_memory(recipe, layout, out);
   return out;
 }
 
@@ -114,11 +106,17 @@ void print_facts(const Json& facts) {
       facts["bubble_pct_planned"].get<double>());
   int rank = 0;
   for (const auto& memory : facts["memory_per_rank"]) {
-    std::cout << fmt::format(
-        "# rank {}: {:.1f} MiB of weights, gradients and moments, about {:.1f} "
-        "MiB of activations and logits at most (estimate)\n",
-        rank++, memory["state_bytes"].get<double>() / kMebi,
-        memory["activation_bytes"].get<double>() / kMebi);
+    std::string parts;
+    for (const auto& [what, bytes] : memory["parts"].items()) {
+      parts +=
+          fmt::format("{}{} {:.1f}", parts.empty() ? "" : ", ", what, bytes.get<double>() / kMebi);
+    }
+    std::cout << fmt::format("# rank {}: {:.1f} MiB at most: {}\n", rank++,
+                             memory["peak_bytes"].get<double>() / kMebi, parts);
+  }
+  if (rank > 1) {
+    std::cout << fmt::format("# all ranks in one process: {:.1f} MiB at most\n",
+                             facts["memory_process_bytes"].get<double>() / kMebi);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "comm/hub.h"
+#include "core/arena.h"
 
 namespace rw::comm {
 namespace {
@@ -36,6 +37,7 @@ void run_threads(int ranks, const std::function<void(Communicator& world)>& body
   threads.reserve(world.size());
   for (const auto& mine : world) {
     threads.emplace_back([&body, &cause, &rank = *mine] {
+      const core::OwnArena memory;
       try {
         body(rank);
       } catch (...) {

@@ -7,6 +7,7 @@
 #include <climits>
 
 #include "core/arena.h"
+#include "core/dry_run.h"
 #include "core/error.h"
 
 namespace rw::core {
@@ -81,7 +82,9 @@ void load_backend(DeviceKind kind) {
 }
 
 const void* find_twins(Device device, Op op) {
-  const void* found = backend(device.kind).twins[static_cast<std::size_t>(op)];
+  const bool dry = device.kind == DeviceKind::kCpu && DryRun::current() != nullptr;
+  const auto& table = dry ? dry_twins() : backend(device.kind).twins;
+  const void* found = table[static_cast<std::size_t>(op)];
   if (found == nullptr) {
     throw Error(ErrorKind::kDevice, "device " + device.text() +
                                         " has no implementation of operation " +

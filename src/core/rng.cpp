@@ -7,6 +7,8 @@
 #include <numbers>
 #include <vector>
 
+#include "core/dry_run.h"
+
 namespace rw::core {
 
 std::array<std::uint32_t, 4> philox(const RngCell& cell, std::uint64_t block) {
@@ -34,6 +36,7 @@ double uniform(const RngCell& cell, std::uint64_t i) {
 
 void fill_normal(std::uint64_t seed, std::string_view name, float std, std::int64_t first_element,
                  Tensor& out) {
+  if (DryRun::current() != nullptr) return;  // nothing would come of it
   const RngCell cell{.seed = mix64(seed ^ hash_name(name)), .purpose = Purpose::kInit};
   std::vector<float> host(static_cast<std::size_t>(out.elems()));
   const auto first = static_cast<std::uint64_t>(first_element);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/dry_run.h"
 #include "metrics/timer.h"
 
 namespace rw::data {
@@ -13,6 +14,7 @@ Loader::Loader(std::shared_ptr<const Corpora> corpora, std::shared_ptr<const Ord
       order_(std::move(order)),
       options_(std::move(options)),
       slots_(static_cast<std::size_t>(std::max<std::int64_t>(1, options_.prefetch_steps)) + 1) {
+  const core::MemoryLabel label("loader");
   for (auto& one : slots_) {
     for (std::size_t i = 0; i < options_.micro_batches.size(); ++i) {
       one.data.push_back(make_micro_batch(options_.micro_batch_size, options_.seq_len));

@@ -77,11 +77,11 @@ std::string json_line(const StepRecord& r) {
       R"({{"step": {}, "loss": {}, "grad_norm": {}, "lr": {}, "tokens": {}, "tokens_per_s": {}, )"
       R"("step_ms": {}, "mfu": {}, "flops_formula": {}, "bubble_pct": {}, )"
       R"("bubble_pct_planned": {}, "comm_exposed_ms": {}, "data_wait_ms": {}, )"
-      R"("ckpt_blocked_ms": {}, "mem_peak_bytes": {})",
+      R"("ckpt_blocked_ms": {}, "mem_peak_bytes": {}, "mem_model_peak_bytes": {})",
       r.step, f32_number(r.loss), f32_number(r.grad_norm), number(r.lr), r.tokens,
       number(r.tokens_per_s), number(r.step_ms), r.mfu ? number(*r.mfu) : "null", formula,
       number(r.bubble_pct), number(r.bubble_pct_planned), number(r.comm_exposed_ms),
-      number(r.data_wait_ms), number(r.ckpt_blocked_ms), r.mem_peak_bytes);
+      number(r.data_wait_ms), number(r.ckpt_blocked_ms), r.mem_peak_bytes, r.mem_model_peak_bytes);
   if (r.validation_loss) {
     line += fmt::format(R"(, "validation_loss": {})", f32_number(*r.validation_loss));
   }

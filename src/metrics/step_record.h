@@ -23,8 +23,9 @@ struct StepRecord {
   double comm_exposed_ms = 0;
   double data_wait_ms = 0;
   double ckpt_blocked_ms = 0;
-  std::uint64_t mem_peak_bytes = 0;
-  std::optional<double> validation_loss;  // nats per token, on steps that validated
+  std::uint64_t mem_peak_bytes = 0;        // of the process so far
+  std::uint64_t mem_model_peak_bytes = 0;  // that, less what it held before its model was built
+  std::optional<double> validation_loss;   // nats per token, on steps that validated
 };
 
 }  // namespace rw::metrics

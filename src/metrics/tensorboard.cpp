@@ -130,6 +130,7 @@ std::string scalars_event(double wall, const StepRecord& record) {
   add_scalar(summary, "data_wait_ms", record.data_wait_ms);
   add_scalar(summary, "ckpt_blocked_ms", record.ckpt_blocked_ms);
   add_scalar(summary, "mem_peak_bytes", static_cast<double>(record.mem_peak_bytes));
+  add_scalar(summary, "mem_model_peak_bytes", static_cast<double>(record.mem_model_peak_bytes));
   if (record.validation_loss) add_scalar(summary, "validation_loss", *record.validation_loss);
   return event.SerializeAsString();
 }

@@ -52,9 +52,9 @@ void linear_backward_weight(const Tensor& dy, const Tensor& x, Tensor& dweight,
 std::int64_t BlockSaved::bytes() const {
   std::size_t sum = 0;
   for (const Tensor* tensor :
-       {&x,         &input_rstd, &raw_qkv,     &qk_rstd,    &qkv,        &lse,    &x_mid,
-        &post_rstd, &gate_up,    &normed,      &attended,   &normed_mid, &gated,  &dqkv,
-        &dx_mid,    &dy,         &dinput_norm, &dpost_norm, &dq_norm,    &dk_norm}) {
+       {&x,     &input_rstd, &raw_qkv, &qk_rstd,     &qkv,        &lse,        &delta,
+        &x_mid, &post_rstd,  &gate_up, &normed,      &attended,   &normed_mid, &gated,
+        &dqkv,  &dx_mid,     &dy,      &dinput_norm, &dpost_norm, &dq_norm,    &dk_norm}) {
     if (tensor->defined()) sum += tensor->bytes();
   }
   return static_cast<std::int64_t>(sum);
@@ -76,9 +76,10 @@ BlockWeights bind_block(const Options& options, const Params& params, std::int64
   return out;
 }
 
-Block::Block(const Options& options, const Params& params, std::int64_t layer)
+Block::Block(const Options& options, const Params& params, std::int64_t layer, Recompute recompute)
     : options_(options),
       eps_(static_cast<float>(options.rms_norm_eps)),
+      recompute_(recompute),
       weights_(bind_block(options, params, layer)) {}
 
 kernels::HeadLayout Block::heads(const BlockPass& pass) const {
@@ -89,86 +90,129 @@ kernels::HeadLayout Block::heads(const BlockPass& pass) const {
           .head_dim = options_.head_dim};
 }
 
-Tensor Block::attend(const Tensor& normed, const BlockPass& pass, BlockSaved& keep,
-                     core::Stream& stream) const {
+// The fill functions make what is not there from what is: everything in the forward pass, in the
+// backward pass what was let go.
+
+void Block::fill_qkv(BlockSaved& keep, const BlockPass& pass, core::Stream& stream) const {
   const kernels::HeadLayout layout = heads(pass);
-  keep.qkv = linear(normed, weights_.qkv.value, stream);
-  if (weights_.q_norm.value.defined()) {
-    keep.raw_qkv = keep.qkv;
+  const bool qk_norm = weights_.q_norm.value.defined();
+  if (!keep.raw_qkv.defined()) {
+    keep.qkv = linear(keep.normed, weights_.qkv.value, stream);
+    if (qk_norm) keep.raw_qkv = keep.qkv;
+  }
+  if (qk_norm) {
     keep.qkv = Tensor::like(keep.raw_qkv);
-    keep.qk_rstd = rows_like(normed, layout.heads + layout.kv_heads);
+    keep.qk_rstd = rows_like(keep.x, layout.heads + layout.kv_heads);
     kernels::qk_norm_forward(keep.raw_qkv, weights_.q_norm.value, weights_.k_norm.value, eps_,
                              keep.qkv, keep.qk_rstd, layout, stream);
   }
   kernels::rope(keep.qkv, pass.positions, pass.rope->cos, pass.rope->sin,
                 layout.heads + layout.kv_heads, kernels::Rotation::kForward, stream);
-  Tensor out = rows_like(normed, layout.heads * layout.head_dim);
+}
+
+void Block::fill_attention(BlockSaved& keep, const BlockPass& pass, core::Stream& stream) const {
+  if (!keep.normed.defined()) {
+    keep.normed = Tensor::like(keep.x);
+    keep.input_rstd = row_vector(keep.x);
+    kernels::rms_norm_forward(keep.x, weights_.input_norm.value, eps_, keep.normed, keep.input_rstd,
+                              stream);
+  }
+  if (!keep.qkv.defined()) fill_qkv(keep, pass, stream);
+  if (keep.attended.defined()) return;
+  const kernels::HeadLayout layout = heads(pass);
+  keep.attended = rows_like(keep.x, layout.heads * layout.head_dim);
   keep.lse = Tensor::empty({layout.batch, layout.heads, layout.tokens}, core::DType::kF32,
-                           normed.device());
-  kernels::attention_forward(keep.qkv, out, keep.lse, layout, stream);
-  return out;
+                           keep.x.device());
+  kernels::attention_forward(keep.qkv, keep.attended, keep.lse, layout, stream);
+}
+
+void Block::fill_mlp(BlockSaved& keep, core::Stream& stream) const {
+  if (!keep.normed_mid.defined()) {
+    if (!keep.delta.defined()) keep.delta = linear(keep.attended, weights_.output.value, stream);
+    keep.x_mid = Tensor::like(keep.x);
+    keep.normed_mid = Tensor::like(keep.x);
+    keep.post_rstd = row_vector(keep.x);
+    kernels::add_rms_norm_forward(keep.x, keep.delta, weights_.post_norm.value, eps_, keep.x_mid,
+                                  keep.normed_mid, keep.post_rstd, stream);
+    if (recompute_ != Recompute::kSelective) keep.delta = {};
+  }
+  if (!keep.gate_up.defined())
+    keep.gate_up = linear(keep.normed_mid, weights_.gate_up.value, stream);
+  if (keep.gated.defined()) return;
+  keep.gated = rows_like(keep.x, options_.intermediate_size);
+  kernels::swiglu_forward(keep.gate_up, keep.gated, stream);
 }
 
 Tensor Block::forward(const Tensor& x, const BlockPass& pass, BlockSaved* saved,
                       core::Stream& stream) const {
+  const Recompute recompute = saved == nullptr ? Recompute::kFull : recompute_;
   BlockSaved keep;
   keep.x = x;
-  keep.normed = Tensor::like(x);
-  keep.input_rstd = row_vector(x);
-  kernels::rms_norm_forward(x, weights_.input_norm.value, eps_, keep.normed, keep.input_rstd,
-                            stream);
-  keep.attended = attend(keep.normed, pass, keep, stream);
-  if (saved == nullptr) keep.qkv = keep.raw_qkv = keep.normed = {};
-  const Tensor delta = linear(keep.attended, weights_.output.value, stream);
-  keep.x_mid = Tensor::like(x);
-  keep.normed_mid = Tensor::like(x);
-  keep.post_rstd = row_vector(x);
-  kernels::add_rms_norm_forward(x, delta, weights_.post_norm.value, eps_, keep.x_mid,
-                                keep.normed_mid, keep.post_rstd, stream);
-  keep.gate_up = linear(keep.normed_mid, weights_.gate_up.value, stream);
-  keep.gated = rows_like(x, options_.intermediate_size);
-  kernels::swiglu_forward(keep.gate_up, keep.gated, stream);
-  if (saved == nullptr) keep.gate_up = {};
+  fill_attention(keep, pass, stream);
+  if (recompute != Recompute::kNone) {
+    keep.normed = {};
+    if (recompute == Recompute::kFull || keep.raw_qkv.defined()) keep.qkv = {};
+  }
+  if (recompute == Recompute::kFull) keep.raw_qkv = {};
+  fill_mlp(keep, stream);
+  if (recompute != Recompute::kNone) keep.normed_mid = {};
+  if (recompute == Recompute::kFull) keep.gate_up = keep.attended = {};
   Tensor y = linear(keep.gated, weights_.down.value, stream);
   kernels::add(keep.x_mid, y, y, stream);
-  if (saved != nullptr) *saved = keep;
+  if (saved == nullptr) return y;
+  if (recompute == Recompute::kSelective) keep.gated = keep.x_mid = {};
+  if (recompute == Recompute::kFull) {
+    keep = {};
+    keep.x = x;
+  }
+  *saved = keep;
   return y;
 }
 
-Tensor Block::attend_backward(BlockSaved& saved, const BlockPass& pass,
-                              core::Stream& stream) const {
-  const kernels::HeadLayout layout = heads(pass);
-  const Tensor dout = linear_backward_input(saved.dx_mid, weights_.output.value, stream);
-  Tensor dqkv = Tensor::like(saved.qkv);
-  kernels::attention_backward(saved.qkv, saved.attended, saved.lse, dout, dqkv, layout, stream);
-  saved.qkv = saved.lse = {};
-  kernels::rope(dqkv, pass.positions, pass.rope->cos, pass.rope->sin,
-                layout.heads + layout.kv_heads, kernels::Rotation::kBackward, stream);
-  if (weights_.q_norm.value.defined()) {
-    saved.dq_norm = zeros_like(weights_.q_norm.value, stream);
-    saved.dk_norm = zeros_like(weights_.k_norm.value, stream);
-    kernels::qk_norm_backward_weight(dqkv, saved.raw_qkv, saved.qk_rstd, saved.dq_norm,
-                                     saved.dk_norm, layout, stream);
-    kernels::qk_norm_backward_input(dqkv, saved.raw_qkv, weights_.q_norm.value,
-                                    weights_.k_norm.value, saved.qk_rstd, dqkv, layout, stream);
-    saved.raw_qkv = saved.qk_rstd = {};
+void Block::mlp_backward(BlockSaved& saved, core::Stream& stream) const {
+  {
+    const Tensor dgated = linear_backward_input(saved.dy, weights_.down.value, stream);
+    kernels::swiglu_backward(saved.gate_up, dgated, saved.gate_up, stream);
   }
-  return dqkv;
-}
-
-Tensor Block::backward_input(BlockSaved& saved, const Tensor& dy, const BlockPass& pass,
-                             core::Stream& stream) const {
-  saved.dy = dy;
-  const Tensor dgated = linear_backward_input(dy, weights_.down.value, stream);
-  kernels::swiglu_backward(saved.gate_up, dgated, saved.gate_up, stream);
   saved.dx_mid = linear_backward_input(saved.gate_up, weights_.gate_up.value, stream);
   saved.dpost_norm = zeros_like(weights_.post_norm.value, stream);
   kernels::rms_norm_backward_weight(saved.dx_mid, saved.x_mid, saved.post_rstd, saved.dpost_norm,
                                     stream);
   kernels::rms_norm_backward_input(saved.dx_mid, saved.x_mid, weights_.post_norm.value,
-                                   saved.post_rstd, dy, saved.dx_mid, stream);
+                                   saved.post_rstd, saved.dy, saved.dx_mid, stream);
   saved.x_mid = saved.post_rstd = {};
-  saved.dqkv = attend_backward(saved, pass, stream);
+}
+
+void Block::attention_backward(BlockSaved& saved, const BlockPass& pass,
+                               core::Stream& stream) const {
+  const kernels::HeadLayout layout = heads(pass);
+  saved.dqkv = Tensor::like(saved.qkv);
+  {
+    const Tensor dout = linear_backward_input(saved.dx_mid, weights_.output.value, stream);
+    kernels::attention_backward(saved.qkv, saved.attended, saved.lse, dout, saved.dqkv, layout,
+                                stream);
+  }
+  saved.qkv = saved.lse = {};
+  kernels::rope(saved.dqkv, pass.positions, pass.rope->cos, pass.rope->sin,
+                layout.heads + layout.kv_heads, kernels::Rotation::kBackward, stream);
+  if (!weights_.q_norm.value.defined()) return;
+  saved.dq_norm = zeros_like(weights_.q_norm.value, stream);
+  saved.dk_norm = zeros_like(weights_.k_norm.value, stream);
+  kernels::qk_norm_backward_weight(saved.dqkv, saved.raw_qkv, saved.qk_rstd, saved.dq_norm,
+                                   saved.dk_norm, layout, stream);
+  kernels::qk_norm_backward_input(saved.dqkv, saved.raw_qkv, weights_.q_norm.value,
+                                  weights_.k_norm.value, saved.qk_rstd, saved.dqkv, layout, stream);
+  saved.raw_qkv = saved.qk_rstd = {};
+}
+
+Tensor Block::backward_input(BlockSaved& saved, const Tensor& dy, const BlockPass& pass,
+                             core::Stream& stream) const {
+  fill_attention(saved, pass, stream);
+  fill_mlp(saved, stream);
+  saved.delta = {};
+  saved.dy = dy;
+  mlp_backward(saved, stream);
+  attention_backward(saved, pass, stream);
   Tensor dx = linear_backward_input(saved.dqkv, weights_.qkv.value, stream);
   saved.dinput_norm = zeros_like(weights_.input_norm.value, stream);
   kernels::rms_norm_backward_weight(dx, saved.x, saved.input_rstd, saved.dinput_norm, stream);

@@ -18,13 +18,14 @@ struct BlockPass {
   const RopeTable* rope = nullptr;  // longer than every position
 };
 
-/// What one block keeps of one micro-batch. Forward fills the first group and the second;
-/// backward_input uses the first up, turns gate_up and qkv into their gradients, and adds the
-/// third.
+/// What one block keeps of one micro-batch. Forward fills the first group and the second, and lets
+/// go of what Recompute says; backward_input makes that again, uses the first group up, turns
+/// gate_up into its gradient, and adds the third.
 struct BlockSaved {
   core::Tensor x, input_rstd;      // [N, D], [N]
   core::Tensor raw_qkv, qk_rstd;   // qwen3: before QK-norm [N, width], [N, H + Hkv]
   core::Tensor qkv, lse;           // rotated [N, width], [B, H, T]
+  core::Tensor delta;              // kSelective: output projection [N, D]; x_mid is x + delta
   core::Tensor x_mid, post_rstd;   // after attention's residual [N, D], [N]
   core::Tensor gate_up;            // [N, 2F]; after backward_input its gradient
   core::Tensor normed, attended;   // inputs of the qkv and the output projection
@@ -45,10 +46,12 @@ BlockWeights bind_block(const Options& options, const Params& params, std::int64
 /// RMSNorm, gate_up GEMM, SwiGLU, down GEMM, residual.
 class Block {
  public:
-  Block(const Options& options, const Params& params, std::int64_t layer);
+  Block(const Options& options, const Params& params, std::int64_t layer,
+        Recompute recompute = Recompute::kNone);
   int bucket() const { return weights_.qkv.bucket; }
 
-  /// x [N, D] -> y [N, D]. `saved` may be nullptr: nothing is kept.
+  /// x [N, D] -> y [N, D]. `saved` may be nullptr: nothing is kept. With Recompute, backward_input
+  /// costs in addition: kSelective the element-wise passes, kFull all of forward but the down GEMM.
   core::Tensor forward(const core::Tensor& x, const BlockPass& pass, BlockSaved* saved,
                        core::Stream& stream) const;
   /// dy [N, D] -> dx [N, D], a new tensor. No gradient of a parameter changes.
@@ -59,13 +62,15 @@ class Block {
 
  private:
   kernels::HeadLayout heads(const BlockPass& pass) const;
-  core::Tensor attend(const core::Tensor& normed, const BlockPass& pass, BlockSaved& keep,
-                      core::Stream& stream) const;
-  core::Tensor attend_backward(BlockSaved& saved, const BlockPass& pass,
-                               core::Stream& stream) const;
+  void fill_attention(BlockSaved& keep, const BlockPass& pass, core::Stream& stream) const;
+  void fill_qkv(BlockSaved& keep, const BlockPass& pass, core::Stream& stream) const;
+  void fill_mlp(BlockSaved& keep, core::Stream& stream) const;
+  void mlp_backward(BlockSaved& saved, core::Stream& stream) const;
+  void attention_backward(BlockSaved& saved, const BlockPass& pass, core::Stream& stream) const;
 
   Options options_;
   float eps_;
+  Recompute recompute_;
   BlockWeights weights_;
 };
 

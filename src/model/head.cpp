@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "core/dry_run.h"
 #include "kernels/cross_entropy/cross_entropy.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/matmul/matmul.h"
@@ -15,6 +16,11 @@ namespace rw::model {
 using core::Tensor;
 
 namespace {
+
+Tensor logits_of(const Tensor& normed, const Tensor& matrix, core::Stream& stream) {
+  const core::MemoryLabel label("logits");
+  return linear(normed, matrix, stream);
+}
 
 HeadLoss total(const Tensor& losses, const Tensor& targets) {
   HeadLoss out;
@@ -65,7 +71,7 @@ HeadLoss Head::forward(const Tensor& x, const Tensor& targets, float scale, Head
   Tensor dnormed = saved != nullptr ? Tensor::like(x) : Tensor();
   for (std::int64_t begin = 0; begin < rows; begin += chunk) {
     const std::int64_t end = std::min(rows, begin + chunk);
-    Tensor logits = linear(normed.rows(begin, end), matrix_.value, stream);
+    Tensor logits = logits_of(normed.rows(begin, end), matrix_.value, stream);
     Tensor loss = losses.rows(begin, end);
     if (saved == nullptr) {
       kernels::cross_entropy_forward(logits, targets.rows(begin, end), loss, stream);
@@ -98,7 +104,7 @@ void Head::backward_weight(HeadSaved& saved, core::Stream& stream) {
     for (std::int64_t begin = 0; begin < rows; begin += chunk) {
       const std::int64_t end = std::min(rows, begin + chunk);
       const Tensor normed = saved.normed.rows(begin, end);
-      Tensor logits = linear(normed, matrix_.value, stream);
+      Tensor logits = logits_of(normed, matrix_.value, stream);
       Tensor losses = Tensor::empty({end - begin}, core::DType::kF32, logits.device());
       kernels::cross_entropy_forward_backward(logits, saved.targets.rows(begin, end), saved.scale,
                                               losses, stream);

@@ -11,6 +11,13 @@ namespace rw::model {
 inline constexpr std::array<const char*, 2> kFamilyNames{"llama", "qwen3"};
 inline constexpr std::array<const char*, 3> kRopeTypes{"default", "linear", "llama3"};
 
+inline constexpr std::array<const char*, 3> kRecomputeNames{"none", "selective", "full"};
+
+/// What a block keeps of a micro-batch between its passes; the rest is made again in the backward
+/// pass, with the same bits. kNone: everything. kSelective: what is dear to make (outputs of GEMMs
+/// and of attention). kFull: its input alone.
+enum class Recompute : std::uint8_t { kNone, kSelective, kFull };
+
 /// Hugging Face's rope_parameters.
 struct RopeOptions {
   std::string rope_type = "default";  // a name in kRopeTypes

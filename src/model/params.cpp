@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "core/dry_run.h"
 #include "core/error.h"
 #include "core/rng.h"
 #include "kernels/elementwise/elementwise.h"
@@ -105,7 +106,11 @@ class Layout {
     }
     std::vector<core::Tensor> values;
     for (const std::int64_t count : elems) {
+      const core::MemoryLabel label("weights");
       values.push_back(core::Tensor::zeros({count}, core::DType::kF32, device));
+    }
+    for (const std::int64_t count : elems) {
+      const core::MemoryLabel label("gradients");
       out.bucket_grads.push_back(core::Tensor::zeros({count}, core::DType::kF32, device));
     }
     for (std::size_t i = 0; i < weights_.size(); ++i) {

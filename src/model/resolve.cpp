@@ -111,4 +111,13 @@ void resolve(Options& options, std::int64_t seq_len) {
   check_rope(options.rope_parameters);
 }
 
+Recompute recompute_of(const std::string& name) {
+  const auto* found = std::find(kRecomputeNames.begin(), kRecomputeNames.end(), name);
+  if (found == kRecomputeNames.end()) {
+    throw core::Error(core::ErrorKind::kRecipe,
+                      fmt::format("train.recompute: got {}, want none, selective or full", name));
+  }
+  return static_cast<Recompute>(found - kRecomputeNames.begin());
+}
+
 }  // namespace rw::model

@@ -1,6 +1,7 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
 #include <cstdint>
+#include <string>
 
 #include "model/options.h"
 
@@ -11,5 +12,8 @@ namespace rw::model {
 ///   seq_len  train.seq_len, or 0 when nothing is trained: then max_position_embeddings may stay 0
 ///   throws   Error{kRecipe} "model.KEY: got X, want Y; try Z", at the key that a user would change
 void resolve(Options& options, std::int64_t seq_len);
+
+/// The value of a name in kRecomputeNames. Throws Error{kRecipe} on any other.
+Recompute recompute_of(const std::string& name);
 
 }  // namespace rw::model

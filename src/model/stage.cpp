@@ -57,7 +57,7 @@ void report(const BucketDone& done, int bucket) {
 
 struct Stage::Impl {
   Impl(const Options& model, const StageRange& part, std::shared_ptr<Params> shared,
-       core::Device where)
+       core::Device where, Recompute recompute)
       : options(model), range(part), params(std::move(shared)), device(where) {
     if (range.first_layer < 0 || range.last_layer < range.first_layer ||
         range.last_layer > options.num_hidden_layers) {
@@ -68,7 +68,7 @@ struct Stage::Impl {
     }
     if (range.embedding) embedding = params->weight("model.embed_tokens.weight");
     for (std::int64_t i = range.first_layer; i < range.last_layer; ++i) {
-      blocks.emplace_back(options, *params, i);
+      blocks.emplace_back(options, *params, i, recompute);
     }
     if (range.head) head.emplace(options, *params);
   }
@@ -150,8 +150,8 @@ void Stage::Impl::embedding_weight(StageSaved& saved, const BucketDone& done,
 }
 
 Stage::Stage(const Options& options, const StageRange& range, std::shared_ptr<Params> params,
-             core::Device device)
-    : impl_(std::make_unique<Impl>(options, range, std::move(params), device)) {}
+             core::Device device, Recompute recompute)
+    : impl_(std::make_unique<Impl>(options, range, std::move(params), device, recompute)) {}
 Stage::~Stage() = default;
 Stage::Stage(Stage&&) noexcept = default;
 

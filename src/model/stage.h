@@ -62,7 +62,7 @@ class Stage {
   /// `params` may be shared between stages of one rank (a tied embedding): see make_params in
   /// params.h.
   Stage(const Options& options, const StageRange& range, std::shared_ptr<Params> params,
-        core::Device device = {});
+        core::Device device = {}, Recompute recompute = Recompute::kNone);
   ~Stage();
   Stage(Stage&&) noexcept;
   const StageRange& range() const;

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "core/dry_run.h"
 #include "core/error.h"
 #include "kernels/adamw/adamw.h"
 
@@ -10,6 +11,7 @@ namespace rw::optim {
 
 Adamw::Adamw(const Options& options, std::vector<AdamwParam> params)
     : options_(options), params_(std::move(params)) {
+  const core::MemoryLabel label("optimizer");
   for (const AdamwParam& param : params_) {
     core::require_alike(("Adamw: " + param.name).c_str(),
                         {{"value", &param.value}, {"grad", &param.grad}});

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "core/dry_run.h"
 #include "core/error.h"
 #include "metrics/timer.h"
 
@@ -174,6 +175,7 @@ void Executor::post_receives() {
     const Operation& op = list[receives_[posted_++]];
     const std::int64_t rows = sizes_->rows[static_cast<std::size_t>(op.micro_batch)];
     Incoming& one = incoming_.emplace_back();
+    const core::MemoryLabel label("receive buffers");
     one.tensor =
         Tensor::empty({rows * sizes_->tokens, hidden_size_}, core::DType::kF32, stream_.device());
     one.ticket = world_.receive(one.tensor, op.peer, op.tag);

@@ -123,7 +123,8 @@ Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, Plan plan)
   }
   for (std::size_t i = 0; i < held.size(); ++i) {
     auto& stage = stages_[held[i]];
-    stage = std::make_unique<model::Stage>(options_.model, ranges[i], params_, options_.device);
+    stage = std::make_unique<model::Stage>(options_.model, ranges[i], params_, options_.device,
+                                           options_.recompute);
     stage_of_[held[i]] = stage.get();
   }
   reducer_ = std::make_unique<Reducer>(layout_, plan_, *params_, stage_of_,

@@ -28,6 +28,7 @@ struct TrainerOptions {
   std::int64_t global_batch_size = 1;  // rows; a multiple of micro_batch_size
   std::int64_t max_steps = 0;
   double clip_grad_norm = 1;  // 0: off
+  model::Recompute recompute = model::Recompute::kNone;
   core::Device device;
 };
 

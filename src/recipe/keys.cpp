@@ -195,6 +195,10 @@ void add_train(std::vector<Key>& out) {
   add("clip_grad_norm", Slot<double>([](Recipe& r) -> double& { return r.train.clip_grad_norm; }),
       "largest global gradient norm; 0: no clipping")
       .within_range(0, 1e9);
+  add("recompute", Slot<Text>([](Recipe& r) -> Text& { return r.train.recompute; }),
+      "what the backward pass makes again to save memory: nothing, element-wise outputs, all but "
+      "a block's input")
+      .one_of({"none", "selective", "full"});
 }
 
 void add_optimizer(std::vector<Key>& out) {

@@ -1,11 +1,11 @@
 // Part of Ropewalk, MIT licence.
 #include "train/loop.h"
 
-#include <sys/resource.h>
-
+#include <algorithm>
 #include <array>
 
 #include "core/log.h"
+#include "metrics/process_memory.h"
 #include "metrics/timer.h"
 
 namespace rw::train {
@@ -27,12 +27,6 @@ Signals::Request agree(const LoopParts& parts, const LoopOptions& options) {
   return {votes[0] != 0, votes[1] != 0, votes[2] != 0};
 }
 
-std::uint64_t peak_memory_bytes() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
-}
-
 metrics::StepRecord make_record(std::int64_t n, const core::StepResult& result, double step_ms,
                                 const LoopOptions& options) {
   metrics::StepRecord record;
@@ -51,7 +45,9 @@ metrics::StepRecord make_record(std::int64_t n, const core::StepResult& result, 
   record.bubble_pct_planned = result.bubble_pct_planned;
   record.comm_exposed_ms = result.comm_exposed_ms;
   record.data_wait_ms = result.data_wait_ms;
-  record.mem_peak_bytes = peak_memory_bytes();
+  record.mem_peak_bytes = metrics::process_memory().peak_bytes;
+  record.mem_model_peak_bytes =
+      record.mem_peak_bytes - std::min(record.mem_peak_bytes, options.memory_before_bytes);
   return record;
 }
 

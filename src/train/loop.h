@@ -16,15 +16,16 @@
 namespace rw::train {
 
 struct LoopOptions {
-  std::int64_t first_step = 1;           // 1, or the restored step + 1
-  std::int64_t max_steps = 0;            // the last step
-  std::int64_t log_interval = 1;         // steps between records
-  std::int64_t checkpoint_interval = 0;  // steps; 0: only at the end and on request
-  std::int64_t validation_interval = 0;  // steps; 0: never
-  std::string output_dir;                // SAVE and STOP are looked for here
-  double flops_per_token = 0;            // for the record; 0: unknown
-  std::string flops_formula;             // what it counts
-  double peak_flops = 0;                 // of all ranks, measured or known; 0: no MFU is printed
+  std::int64_t first_step = 1;            // 1, or the restored step + 1
+  std::int64_t max_steps = 0;             // the last step
+  std::int64_t log_interval = 1;          // steps between records
+  std::int64_t checkpoint_interval = 0;   // steps; 0: only at the end and on request
+  std::int64_t validation_interval = 0;   // steps; 0: never
+  std::string output_dir;                 // SAVE and STOP are looked for here
+  std::uint64_t memory_before_bytes = 0;  // resident before the model was built
+  double flops_per_token = 0;             // for the record; 0: unknown
+  std::string flops_formula;              // what it counts
+  double peak_flops = 0;                  // of all ranks, measured or known; 0: no MFU is printed
 };
 
 /// What the loop works with; everything outlives it.

@@ -1,6 +1,7 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
 #include <cstdint>
+#include <string>
 
 namespace rw::train {
 
@@ -9,8 +10,9 @@ struct Options {
   std::int64_t micro_batch_size = 1;
   std::int64_t global_batch_size = 1;  // rows
   std::int64_t max_steps = 0;
-  std::int64_t max_tokens = 0;  // 0: no limit; max_steps then follows from it when absent
-  double clip_grad_norm = 1.0;  // 0: off
+  std::int64_t max_tokens = 0;     // 0: no limit; max_steps then follows from it when absent
+  double clip_grad_norm = 1.0;     // 0: off
+  std::string recompute = "none";  // a name in model::kRecomputeNames
 };
 
 struct LogOptions {

@@ -5,8 +5,6 @@
 
 #include <functional>
 
-#include "core/arena.h"
-
 namespace rw::core {
 namespace {
 
@@ -75,18 +73,6 @@ TEST(TensorTest, AskingForAnUnloadedDeviceNamesTheBackend) {
             }),
             "device cuda: got no loaded backend, want librw_cuda.so beside the program; build the "
             "preset `cuda`");
-}
-
-TEST(ArenaTest, GivesTheSameBlockAgainWithoutAskingTheSystem) {
-  void* first = host_alloc(123456);
-  host_release(first, 123456);
-  const auto before = host_memory();
-  void* second = host_alloc(123450);  // rounds to the same size
-  EXPECT_EQ(first, second);
-  EXPECT_EQ(host_memory().system_allocations, before.system_allocations);
-  EXPECT_GE(host_memory().live_bytes, before.live_bytes + 123450);
-  host_release(second, 123450);
-  EXPECT_EQ(host_memory().live_bytes, before.live_bytes);
 }
 
 }  // namespace

@@ -55,9 +55,10 @@ class MetricsTest : public ::testing::Test {
 
 TEST_F(MetricsTest, LinesHaveEveryField) {
   const Json line = Json::parse(json_line(record(7)));
-  for (const char* key : {"step", "loss", "grad_norm", "lr", "tokens", "tokens_per_s", "step_ms",
-                          "mfu", "flops_formula", "bubble_pct", "bubble_pct_planned",
-                          "comm_exposed_ms", "data_wait_ms", "ckpt_blocked_ms", "mem_peak_bytes"}) {
+  for (const char* key :
+       {"step", "loss", "grad_norm", "lr", "tokens", "tokens_per_s", "step_ms", "mfu",
+        "flops_formula", "bubble_pct", "bubble_pct_planned", "comm_exposed_ms", "data_wait_ms",
+        "ckpt_blocked_ms", "mem_peak_bytes", "mem_model_peak_bytes"}) {
     EXPECT_TRUE(line.contains(key)) << key;
   }
   EXPECT_FALSE(line.contains("validation_loss"));

@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <ostream>
+#include <tuple>
 
 #include "core/error.h"
 #include "model/params.h"
@@ -112,6 +113,26 @@ TEST(Trainer, BucketSizeChangesNoBit) {
   job.options.pipeline.bucket_bytes = 100;
   const auto small = run(job, 6);
   for (std::size_t i = 0; i < large.size(); ++i) EXPECT_EQ(large[i].loss, small[i].loss);
+}
+
+TEST(Trainer, RecomputeChangesNoBit) {
+  for (const auto& [dp, pp, schedule] :
+       {std::tuple{1, 1, "gpipe"}, std::tuple{2, 1, "1f1b"}, std::tuple{1, 2, "1f1b"},
+        std::tuple{1, 4, "gpipe"}, std::tuple{1, 2, "interleaved"},
+        std::tuple{2, 2, "zero_bubble"}}) {
+    TinyJob job(true);
+    job.options.parallel = {dp, pp};
+    job.options.pipeline.schedule = schedule;
+    const auto want = run(job, 4);
+    for (const auto recompute : {model::Recompute::kSelective, model::Recompute::kFull}) {
+      job.options.recompute = recompute;
+      const auto got = run(job, 4);
+      for (std::size_t i = 0; i < want.size(); ++i) {
+        EXPECT_EQ(got[i].loss, want[i].loss) << schedule;
+        EXPECT_EQ(got[i].grad_norm, want[i].grad_norm) << schedule;
+      }
+    }
+  }
 }
 
 TEST(Trainer, UnevenStages) {

@@ -1,0 +1,145 @@
+// Part of Ropewalk, MIT licence.
+// What a step needs is known beforehand, and after the first step nothing more is asked for.
+#include "pipeline/memory.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <new>
+#include <ostream>
+#include <string>
+
+#include "core/arena.h"
+#include "tiny_job.h"
+
+namespace {
+/// What the whole program has asked operator new for.
+std::atomic<std::size_t> news{0};      // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+std::atomic<std::size_t> most_new{0};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+}  // namespace
+
+// NOLINTBEGIN(cppcoreguidelines-no-malloc,cppcoreguidelines-owning-memory)
+void* operator new(std::size_t bytes) {
+  ++news;
+  std::size_t most = most_new.load();
+  while (bytes > most && !most_new.compare_exchange_weak(most, bytes)) {
+  }
+  if (void* out = std::malloc(bytes == 0 ? 1 : bytes); out != nullptr) return out;
+  throw std::bad_alloc();
+}
+void operator delete(void* address) noexcept { std::free(address); }
+void operator delete(void* address, std::size_t /*bytes*/) noexcept { std::free(address); }
+// NOLINTEND(cppcoreguidelines-no-malloc,cppcoreguidelines-owning-memory)
+
+namespace rw::pipeline {
+namespace {
+
+using test::TinyJob;
+
+struct Layout {
+  int dp, pp;
+  const char* schedule;
+  model::Recompute recompute;
+  bool tied;
+};
+
+void PrintTo(const Layout& layout, std::ostream* out) {  // NOLINT(readability-identifier-naming)
+  *out << "dp " << layout.dp << ", pp " << layout.pp << ", " << layout.schedule << ", recompute "
+       << model::kRecomputeNames.at(static_cast<std::size_t>(layout.recompute));
+}
+
+/// Large enough for tensors to outweigh a kernel's scratch.
+struct SizedJob : TinyJob {
+  explicit SizedJob(const Layout& layout) : TinyJob(layout.tied) {
+    options.model.hidden_size = 128;
+    options.model.head_dim = 32;
+    options.model.intermediate_size = 256;
+    options.model.max_position_embeddings = 64;
+    options.seq_len = 64;
+    options.micro_batch_size = 4;
+    options.global_batch_size = 16;
+    options.parallel = {layout.dp, layout.pp};
+    options.pipeline.schedule = layout.schedule;
+    options.recompute = layout.recompute;
+  }
+};
+
+constexpr std::size_t kSmallBytes = 16 << 10;  // an activation of a SizedJob has eight times as many
+
+class EveryLayout : public ::testing::TestWithParam<Layout> {};
+
+TEST_P(EveryLayout, NeedsWhatWasPredicted) {
+  const SizedJob job(GetParam());
+  test::on_ranks(GetParam().dp * GetParam().pp, [&](comm::Communicator& world) {
+    const auto parts = job.parts(world);
+    const auto want =
+        predict_memory(job.options, parts.corpora, parts.order, parts.prefetch_steps, world.rank());
+    const core::OwnArena arena;
+    {
+      const auto trainer = make_trainer(job.options, job.parts(world));
+      for (int n = 1; n <= 3; ++n) trainer->step(n);
+      world.barrier().wait();
+    }
+    const auto got = static_cast<double>(arena.memory().arena_bytes);
+    // The scratch of kernels comes on top.
+    EXPECT_NEAR(got, static_cast<double>(want.peak_bytes), 0.05 * got) << "rank " << world.rank();
+    std::int64_t sum = 0;
+    for (const auto& [what, bytes] : want.parts) sum += bytes;
+    EXPECT_EQ(sum, want.peak_bytes);
+    for (const char* what : {"weights", "gradients", "optimizer", "activations"}) {
+      EXPECT_GT(want.parts.at(what), 0) << what;
+    }
+  });
+}
+
+TEST_P(EveryLayout, AsksTheSystemForNothingAfterTheFirstStep) {
+  const SizedJob job(GetParam());
+  test::on_ranks(GetParam().dp * GetParam().pp, [&](comm::Communicator& world) {
+    const auto trainer = make_trainer(job.options, job.parts(world));
+    trainer->step(1);
+    world.barrier().wait();
+    const auto before = core::host_memory().system_allocations;
+    world.barrier().wait();
+    for (int n = 2; n <= 5; ++n) trainer->step(n);
+    world.barrier().wait();
+    EXPECT_EQ(core::host_memory().system_allocations, before);
+    world.barrier().wait();
+    // What C++ objects take from the heap meanwhile are small things: names, maps, tickets.
+    if (world.rank() == 0) news = most_new = 0;
+    world.barrier().wait();
+    trainer->step(6);
+    world.barrier().wait();
+    EXPECT_LT(most_new.load(), kSmallBytes);
+    if (world.rank() == 0) {
+      ::testing::Test::RecordProperty("news_per_step", static_cast<int>(news.load()));
+    }
+  });
+}
+
+constexpr auto kNone = model::Recompute::kNone;
+constexpr auto kSelective = model::Recompute::kSelective;
+constexpr auto kFull = model::Recompute::kFull;
+INSTANTIATE_TEST_SUITE_P(Memory, EveryLayout,
+                         ::testing::Values(Layout{1, 1, "1f1b", kNone, false},
+                                           Layout{1, 1, "gpipe", kFull, true},
+                                           Layout{2, 1, "1f1b", kSelective, false},
+                                           Layout{1, 2, "1f1b", kNone, true},
+                                           Layout{1, 2, "gpipe", kFull, false},
+                                           Layout{1, 2, "interleaved", kSelective, false},
+                                           Layout{2, 2, "zero_bubble", kNone, true}));
+
+TEST(PredictMemory, RecomputeAndSchedulesShowInTheActivations) {
+  const auto activations = [](int pp, const char* schedule, model::Recompute recompute) {
+    const SizedJob job({1, pp, schedule, recompute, false});
+    const auto parts = job.parts(*comm::make_local());
+    return predict_memory(job.options, parts.corpora, parts.order, 1, 0).parts.at("activations");
+  };
+  EXPECT_LT(activations(1, "1f1b", kSelective), activations(1, "1f1b", kNone));
+  EXPECT_LT(activations(1, "1f1b", kFull), activations(1, "1f1b", kSelective) / 2);
+  EXPECT_LT(activations(2, "1f1b", kNone), activations(2, "gpipe", kNone));
+}
+
+}  // namespace
+}  // namespace rw::pipeline
