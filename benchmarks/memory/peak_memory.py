@@ -50,7 +50,8 @@ def build_corpus(binary, folder):
 def measure(binary, recipe, overrides, folder, corpus):
     words = [str(ROOT / "recipes" / f"{recipe}.yaml"), f"output_dir={folder}/run", "train.max_steps=3",
              "data.sources=[{path: " + str(corpus) + "}]", "checkpoint.interval=0",
-             "lr_scheduler.name=constant", "lr_scheduler.warmup_steps=0", *overrides]
+             "lr_scheduler.name=constant", "lr_scheduler.warmup_steps=0", "watchdog.init_s=3600",
+             "watchdog.step_s=3600", *overrides]
     checked = subprocess.run([binary, "check", *words, "--json"], check=False, capture_output=True, text=True)
     if checked.returncode != 0:
         sys.exit(checked.stderr)

@@ -21,7 +21,7 @@ std::atomic<std::size_t> most_new{0};  // NOLINT(cppcoreguidelines-avoid-non-con
 }  // namespace
 
 // NOLINTBEGIN(cppcoreguidelines-no-malloc,cppcoreguidelines-owning-memory)
-void* operator new(std::size_t bytes) {
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
   ++news;
   std::size_t most = most_new.load();
   while (bytes > most && !most_new.compare_exchange_weak(most, bytes)) {
@@ -29,8 +29,10 @@ void* operator new(std::size_t bytes) {
   if (void* out = std::malloc(bytes == 0 ? 1 : bytes); out != nullptr) return out;
   throw std::bad_alloc();
 }
-void operator delete(void* address) noexcept { std::free(address); }
-void operator delete(void* address, std::size_t /*bytes*/) noexcept { std::free(address); }
+[[gnu::noinline]] void operator delete(void* address) noexcept { std::free(address); }
+[[gnu::noinline]] void operator delete(void* address, std::size_t /*bytes*/) noexcept {
+  std::free(address);
+}
 // NOLINTEND(cppcoreguidelines-no-malloc,cppcoreguidelines-owning-memory)
 
 namespace rw::pipeline {
@@ -66,7 +68,8 @@ struct SizedJob : TinyJob {
   }
 };
 
-constexpr std::size_t kSmallBytes = 16 << 10;  // an activation of a SizedJob has eight times as many
+constexpr std::size_t kSmallBytes = 16
+                                    << 10;  // an activation of a SizedJob has eight times as many
 
 class EveryLayout : public ::testing::TestWithParam<Layout> {};
 
@@ -76,6 +79,8 @@ TEST_P(EveryLayout, NeedsWhatWasPredicted) {
     const auto parts = job.parts(world);
     const auto want =
         predict_memory(job.options, parts.corpora, parts.order, parts.prefetch_steps, world.rank());
+    make_trainer(job.options, job.parts(world))->step(1);  // kernels keep scratch per thread
+    world.barrier().wait();
     const core::OwnArena arena;
     {
       const auto trainer = make_trainer(job.options, job.parts(world));
