@@ -71,9 +71,9 @@ struct SizedJob : TinyJob {
 constexpr std::size_t kSmallBytes = 16
                                     << 10;  // an activation of a SizedJob has eight times as many
 
-class EveryLayout : public ::testing::TestWithParam<Layout> {};
+class MemoryOfLayout : public ::testing::TestWithParam<Layout> {};
 
-TEST_P(EveryLayout, NeedsWhatWasPredicted) {
+TEST_P(MemoryOfLayout, NeedsWhatWasPredicted) {
   const SizedJob job(GetParam());
   test::on_ranks(GetParam().dp * GetParam().pp, [&](comm::Communicator& world) {
     const auto parts = job.parts(world);
@@ -99,7 +99,7 @@ TEST_P(EveryLayout, NeedsWhatWasPredicted) {
   });
 }
 
-TEST_P(EveryLayout, AsksTheSystemForNothingAfterTheFirstStep) {
+TEST_P(MemoryOfLayout, AsksTheSystemForNothingAfterTheFirstStep) {
   const SizedJob job(GetParam());
   test::on_ranks(GetParam().dp * GetParam().pp, [&](comm::Communicator& world) {
     const auto trainer = make_trainer(job.options, job.parts(world));
@@ -126,7 +126,7 @@ TEST_P(EveryLayout, AsksTheSystemForNothingAfterTheFirstStep) {
 constexpr auto kNone = model::Recompute::kNone;
 constexpr auto kSelective = model::Recompute::kSelective;
 constexpr auto kFull = model::Recompute::kFull;
-INSTANTIATE_TEST_SUITE_P(Memory, EveryLayout,
+INSTANTIATE_TEST_SUITE_P(Memory, MemoryOfLayout,
                          ::testing::Values(Layout{1, 1, "1f1b", kNone, false},
                                            Layout{1, 1, "gpipe", kFull, true},
                                            Layout{2, 1, "1f1b", kSelective, false},
