@@ -145,9 +145,6 @@ std::string wanted(const Key& key) {
     return "a number" + unit_examples(key.unit) + range_text(key);
   }
   if (std::holds_alternative<RealsSlot>(key.slot)) return "numbers" + range_text(key);
-  if (std::holds_alternative<Slot<std::vector<std::int64_t>>>(key.slot)) {
-    return "whole numbers" + range_text(key);
-  }
   if (std::holds_alternative<Slot<std::vector<data::Source>>>(key.slot)) {
     return "a list such as [{path: corpora/first_run.h5}]";
   }

@@ -99,7 +99,8 @@ Json& section_schema(Json& root, const std::string& section) {
 }
 
 std::string type_text(const Key& key) {
-  std::string out = wanted(key);
+  const bool list = std::holds_alternative<Slot<std::vector<std::int64_t>>>(key.slot);
+  std::string out = (list ? "a list, each " : "") + wanted(key);
   std::replace(out.begin(), out.end(), '|', '/');
   return out;
 }

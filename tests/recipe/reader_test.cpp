@@ -141,7 +141,7 @@ TEST(Reader, EachBadValueOfAListStandsAtItsOwnColumn) {
                   "r.yaml:14:32: pipeline.stage_split: got '0', want a whole number from 1 to "
                   "100000"));
   EXPECT_EQ(only(with("pipeline:\n  stage_split:\n    - 2\n    - [2]\n")),
-            "r.yaml:17:7: pipeline.stage_split: got a list inside the list, want whole numbers "
+            "r.yaml:17:7: pipeline.stage_split: got a list inside the list, want a whole number "
             "from 1 to 100000");
 }
 
