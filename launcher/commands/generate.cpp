@@ -156,6 +156,9 @@ int run_generate(const GenerateOptions& options) {
     if (!shown.empty() && std::find(stops.begin(), stops.end(), shown.back()) != stops.end()) {
       shown.pop_back();
     }
+    if (tokenizer != nullptr) {  // a vocabulary may have more rows than there are tokens
+      std::erase_if(shown, [&](std::int32_t id) { return id >= tokenizer->vocab_size(); });
+    }
     const std::string text = tokenizer == nullptr ? "" : tokenizer->decode(shown);
     if (options.json) {
       print_json(all[i], text);
