@@ -4,7 +4,7 @@
 // Each figure is the median over rounds in which everything is measured in turns, so that a busy
 // machine disturbs all of it alike. Threads: OMP_NUM_THREADS.
 //   bandwidth_share  (bytes of the weights / read bandwidth) / time of a step
-//   gemm_share       time of the step's products alone (ours or oneDNN's, whichever is faster) /
+//   gemm_share       time of the step's products alone (narrow_matmul or matmul, whichever is the faster) /
 //                    time of a step
 #include <omp.h>
 
@@ -129,7 +129,7 @@ class Products {
       kernels::narrow_matmul(in_[i], weights_[i], out_[i], stream_);
     }
   }
-  void onednn() {
+  void matmul() {
     kernels::MatmulOptions how;
     how.b = kernels::Transpose::kYes;
     for (std::size_t i = 0; i < weights_.size(); ++i) {
@@ -191,7 +191,7 @@ Json decode_figures(const Subject& subject, DType dtype, std::int64_t batch, int
   for (int round = 0; round < rounds; ++round) {
     seen["read"].push_back(reading.bytes_per_s());
     seen["ours"].push_back(seconds([&] { products.ours(); }));
-    if (dtype == DType::kF32) seen["onednn"].push_back(seconds([&] { products.onednn(); }));
+    if (dtype == DType::kF32) seen["matmul"].push_back(seconds([&] { products.matmul(); }));
     std::vector<double> steps;
     for (std::int64_t i = 0; i < kSteps; ++i) {
       steps.push_back(seconds([&] { decoding.step(); }));
@@ -209,8 +209,8 @@ Json decode_figures(const Subject& subject, DType dtype, std::int64_t batch, int
   out["step_ms"] = 1e3 * step;
   out["gemms_ms"] = 1e3 * gemms;
   if (dtype == DType::kF32) {
-    out["onednn_gemms_ms"] = 1e3 * median(seen["onednn"]);
-    gemms = std::min(gemms, median(seen["onednn"]));
+    out["matmul_gemms_ms"] = 1e3 * median(seen["matmul"]);
+    gemms = std::min(gemms, median(seen["matmul"]));
   }
   out["weight_bytes"] = products.bytes();
   out["read_gb_per_s"] = 1e-9 * median(seen["read"]);
