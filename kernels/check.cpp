@@ -25,6 +25,7 @@ void require_arguments(const char* op, const core::Stream& stream,
       refuse(op, std::string(argument.name) + " on " + argument.tensor->device().text(),
              stream.device().text() + ", the stream's device");
     }
+    core::note_op_bytes(static_cast<std::int64_t>(argument.tensor->bytes()));
   }
 }
 

@@ -3,6 +3,7 @@
 #include <initializer_list>
 #include <string>
 
+#include "core/op_times.h"
 #include "core/tensor.h"
 
 namespace rw::kernels {

@@ -151,6 +151,14 @@ pipeline::TrainerOptions trainer_options(const recipe::Recipe& recipe,
   return out;
 }
 
+std::unique_ptr<core::Method> make_method(const recipe::Recipe& recipe,
+                                          const pipeline::TrainerOptions& trainer,
+                                          pipeline::TrainerParts parts) {
+  parts.loader_threads = recipe.data.loader_threads;
+  parts.prefetch_steps = recipe.data.prefetch_steps;
+  return pipeline::make_trainer(trainer, std::move(parts));
+}
+
 std::shared_ptr<const data::Order> make_order(const recipe::Recipe& recipe,
                                               const data::Corpora& corpora) {
   std::vector<std::int64_t> samples;
@@ -206,11 +214,9 @@ Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, c
     memory_before = metrics::process_memory().resident_bytes;  // no rank builds its model yet
   });
   pipeline::TrainerParts parts{world, run.corpora, make_order(recipe, *run.corpora)};
-  parts.loader_threads = recipe.data.loader_threads;
-  parts.prefetch_steps = recipe.data.prefetch_steps;
   parts.validation = std::move(validation);
   parts.trace = run.trace.get();
-  run.method = pipeline::make_trainer(trainer, std::move(parts));
+  run.method = make_method(recipe, trainer, std::move(parts));
 
   together(world, [&] {
     if (world.rank() == 0) write_plan(recipe, *run.store);

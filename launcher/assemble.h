@@ -47,6 +47,12 @@ std::shared_ptr<const data::Order> make_order(const recipe::Recipe& recipe,
 pipeline::TrainerOptions trainer_options(const recipe::Recipe& recipe,
                                          const data::Corpora& corpora);
 
+/// The training method that a recipe asks for, on open corpora. `parts` may carry a trace and
+/// validation. Collective.
+std::unique_ptr<core::Method> make_method(const recipe::Recipe& recipe,
+                                          const pipeline::TrainerOptions& trainer,
+                                          pipeline::TrainerParts parts);
+
 /// Recipe -> objects: the only place that names concrete classes. Collective; restores a checkpoint
 /// as `resume` asks. Throws AgreedFailure for what all ranks know, core::Error otherwise.
 Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, const Resume& resume,

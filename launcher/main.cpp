@@ -19,6 +19,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "kernels/register.h"
+#include "launcher/commands/bench_train.h"
 #include "launcher/commands/check.h"
 #include "launcher/commands/ckpt.h"
 #include "launcher/commands/data_build.h"
@@ -31,6 +32,7 @@
 #include "launcher/commands/generate.h"
 #include "launcher/commands/schema.h"
 #include "launcher/commands/train.h"
+#include "launcher/waiting_policy.h"
 #include "recipe/reader.h"
 
 namespace rw::launcher {
@@ -76,6 +78,20 @@ void add_check(CLI::App& app, Action& action) {
   add_recipe(*command, options->recipe, options->overrides);
   command->add_flag("--json", options->json, "only JSON on stdout");
   command->callback([options, &action] { action = [options] { return run_check(*options); }; });
+}
+
+void add_bench(CLI::App& app, Action& action) {
+  auto* bench = app.add_subcommand("bench", "where the time goes");
+  bench->require_subcommand(1);
+  auto* command = bench->add_subcommand("train", "the parts of a step, and what limits each");
+  const auto options = std::make_shared<BenchTrainOptions>();
+  add_recipe(*command, options->recipe, options->overrides);
+  command->add_option("--steps", options->steps, "steps to measure")->check(CLI::PositiveNumber);
+  command->add_flag("--random-data", options->random_data, "random tokens instead of the corpora");
+  command->add_flag("--serve", options->serve, "obey lines of JSON on stdin");
+  command->add_flag("--json", options->json, "only JSON on stdout");
+  command->callback(
+      [options, &action] { action = [options] { return run_bench_train(*options); }; });
 }
 
 void add_schema(CLI::App& app, Action& action) {
@@ -280,6 +296,7 @@ int parse_and_run(int argc, char** argv) {
   Action action;
   add_train(app, action);
   add_check(app, action);
+  add_bench(app, action);
   add_schema(app, action);
   add_data(app, action);
   add_eval(app, action);
@@ -305,6 +322,7 @@ int parse_and_run(int argc, char** argv) {
 }  // namespace rw::launcher
 
 int main(int argc, char** argv) {
+  rw::launcher::set_waiting_policy(argv);
   try {
     return rw::launcher::parse_and_run(argc, argv);
   } catch (const rw::core::Error& error) {

@@ -25,7 +25,7 @@ Shape out_shape(const HeadLayout& at) { return {at.batch * at.tokens, at.heads *
 Shape lse_shape(const HeadLayout& at) { return {at.batch, at.heads, at.tokens}; }
 Shape rstd_shape(const HeadLayout& at) { return {at.batch * at.tokens, at.heads + at.kv_heads}; }
 
-const AttentionTwins& table(const Tensor& tensor) {
+core::TwinsCall<AttentionTwins> table(const Tensor& tensor) {
   return core::twins<AttentionTwins>(tensor.device());
 }
 

@@ -7,7 +7,7 @@
 namespace rw::kernels {
 namespace {
 
-const ElementwiseTwins& table(const Tensor& tensor) {
+core::TwinsCall<ElementwiseTwins> table(const Tensor& tensor) {
   return core::twins<ElementwiseTwins>(tensor.device());
 }
 

@@ -7,7 +7,7 @@
 namespace rw::kernels {
 namespace {
 
-const RmsNormTwins& table(const Tensor& tensor) {
+core::TwinsCall<RmsNormTwins> table(const Tensor& tensor) {
   return core::twins<RmsNormTwins>(tensor.device());
 }
 

@@ -68,13 +68,8 @@ const Backend& backend(DeviceKind kind);
 /// Throws Error{kDevice}.
 void load_backend(DeviceKind kind);
 
-/// The table of functions of one operation, e.g. twins<SwigluTwins>(device).forward(…). T::kOp
-/// names the operation. Throws Error{kDevice} when the backend is not loaded or lacks this
-/// operation.
+/// The table of functions of one operation; callers use twins<T>() of op_times.h. Throws
+/// Error{kDevice} when the backend is not loaded or lacks this operation.
 const void* find_twins(Device device, Op op);
-template <class T>
-const T& twins(Device device) {
-  return *static_cast<const T*>(find_twins(device, T::kOp));
-}
 
 }  // namespace rw::core

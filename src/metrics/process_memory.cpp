@@ -4,6 +4,8 @@
 #include <fstream>
 #include <string>
 
+#include "core/error.h"
+
 namespace rw::metrics {
 
 ProcessMemory process_memory() {
@@ -17,6 +19,15 @@ ProcessMemory process_memory() {
     if (into != nullptr && status >> *into) *into *= kKibi;
   }
   return out;
+}
+
+void reset_peak_memory() {
+  std::ofstream out("/proc/self/clear_refs");
+  out << '5' << std::flush;
+  if (!out) {
+    throw core::Error(core::ErrorKind::kStorage,
+                      "cannot reset the peak of resident memory through /proc/self/clear_refs");
+  }
 }
 
 }  // namespace rw::metrics

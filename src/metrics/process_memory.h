@@ -11,5 +11,7 @@ struct ProcessMemory {
   std::uint64_t peak_bytes = 0;      // the most so far
 };
 ProcessMemory process_memory();
+/// From now on the peak counts anew. Throws Error{kStorage} where the kernel does not allow it.
+void reset_peak_memory();
 
 }  // namespace rw::metrics

@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+# Part of Ropewalk, MIT licence.
+"""Training speed and memory beside PyTorch, in one run on one machine.
+
+    python benchmarks/train_bench.py [--quick] [--sizes 34M …] [--precisions f32 bf16] [--threads 1 2] [--seq 256 2048]
+
+needs torch (a virtual environment of its own) and build/cpu/ropewalk. Each side is a process that
+stays up and runs blocks of steps when asked, so that the sides take turns without compiling again and
+only one computes at a time: `ropewalk bench train --serve` (the trainer of `ropewalk train`) and
+benchmarks/peers/llama_torch.py (torch.compile, fused AdamW; SDPA or written-out attention, whichever
+is faster in a trial of each case). Both take full steps of 2048 tokens with clipping, on random tokens.
+
+Prints a table and writes benchmarks/results/train_bench.json and .md: tokens/s (median and best over
+all blocks), the ratio of the medians, the share of the rate that the step's matrix products reach alone
+in the same process, and peak resident memory of each process over the measured blocks, compiler gone.
+Every case stops after --seconds of measuring. --quick: 34M, f32, two threads, seq 256.
+"""
+import argparse
+import datetime
+import itertools
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TOKENS_PER_STEP = 2048
+
+
+def sizes_of(hidden, layers, heads, kv_heads, wide, vocab):
+    return {"hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads,
+            "num_key_value_heads": kv_heads, "intermediate_size": wide, "vocab_size": vocab}
+
+
+MODELS = {
+    "4M": sizes_of(256, 4, 4, 4, 704, 2048),
+    "34M": sizes_of(512, 8, 8, 8, 1408, 8192),
+    "124M": sizes_of(768, 12, 12, 4, 2048, 32000),
+    "350M": sizes_of(1024, 24, 16, 4, 3072, 32000),
+}
+
+
+def flops_per_token(model, tokens):
+    """As src/model/flops.h counts."""
+    hidden = model["hidden_size"]
+    kv = hidden // model["num_attention_heads"] * model["num_key_value_heads"]
+    layer = 2 * hidden * hidden + 2 * hidden * kv + 3 * hidden * model["intermediate_size"]
+    layers = model["num_hidden_layers"]
+    matrices = layers * layer + hidden * model["vocab_size"]
+    return 6 * matrices, 6 * matrices + 6 * layers * hidden * (tokens + 1)
+
+
+class Side:
+    """A process that answers lines of JSON."""
+
+    def __init__(self, name, command, threads):
+        self.name, self.speeds = name, []
+        self.process = subprocess.Popen(
+            [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True, env=dict(os.environ, OMP_NUM_THREADS=str(threads)), cwd=ROOT)
+
+    def ask(self, what, **details):
+        self.process.stdin.write(json.dumps({"do": what} | details) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self.name} ended: exit code {self.process.wait()}")
+        return json.loads(line)
+
+    def steps(self, count):
+        return self.ask("steps", count=count)["step_s"]
+
+    def block(self, count):
+        self.speeds += [TOKENS_PER_STEP / seconds for seconds in self.steps(count)]
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def ours(how, case, folder):
+    recipe = pathlib.Path(folder) / "recipe.json"  # JSON is YAML
+    recipe.write_text(json.dumps({
+        "method": "pipeline", "seed": 1, "output_dir": "none", "precision": case["precision"],
+        "model": {"name": "llama"} | case["model"],
+        "train": {"seq_len": case["seq"], "micro_batch_size": TOKENS_PER_STEP // case["seq"],
+                  "global_batch_size": TOKENS_PER_STEP // case["seq"], "max_steps": 100000,
+                  "clip_grad_norm": 1.0},
+        "optimizer": {"name": "adamw", "lr": 3e-4, "betas": [0.9, 0.95], "weight_decay": 0.1},
+        "lr_scheduler": {"name": "constant", "warmup_steps": 0},
+        "data": {"sources": [{"path": "random.h5"}]}}, indent=1))
+    return Side("ropewalk", [how.ropewalk, "bench", "train", recipe, "--random-data", "--serve"],
+                case["threads"])
+
+
+def peer(how, case, attention):
+    return Side("pytorch", [
+        sys.executable, ROOT / "benchmarks/peers/llama_torch.py", json.dumps(case["model"]),
+        "--batch", TOKENS_PER_STEP // case["seq"], "--tokens", case["seq"], "--threads",
+        case["threads"], "--precision", case["precision"], "--attention", attention],
+                case["threads"])
+
+
+def faster_attention(how, case):
+    """The trial runs in processes of its own: the loser must not count in the winner's memory."""
+    best = {}
+    for attention in how.attention:
+        side = peer(how, case, attention)
+        side.steps(1)  # compiles
+        best[attention] = min(side.steps(3))
+        side.close()
+    return min(best, key=best.get)
+
+
+def measure(how, case):
+    attention = how.attention[0] if len(how.attention) == 1 else faster_attention(how, case)
+    with tempfile.TemporaryDirectory() as folder:
+        sides = [ours(how, case, folder), peer(how, case, attention)]
+        for side in sides:
+            side.first_s = side.steps(2)[1]  # the first compiles or plans
+            side.gemm = side.ask("gemm")["gemm_flops"]
+            side.ask("reset_memory")
+        count = max(1, min(5, int(10 / sides[1].first_s)))
+        begin = time.monotonic()
+        for turn in itertools.count():
+            if turn >= 2 and (time.monotonic() - begin > how.seconds or turn == how.blocks):
+                break
+            for side in sides if turn % 2 == 0 else reversed(sides):
+                side.block(count)
+        out = {key: case[key] for key in ("size", "precision", "threads", "seq")}
+        out["attention"] = attention
+        matrices, everything = flops_per_token(case["model"], case["seq"])
+        for side in sides:
+            memory = side.ask("memory")
+            median = statistics.median(side.speeds)
+            out[side.name] = {
+                "tokens_per_s": round(median, 1), "best": round(max(side.speeds), 1),
+                "steps": len(side.speeds), "gemm_gflops": round(side.gemm / 1e9, 1),
+                "gemm_share": round(median * matrices / side.gemm, 3),
+                "flops_share": round(median * everything / side.gemm, 3),
+                "peak_bytes": memory["peak_bytes"], "base_bytes": memory["base_bytes"]}
+            side.close()
+    mine, theirs = out["ropewalk"], out["pytorch"]
+    out["ratio"] = round(mine["tokens_per_s"] / theirs["tokens_per_s"], 3)
+    out["ratio_best"] = round(mine["best"] / theirs["best"], 3)
+    out["memory_ratio"] = round(mine["peak_bytes"] / theirs["peak_bytes"], 3)
+    return out
+
+
+def command_output(*command):
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False).stdout.strip()
+
+
+def environment():
+    import torch
+    with open("/proc/cpuinfo", encoding="ascii") as lines:
+        text = lines.read()
+    first = dict(line.split(":", 1) for line in text.split("\n\n")[0].splitlines() if ":" in line)
+    facts = {key.strip(): value.strip() for key, value in first.items()}
+    flags = facts.get("flags", "").split()
+    known = ["avx2", "avx512f", "avx512_bf16", "amx_bf16"]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {"date": datetime.date.today().isoformat(), "cpu": facts.get("model name", platform.machine()),
+            "cores": os.cpu_count(), "instructions": [one for one in known if one in flags],
+            "memory_gib": round(memory, 1), "pytorch": torch.__version__, "python": platform.python_version(),
+            "compiler": command_output("g++", "--version").split("\n")[0],
+            "commit": command_output("git", "describe", "--always", "--dirty", "--abbrev=12"),
+            "load_before": round(os.getloadavg()[0], 1)}
+
+
+def markdown(result):
+    where = result["environment"]
+    lines = [
+        "# Training beside PyTorch", "",
+        f"`{result['command']}`, {where['date']}, commit {where['commit']}. {where['cores']} cores, "
+        f"{where['cpu']} ({', '.join(where['instructions'])}), {where['memory_gib']} GiB; PyTorch "
+        f"{where['pytorch']}, {where['compiler']}; load before the run {where['load_before']}.", "",
+        "tokens/s: median (best). GEMM: share of the step's products' own rate. Memory: peak MiB of the process.",
+        "", "| model | precision | threads | seq | ropewalk | GEMM | MiB | PyTorch | GEMM | MiB | attention | speed | memory |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|"]
+    for case in result["cases"]:
+        cells = [case["size"], case["precision"], case["threads"], case["seq"]]
+        for name in ("ropewalk", "pytorch"):
+            side = case[name]
+            cells += [f"{side['tokens_per_s']:.0f} ({side['best']:.0f})",
+                      f"{100 * side['gemm_share']:.0f} %", f"{side['peak_bytes'] / 2**20:.0f}"]
+        cells += [case["attention"], f"**{case['ratio']:.2f}**", f"{case['memory_ratio']:.2f}"]
+        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ropewalk", type=pathlib.Path, default=ROOT / "build/cpu/ropewalk")
+    parser.add_argument("--sizes", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--precisions", nargs="+", choices=["f32", "bf16"], default=["f32", "bf16"])
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--seq", nargs="+", type=int, choices=[256, 2048], default=[256, 2048])
+    parser.add_argument("--attention", nargs="+", choices=["sdpa", "written"],
+                        default=["sdpa", "written"], help="of the peer; one alone needs no trial")
+    parser.add_argument("--blocks", type=int, default=6, help="of each side in a case, at most")
+    parser.add_argument("--seconds", type=float, default=90, help="of measuring in a case, about")
+    parser.add_argument("--quick", action="store_true", help="34M, f32, 2 threads, seq 256")
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "benchmarks/results/train_bench",
+                        help="without .json and .md")
+    how = parser.parse_args()
+    how.ropewalk = how.ropewalk.resolve()
+    if how.quick:
+        how.sizes, how.precisions, how.threads, how.seq = ["34M"], ["f32"], [2], [256]
+    result = {"command": " ".join(["python benchmarks/train_bench.py"] + sys.argv[1:]),
+              "environment": environment(), "cases": []}
+    for size, seq, precision, threads in itertools.product(how.sizes, how.seq, how.precisions,
+                                                           how.threads):
+        case = {"size": size, "model": MODELS[size], "precision": precision, "threads": threads,
+                "seq": seq}
+        result["cases"].append(measure(how, case))
+        print(json.dumps(result["cases"][-1]), file=sys.stderr, flush=True)
+        how.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+        how.out.with_suffix(".md").write_text(markdown(result))
+    print(markdown(result), end="")
+
+
+if __name__ == "__main__":
+    main()
