@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <functional>
 #include <span>
+#include <utility>
 
 namespace rw::launcher {
 namespace {
@@ -40,12 +40,12 @@ const char* part_name(core::Op op) {
   return "?";
 }
 
-double median_of(const std::vector<StepSample>& samples,
-                 const std::function<double(const StepSample&)>& value) {
-  std::vector<double> values;
-  values.reserve(samples.size());
-  for (const auto& sample : samples) values.push_back(value(sample));
-  return median(std::move(values));
+/// The sample with the median time; of an even number the faster one in the middle.
+StepSample median_sample(std::vector<StepSample> samples) {
+  const auto middle = samples.begin() + static_cast<std::ptrdiff_t>((samples.size() - 1) / 2);
+  std::nth_element(samples.begin(), middle, samples.end(),
+                   [](const StepSample& a, const StepSample& b) { return a.seconds < b.seconds; });
+  return *middle;
 }
 
 /// Kernels other than these two move memory, and that is their limit.
@@ -56,47 +56,34 @@ double limit_of(core::Op op, double bytes, const StepLimits& limits) {
   return bytes / limits.bytes_per_second;
 }
 
-std::vector<StepPart> parts_here(const std::vector<StepSample>& samples, const StepLimits& limits) {
+std::vector<StepPart> parts_of(const StepSample& sample, const StepLimits& limits) {
   using core::Op;
   std::vector<StepPart> out;
   for (const Op op :
        {Op::kMatmul, Op::kAttention, Op::kRmsNorm, Op::kRope, Op::kSwiglu, Op::kCrossEntropy,
         Op::kEmbedding, Op::kElementwise, Op::kAdamw, Op::kReduce}) {
-    const auto at = static_cast<std::size_t>(op);
-    const double bytes = median_of(
-        samples, [at](const StepSample& one) { return static_cast<double>(one.ops.of[at].bytes); });
-    const double seconds = median_of(samples, [at](const StepSample& one) {
-      return static_cast<double>(one.ops.of[at].ns) / kNanosPerSecond;
-    });
-    out.push_back({part_name(op), seconds, limit_of(op, bytes, limits)});
+    const core::OpTime& one = sample.ops.of[static_cast<std::size_t>(op)];
+    out.push_back({part_name(op), static_cast<double>(one.ns) / kNanosPerSecond,
+                   limit_of(op, static_cast<double>(one.bytes), limits)});
   }
-  out.push_back({"data wait", median_of(samples, [](const StepSample& one) {
-                   return one.result.data_wait_ms / kMillisPerSecond;
-                 })});
-  out.push_back({"exposed communication", median_of(samples, [](const StepSample& one) {
-                   return one.result.comm_exposed_ms / kMillisPerSecond;
-                 })});
-  const double step = median_of(samples, [](const StepSample& one) { return one.seconds; });
-  double rest = step;
-  for (const auto& part : out) rest -= part.seconds;
-  out.push_back({"rest", std::max(0.0, rest)});
-  double least = 0;
-  for (const auto& part : out) least += part.limit_seconds;
-  out.push_back({"step", step, least});
+  out.push_back({"data wait", sample.result.data_wait_ms / kMillisPerSecond});
+  out.push_back({"exposed communication", sample.result.comm_exposed_ms / kMillisPerSecond});
+  StepPart rest{"rest", sample.seconds};
+  StepPart step{"step", sample.seconds};
+  for (const auto& part : out) {
+    rest.seconds -= part.seconds;
+    step.limit_seconds += part.limit_seconds;
+  }
+  out.push_back(rest);
+  out.push_back(step);
   return out;
 }
 
 }  // namespace
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
-
-std::vector<StepPart> step_parts(const std::vector<StepSample>& samples, const StepLimits& limits,
+std::vector<StepPart> step_parts(std::vector<StepSample> samples, const StepLimits& limits,
                                  comm::Communicator& world) {
-  auto parts = parts_here(samples, limits);
+  auto parts = parts_of(median_sample(std::move(samples)), limits);
   std::vector<double> numbers;
   for (const auto& part : parts) {
     numbers.push_back(part.seconds);

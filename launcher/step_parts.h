@@ -31,13 +31,10 @@ struct StepLimits {
 };
 
 /// The parts of the median step, in the order in which people want to read them: matrix products,
-/// attention, the other kernels one by one, optimizer, waiting for data, for the network, and the
-/// rest. Each is the median over the samples; the rest is what the median step has left. The mean
-/// over the ranks, the same on all. The last one is named "step". Collective; samples not empty.
-std::vector<StepPart> step_parts(const std::vector<StepSample>& samples, const StepLimits& limits,
+/// attention, the other kernels one by one, optimizer, clipping, waiting for data, for the network,
+/// and the rest; the last one is the whole, named "step". The mean over the ranks, the same on all.
+/// Collective; samples not empty.
+std::vector<StepPart> step_parts(std::vector<StepSample> samples, const StepLimits& limits,
                                  comm::Communicator& world);
-
-/// Median; of an even number the mean of the middle two. Not empty.
-double median(std::vector<double> values);
 
 }  // namespace rw::launcher

@@ -165,14 +165,18 @@ int serve(Bench& bench) {
 }
 
 int run_rank(const BenchTrainOptions& options, const recipe::Recipe& recipe, const RankPlan& ranks,
-             comm::Communicator& world) {
+             const RankParts& rank) {
+  comm::Communicator& world = rank.world;
+  world.barrier().wait();
+  rank.alarm.stop();
   Bench bench(recipe, options.random_data, world);
   if (options.serve) return serve(bench);
   for (int i = 0; i < kWarmUp; ++i) bench.step();
   std::vector<StepSample> samples;
+  samples.reserve(static_cast<std::size_t>(options.steps));
   for (int i = 0; i < options.steps; ++i) samples.push_back(bench.step());
   const StepLimits limits = bench.limits();
-  const auto parts = step_parts(samples, limits, world);
+  const auto parts = step_parts(std::move(samples), limits, world);
   if (world.rank() != 0) return 0;
   const Json out = report(parts, limits, bench, ranks);
   if (options.json) {
@@ -197,13 +201,13 @@ int run_bench_train(const BenchTrainOptions& options) {
   auto job = load_job(place, options.recipe, options.overrides,
                       without_corpora(gather_facts(place.ranks()), options));
   if (job.exit_code) return *job.exit_code;
-  const RankPlan ranks = plan_ranks(place, job.recipe.parallel);
+  const RankPlan ranks = plan_ranks(place, job.recipe);
   if (options.serve && ranks.ranks > 1) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("bench train --serve: got {} ranks, want 1", ranks.ranks));
   }
-  return run_ranks(place, ranks, job.complaints, [&](comm::Communicator& world, train::Signals*) {
-    return run_rank(options, job.recipe, ranks, world);
+  return run_ranks(place, ranks, job.complaints, [&](const RankParts& rank) {
+    return run_rank(options, job.recipe, ranks, rank);
   });
 }
 

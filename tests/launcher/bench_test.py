@@ -1,11 +1,17 @@
 """`ropewalk bench train`: the parts of a step, and the process that obeys lines. No time is asserted."""
 import json
+import struct
 import subprocess
 
 import cli
 
 PARTS = ["gemm", "attention", "rms_norm", "rope", "swiglu", "cross_entropy", "embedding", "element-wise", "optimizer",
          "gradient norm", "data wait", "exposed communication", "rest", "step"]
+
+
+def as_printed(loss):
+    """What metrics.jsonl holds of a loss: the f32 next to it, nine digits."""
+    return float(f"{struct.unpack('f', struct.pack('f', loss))[0]:.9g}")
 
 
 class Served:
@@ -47,7 +53,6 @@ class BenchTest(cli.CliTestCase):
         for name in ("gemm", "attention", "rms_norm", "optimizer"):
             self.assertGreater(parts[name]["ms"], 0, name)
             self.assertGreater(parts[name]["limit_ms"], 0, name)
-        self.assertEqual(parts["exposed communication"]["ms"], 0)
         self.assertFalse((self.folder / "run").exists(), "a measurement needs no output_dir")
 
     def test_random_data_needs_no_corpus(self):
@@ -72,7 +77,7 @@ class BenchTest(cli.CliTestCase):
         self.assert_ok(cli.run("train", self.recipe()))
         side = Served(self.recipe())
         losses = side.ask(do="steps", count=2)["loss"] + side.ask(do="steps", count=1)["loss"]
-        self.assertEqual(losses, cli.losses(self.folder / "run")[:3])
+        self.assertEqual(list(map(as_printed, losses)), cli.losses(self.folder / "run")[:3])
         self.assertGreater(side.ask(do="gemm")["gemm_flops"], 0)
         before = side.ask(do="memory")
         self.assertGreaterEqual(before["peak_bytes"], before["base_bytes"])
@@ -82,7 +87,7 @@ class BenchTest(cli.CliTestCase):
 
     def test_refuses_lines_and_ranks_that_it_cannot_serve(self):
         side = Served(self.recipe(), "--random-data")
-        _, error = side.process.communicate('{"do": "dance"}\n', timeout=60)
+        _, error = side.process.communicate('{"do": "dance"}\n', timeout=120)
         self.assertEqual(side.process.returncode, 2, error)
         self.assertIn("dance", error)
         self.assert_refused(cli.run("bench", "train", self.recipe(parallel="{dp: 2}"), "--random-data", "--serve"), 2,
