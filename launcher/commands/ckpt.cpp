@@ -117,6 +117,7 @@ int diff(store::Store& store, const CkptOptions& options) {
   Json all = Json::array();
   std::int64_t same = 0;
   for (const auto& place : a.tensors()) {
+    if (place.record.flat_begin() > 0) continue;  // a further range of the one before
     const auto& name = place.record.logical_name();
     const auto& kind = place.record.kind();
     const bool there = std::any_of(b.tensors().begin(), b.tensors().end(), [&](const auto& one) {

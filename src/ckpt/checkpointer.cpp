@@ -26,7 +26,7 @@ class LoadState final : public core::StateVisitor {
   LoadState(const CheckpointReader& reader, std::uint32_t rank)
       : reader_(reader), meta_(reader.meta(rank)) {}
   void tensor(const core::StateTensor& what, core::Tensor& tensor) override {
-    reader_.read(what.name, what.kind, tensor);
+    reader_.read(what, tensor);
   }
   void number(std::string_view key, std::uint64_t& value) override {
     const auto found = meta_.numbers().find(std::string(key));

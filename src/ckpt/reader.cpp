@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace rw::ckpt {
@@ -58,32 +60,48 @@ const ShardReader& CheckpointReader::shard(std::uint32_t rank) const {
               fmt::format("{}: the manifest lists no shard of rank {}", folder_, rank));
 }
 
-const TensorPlace& CheckpointReader::place(const std::string& name, const std::string& kind) const {
-  const TensorPlace* found = index_.find(name, kind);
-  if (found == nullptr) {
+std::span<const TensorPlace> CheckpointReader::places(const std::string& name,
+                                                      const std::string& kind) const {
+  const auto found = index_.find(name, kind);
+  if (found.empty()) {
     throw Error(ErrorKind::kDataMissing, fmt::format("{}: holds no {} of {}", folder_, kind, name));
   }
-  return *found;
+  return found;
 }
 
 core::Tensor CheckpointReader::tensor(const std::string& name, const std::string& kind) const {
-  const TensorPlace& what = place(name, kind);
-  core::Tensor out = core::Tensor::empty(shape_of(what.record), dtype_of(what.record));
-  shard(what.rank).read(what.record, out);
+  const auto& record = places(name, kind).front().record;
+  core::Tensor out = core::Tensor::empty(shape_of(record), dtype_of(record));
+  read({name, kind}, out);
   return out;
 }
 
-void CheckpointReader::read(const std::string& name, const std::string& kind,
-                            core::Tensor& out) const {
-  const TensorPlace& what = place(name, kind);
-  if (shape_of(what.record) != out.shape() || dtype_of(what.record) != out.dtype()) {
+void CheckpointReader::read(const core::StateTensor& what, core::Tensor& out) const {
+  const auto found = places(what.name, what.kind);
+  const auto& record = found.front().record;
+  const core::Shape& shape = what.shape.rank() > 0 ? what.shape : out.shape();
+  if (shape_of(record) != shape || dtype_of(record) != out.dtype()) {
     throw Error(ErrorKind::kRecipe,
-                fmt::format("{}: {} ({}): got {} {}, want {}: it is the checkpoint of another "
+                fmt::format("{}: {} ({}): got {} {}, want {} {}: it is the checkpoint of another "
                             "model",
-                            folder_, name, kind, what.record.dtype(), shape_of(what.record).text(),
-                            out.text()));
+                            folder_, what.name, what.kind, record.dtype(), shape_of(record).text(),
+                            core::dtype_name(out.dtype()), shape.text()));
   }
-  shard(what.rank).read(what.record, out);
+  const auto width = static_cast<std::uint64_t>(core::dtype_bytes(out.dtype()));
+  const std::int64_t end = what.first + out.elems();
+  std::int64_t next = what.first;
+  for (const TensorPlace& place : found) {
+    const ElemRange range = range_of(place.record);
+    if (range.begin > next || range.end <= next || next == end) continue;
+    const std::int64_t last = std::min(end, range.end);
+    core::Tensor part = out.flat(next - what.first, last - what.first);
+    shard(place.rank)
+        .read(place.record, static_cast<std::uint64_t>(next - range.begin) * width, part);
+    next = last;
+  }
+  if (next == end) return;
+  throw Error(ErrorKind::kDataMissing,
+              fmt::format("{}: {} ({}): holds no element {}", folder_, what.name, what.kind, next));
 }
 
 void CheckpointReader::verify() const { verify_files(store_, folder_, manifest_, 0, 1); }

@@ -25,11 +25,14 @@ class CheckpointReader {
   const std::string& folder() const { return folder_; }
   const proto::Manifest& manifest() const { return manifest_; }
   std::string recipe() const { return manifest_.global().recipe(); }
+  /// Sorted; a tensor that was written in ranges is there once for each.
   const std::vector<TensorPlace>& tensors() const { return index_.all(); }
   /// A tensor on the host; every byte's CRC is checked. Error{kDataMissing} when it is not there.
   core::Tensor tensor(const std::string& name, const std::string& kind) const;
-  /// The same into memory of the caller, of the same dtype and shape, on any device.
-  void read(const std::string& name, const std::string& kind, core::Tensor& out) const;
+  /// The same into memory of the caller, of the same dtype, on any device: all of it, or the range
+  /// that `what` names, whichever ranges it was written in. Error{kRecipe} on another shape or dtype,
+  /// Error{kDataMissing} when not every element is there.
+  void read(const core::StateTensor& what, core::Tensor& out) const;
   /// The small state that a rank wrote.
   const proto::RankMeta& meta(std::uint32_t rank) const { return shard(rank).footer().meta(); }
   /// Reads and checks every byte of every file. Error{kDataMalformed} names the first that fails.
@@ -37,7 +40,7 @@ class CheckpointReader {
 
  private:
   const ShardReader& shard(std::uint32_t rank) const;
-  const TensorPlace& place(const std::string& name, const std::string& kind) const;
+  std::span<const TensorPlace> places(const std::string& name, const std::string& kind) const;
 
   store::Store& store_;
   std::string folder_;

@@ -310,21 +310,25 @@ void ShardReader::read_block(std::uint64_t block, std::vector<std::byte>& into) 
   }
 }
 
-void ShardReader::read(const proto::TensorRecord& record, core::Tensor& out) const {
-  const std::uint64_t begin = record.file_offset() - kPage;
+void ShardReader::read(const proto::TensorRecord& record, std::uint64_t first,
+                       core::Tensor& out) const {
+  const std::uint64_t payload = record.file_offset() - kPage;
   if (record.file_offset() < kPage || record.bytes() > payload_bytes_ ||
-      begin > payload_bytes_ - record.bytes() || record.bytes() != out.bytes()) {
-    malformed(fmt::format("{} ({}): got {} bytes at {}, want {} inside the payload",
+      payload > payload_bytes_ - record.bytes() || first > record.bytes() ||
+      out.bytes() > record.bytes() - first) {
+    malformed(fmt::format("{} ({}): got {} bytes at {}, want {} from byte {} on inside the payload",
                           record.logical_name(), record.kind(), record.bytes(),
-                          record.file_offset(), out.bytes()));
+                          record.file_offset(), out.bytes(), first));
   }
-  std::vector<std::byte> all(record.bytes());
+  const std::uint64_t begin = payload + first;
+  const std::uint64_t end = begin + out.bytes();
+  std::vector<std::byte> all(out.bytes());
   std::vector<std::byte> block;
-  for (std::uint64_t at = begin; at < begin + record.bytes();) {
+  for (std::uint64_t at = begin; at < end;) {
     const std::uint64_t number = at / kBlockBytes;
     read_block(number, block);
     const std::uint64_t inside = at - number * kBlockBytes;
-    const std::uint64_t count = std::min(block.size() - inside, begin + record.bytes() - at);
+    const std::uint64_t count = std::min(block.size() - inside, end - at);
     std::memcpy(all.data() + (at - begin), block.data() + inside, count);
     at += count;
   }

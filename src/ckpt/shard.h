@@ -51,8 +51,9 @@ class ShardReader {
   const ShardId& id() const { return id_; }
   const proto::Footer& footer() const { return footer_; }
   const proto::FileEntry& entry() const { return entry_; }  // as the manifest must list it
-  /// Fills `out` (host or device) with the bytes of a record; every block they lie in is checked.
-  void read(const proto::TensorRecord& record, core::Tensor& out) const;
+  /// Fills `out` (host or device) with bytes of a record, from byte `first` of it; every block that
+  /// they lie in is checked.
+  void read(const proto::TensorRecord& record, std::uint64_t first, core::Tensor& out) const;
   /// Reads and checks every byte.
   void verify() const;
 

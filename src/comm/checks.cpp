@@ -34,6 +34,14 @@ void check_gather(const core::Tensor& mine, const core::Tensor& all, int size) {
                                              mine.text(), all.text(), size));
 }
 
+void check_parts(const char* call, std::span<const core::Tensor> parts, int size) {
+  bool alike = parts.size() == static_cast<std::size_t>(size);
+  for (const auto& part : parts) alike = alike && part.dtype() == parts.front().dtype();
+  if (alike) return;
+  throw Error(ErrorKind::kShape,
+              fmt::format("{}: got {} parts, want {} of one dtype", call, parts.size(), size));
+}
+
 void check_members(std::span<const int> members, int size) {
   std::vector<bool> seen(static_cast<std::size_t>(size), false);
   for (const int member : members) {

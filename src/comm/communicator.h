@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "comm/wire.h"
 #include "core/tensor.h"
 
 namespace rw::comm {
@@ -49,9 +50,18 @@ class Communicator {
   virtual int size() const = 0;  // >= 1
 
   /// Adds f32 `tensor` up over all ranks, in place. Every element is the sum rank 0 + rank 1 + … in
-  /// this order: neither the cut into buckets nor the backend changes a bit. traffic: about 2 ·
-  /// bytes sent per rank.
-  [[nodiscard]] virtual Ticket all_reduce_sum(core::Tensor& tensor) = 0;
+  /// this order: neither the cut into buckets nor the backend changes a bit; with one rank the tensor
+  /// stays as it was. traffic: about 2 · elements of `wire` sent per rank.
+  [[nodiscard]] virtual Ticket all_reduce_sum(core::Tensor& tensor, Wire wire) = 0;
+  [[nodiscard]] Ticket all_reduce_sum(core::Tensor& tensor) {
+    return all_reduce_sum(tensor, Wire::kF32);
+  }
+  /// The first half of all_reduce_sum: parts[rank()] becomes its sum over all ranks, to the same
+  /// bits; the other parts stay as they were. parts: size() f32 tensors; parts[r] has the same number
+  /// of elements (0 too) on every rank. traffic: the elements of the other ranks' parts.
+  [[nodiscard]] virtual Ticket reduce_scatter_sum(std::span<core::Tensor> parts, Wire wire) = 0;
+  /// The second half: rank r's parts[r] overwrites everybody's parts[r]. Any one dtype.
+  [[nodiscard]] virtual Ticket all_gather_parts(std::span<core::Tensor> parts) = 0;
   /// The same for f64 and u64 numbers on the host; max for control words. n is small (at most 64
   /// Ki).
   [[nodiscard]] virtual Ticket all_reduce_sum(std::span<double> numbers) = 0;

@@ -17,9 +17,9 @@ using core::ErrorKind;
 using core::Tensor;
 
 constexpr int kExitRankLost = 71;
-constexpr std::array<const char*, 8> kNames{"all_reduce_sum", "all_reduce_max", "all_gather",
-                                            "broadcast",      "barrier",        "send",
-                                            "receive",        "gather_text"};
+constexpr std::array<const char*, 10> kNames{
+    "all_reduce_sum", "all_reduce_max", "all_gather",  "broadcast",          "barrier",
+    "send",           "receive",        "gather_text", "reduce_scatter_sum", "all_gather_parts"};
 
 class FaultyCommunicator : public Communicator {
  public:
@@ -27,8 +27,15 @@ class FaultyCommunicator : public Communicator {
       : inner_(std::move(inner)), faults_(std::move(faults)) {}
   int rank() const override { return inner_->rank(); }
   int size() const override { return inner_->size(); }
-  Ticket all_reduce_sum(Tensor& tensor) override {
-    return lost(Fault::Call::kAllReduceSum) ? Ticket() : inner_->all_reduce_sum(tensor);
+  Ticket all_reduce_sum(Tensor& tensor, Wire wire) override {
+    return lost(Fault::Call::kAllReduceSum) ? Ticket() : inner_->all_reduce_sum(tensor, wire);
+  }
+  Ticket reduce_scatter_sum(std::span<Tensor> parts, Wire wire) override {
+    return lost(Fault::Call::kReduceScatterSum) ? Ticket()
+                                                : inner_->reduce_scatter_sum(parts, wire);
+  }
+  Ticket all_gather_parts(std::span<Tensor> parts) override {
+    return lost(Fault::Call::kAllGatherParts) ? Ticket() : inner_->all_gather_parts(parts);
   }
   Ticket all_reduce_sum(std::span<double> numbers) override {
     return lost(Fault::Call::kAllReduceSum) ? Ticket() : inner_->all_reduce_sum(numbers);

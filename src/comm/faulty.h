@@ -19,6 +19,8 @@ struct Fault {
     kSend,
     kReceive,
     kGatherText,
+    kReduceScatterSum,
+    kAllGatherParts,
   };
   enum class Action : std::uint8_t {
     kDrop,  // the call never reaches the others; its Ticket is done at once (gather_text: own text)

@@ -33,6 +33,7 @@ struct HubOp {
   std::int64_t jobs_left = 0;
   // What the ranks brought, by rank of the group. A Tensor kept here keeps its memory alive.
   std::vector<core::Tensor> in, out;
+  std::vector<std::vector<core::Tensor>> parts;  // by rank, then by the rank that owns the part
   std::vector<std::vector<double>> doubles;
   std::vector<std::vector<std::uint64_t>> words;
   std::vector<std::string> texts;

@@ -31,26 +31,58 @@ void copy_tensor(const Tensor& from, Tensor to) {
   }
 }
 
-/// Elements [begin, end) of every rank's tensor become their sum in rank order.
-void add_slice(const std::vector<Tensor>& ranks, std::int64_t begin, std::int64_t end) {
+constexpr std::size_t kEverybody = ~std::size_t{0};
+
+/// Elements [begin, end) of every rank's tensor added in rank order; `owner` (or everybody) gets the
+/// sum.
+void add_slice(const std::vector<Tensor>& ranks, std::int64_t begin, std::int64_t end,
+               std::size_t owner, Wire wire) {
   std::vector<HostBytes> hosts;
   hosts.reserve(ranks.size());
   for (const auto& tensor : ranks) hosts.emplace_back(tensor.flat(begin, end), true);
+  std::vector<RankPart> parts;
   std::vector<float*> outs;
-  outs.reserve(hosts.size());
-  for (auto& host : hosts) outs.push_back(reinterpret_cast<float*>(host.address()));
-  const std::vector<const float*> parts(outs.begin(), outs.end());
-  sum_in_rank_order<float>(parts, static_cast<std::size_t>(end - begin), outs);
-  for (auto& host : hosts) host.write_back();
+  for (std::size_t r = 0; r < hosts.size(); ++r) {
+    auto* numbers = reinterpret_cast<float*>(hosts[r].address());
+    parts.push_back({.f32 = numbers});
+    if (owner == kEverybody || owner == r) outs.push_back(numbers);
+  }
+  sum_in_rank_order(parts, static_cast<std::size_t>(end - begin), outs, wire);
+  for (std::size_t r = 0; r < hosts.size(); ++r) {
+    if (owner == kEverybody || owner == r) hosts[r].write_back();
+  }
 }
 
-Jobs add_tensors(const HubOp& op) {
-  Jobs jobs;
-  const std::int64_t elems = op.in.front().elems();
-  for (std::int64_t begin = 0; begin < elems && op.in.size() > 1; begin += kSliceElems) {
-    jobs.emplace_back([ranks = op.in, begin, end = std::min(begin + kSliceElems, elems)] {
-      add_slice(ranks, begin, end);
+void add_tensors(const std::vector<Tensor>& ranks, std::size_t owner, Wire wire, Jobs& jobs) {
+  const std::int64_t elems = ranks.front().elems();
+  for (std::int64_t begin = 0; begin < elems && ranks.size() > 1; begin += kSliceElems) {
+    jobs.emplace_back([=, end = std::min(begin + kSliceElems, elems)] {
+      add_slice(ranks, begin, end, owner, wire);
     });
+  }
+}
+
+/// Everybody's part of `owner`.
+std::vector<Tensor> parts_of(const HubOp& op, std::size_t owner) {
+  std::vector<Tensor> out;
+  for (const auto& parts : op.parts) out.push_back(parts[owner]);
+  return out;
+}
+
+Jobs scatter_parts(const HubOp& op, Wire wire) {
+  Jobs jobs;
+  for (std::size_t r = 0; r < op.parts.size(); ++r) add_tensors(parts_of(op, r), r, wire, jobs);
+  return jobs;
+}
+
+Jobs share_parts(const HubOp& op) {
+  Jobs jobs;
+  for (std::size_t owner = 0; owner < op.parts.size(); ++owner) {
+    for (std::size_t r = 0; r < op.parts.size(); ++r) {
+      if (r == owner) continue;
+      jobs.emplace_back(
+          [from = op.parts[owner][owner], to = op.parts[r][owner]] { copy_tensor(from, to); });
+    }
   }
   return jobs;
 }
@@ -123,12 +155,28 @@ class HubCommunicator : public Communicator {
   int rank() const override { return rank_; }
   int size() const override { return static_cast<int>(group_->ranks.size()); }
 
-  Ticket all_reduce_sum(Tensor& tensor) override {
+  using Communicator::all_reduce_sum;
+  Ticket all_reduce_sum(Tensor& tensor, Wire wire) override {
     check_f32("all_reduce_sum", tensor);
-    return join("all_reduce_sum " + elems_text(tensor),
+    return join(fmt::format("all_reduce_sum {} as {}", elems_text(tensor), wire_name(wire)),
                 {.bring = [&](HubOp& op) { op.in[me()] = tensor; },
-                 .work = add_tensors,
+                 .work =
+                     [wire](const HubOp& op) {
+                       Jobs jobs;
+                       add_tensors(op.in, kEverybody, wire, jobs);
+                       return jobs;
+                     },
                  .bytes = tensor.bytes() * group_->ranks.size()});
+  }
+  Ticket reduce_scatter_sum(std::span<Tensor> parts, Wire wire) override {
+    check_parts("reduce_scatter_sum", parts, size());
+    check_f32("reduce_scatter_sum", parts.front());
+    return join_parts(fmt::format("reduce_scatter_sum as {} of", wire_name(wire)), parts,
+                      [wire](const HubOp& op) { return scatter_parts(op, wire); });
+  }
+  Ticket all_gather_parts(std::span<Tensor> parts) override {
+    check_parts("all_gather_parts", parts, size());
+    return join_parts("all_gather_parts of", parts, share_parts);
   }
   Ticket all_reduce_sum(std::span<double> numbers) override {
     return join(
@@ -231,6 +279,19 @@ class HubCommunicator : public Communicator {
     std::size_t bytes = 0;                             // about what the work moves
   };
   std::size_t me() const { return static_cast<std::size_t>(rank_); }
+  Ticket join_parts(const std::string& name, std::span<const Tensor> parts,
+                    std::function<Jobs(const HubOp&)> work) {
+    std::size_t bytes = 0;
+    std::string sizes;
+    for (const auto& part : parts) {
+      bytes += part.bytes();
+      sizes += " " + elems_text(part);
+    }
+    return join(name + sizes,
+                {.bring = [&](HubOp& op) { op.parts[me()].assign(parts.begin(), parts.end()); },
+                 .work = std::move(work),
+                 .bytes = bytes * group_->ranks.size()});
+  }
   static std::string elems_text(const Tensor& tensor) {
     return fmt::format("{} [{}]", core::dtype_name(tensor.dtype()), tensor.elems());
   }
@@ -241,6 +302,7 @@ class HubCommunicator : public Communicator {
     const std::size_t n = group_->ranks.size();
     op->in.resize(n);
     op->out.resize(n);
+    op->parts.resize(n);
     op->doubles.resize(n);
     op->words.resize(n);
     op->texts.resize(n);

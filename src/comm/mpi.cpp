@@ -10,7 +10,7 @@
 
 #include "comm/checks.h"
 #include "comm/host_bytes.h"
-#include "comm/rank_sum.h"
+#include "comm/mpi_sum.h"
 
 namespace rw::comm {
 namespace {
@@ -19,105 +19,10 @@ using core::Tensor;
 using Step = MpiTask::Step;
 
 constexpr int kTags = 1 << 20;  // point to point below, collectives above
-constexpr std::size_t kSmallElems = 1024;
 
 void require_mpi(int code, const char* call) {
   if (code == MPI_SUCCESS) return;
   throw core::Error(core::ErrorKind::kComm, fmt::format("{}: MPI error {}", call, code));
-}
-
-/// Where this rank stands in a collective call.
-struct Seat {
-  int rank, size, tag;
-  std::size_t me() const { return static_cast<std::size_t>(rank); }
-  std::size_t ranks() const { return static_cast<std::size_t>(size); }
-  /// First element of rank r's slice of n.
-  std::size_t slice(std::size_t r, std::size_t n) const {
-    return n / ranks() * r + std::min(r, n % ranks());
-  }
-};
-
-/// Every rank's n bytes at `all` + r · n, rank order; this rank's are already there.
-void exchange(MpiIo& io, const Seat& seat, std::byte* all, std::size_t n) {
-  for (int r = 0; r < seat.size; ++r) {
-    if (r == seat.rank) continue;
-    io.receive(all + static_cast<std::size_t>(r) * n, n, r, seat.tag);
-    io.send(all + seat.me() * n, n, r, seat.tag);
-  }
-}
-
-/// all_reduce_sum of f32: state that its steps share.
-struct SumWork {
-  Seat seat;
-  HostBytes host;
-  std::vector<float> scratch = {};
-  float* data() { return reinterpret_cast<float*>(host.address()); }
-  std::size_t elems() const { return host.bytes() / sizeof(float); }
-
-  void scatter(MpiIo& io) {
-    const std::size_t begin = seat.slice(seat.me(), elems());
-    const std::size_t mine = seat.slice(seat.me() + 1, elems()) - begin;
-    scratch.resize(mine * seat.ranks());
-    for (int r = 0; r < seat.size; ++r) {
-      if (r == seat.rank) continue;
-      const auto i = static_cast<std::size_t>(r);
-      const std::size_t theirs = seat.slice(i, elems());
-      io.receive(scratch.data() + i * mine, mine * sizeof(float), r, seat.tag);
-      io.send(data() + theirs, (seat.slice(i + 1, elems()) - theirs) * sizeof(float), r, seat.tag);
-    }
-  }
-  void add_and_gather(MpiIo& io) {
-    const std::size_t begin = seat.slice(seat.me(), elems());
-    const std::size_t mine = seat.slice(seat.me() + 1, elems()) - begin;
-    std::vector<const float*> parts;
-    for (std::size_t r = 0; r < seat.ranks(); ++r) parts.push_back(scratch.data() + r * mine);
-    float* out = data() + begin;
-    parts[seat.me()] = out;
-    sum_in_rank_order<float>(parts, mine, {&out, 1});
-    for (int r = 0; r < seat.size; ++r) {
-      if (r == seat.rank) continue;
-      const auto i = static_cast<std::size_t>(r);
-      const std::size_t theirs = seat.slice(i, elems());
-      io.receive(data() + theirs, (seat.slice(i + 1, elems()) - theirs) * sizeof(float), r,
-                 seat.tag);
-      io.send(out, mine * sizeof(float), r, seat.tag);
-    }
-  }
-  /// Few numbers: all of them to everybody, one round trip less.
-  void share(MpiIo& io) {
-    scratch.resize(elems() * seat.ranks());
-    std::copy_n(data(), elems(), scratch.data() + seat.me() * elems());
-    exchange(io, seat, reinterpret_cast<std::byte*>(scratch.data()), host.bytes());
-  }
-  void add_all() {
-    std::vector<const float*> parts;
-    for (std::size_t r = 0; r < seat.ranks(); ++r) parts.push_back(scratch.data() + r * elems());
-    float* out = data();
-    sum_in_rank_order<float>(parts, elems(), {&out, 1});
-  }
-};
-
-std::vector<Step> sum_steps(const Seat& seat, const Tensor& tensor) {
-  if (seat.size == 1 || tensor.elems() == 0) return {};
-  auto work = std::make_shared<SumWork>();
-  work->seat = seat;
-  const auto fetch = [work, tensor] { work->host = HostBytes(tensor, true); };
-  if (static_cast<std::size_t>(tensor.elems()) <= std::max(kSmallElems, seat.ranks())) {
-    return {[work, fetch](MpiIo& io) {
-              fetch();
-              work->share(io);
-            },
-            [work](MpiIo&) {
-              work->add_all();
-              work->host.write_back();
-            }};
-  }
-  return {[work, fetch](MpiIo& io) {
-            fetch();
-            work->scatter(io);
-          },
-          [work](MpiIo& io) { work->add_and_gather(io); },
-          [work](MpiIo&) { work->host.write_back(); }};
 }
 
 std::vector<Step> gather_steps(const Seat& seat, const Tensor& mine, const Tensor& all) {
@@ -195,9 +100,19 @@ class MpiCommunicator : public Communicator {
   int rank() const override { return rank_; }
   int size() const override { return static_cast<int>(ranks_.size()); }
 
-  Ticket all_reduce_sum(Tensor& tensor) override {
+  using Communicator::all_reduce_sum;
+  Ticket all_reduce_sum(Tensor& tensor, Wire wire) override {
     check_f32("all_reduce_sum", tensor);
-    return submit("all_reduce_sum", sum_steps(next_seat(), tensor));
+    return submit("all_reduce_sum", all_reduce_steps(next_seat(), tensor, wire));
+  }
+  Ticket reduce_scatter_sum(std::span<Tensor> parts, Wire wire) override {
+    check_parts("reduce_scatter_sum", parts, size());
+    check_f32("reduce_scatter_sum", parts.front());
+    return submit("reduce_scatter_sum", reduce_scatter_steps(next_seat(), parts, wire));
+  }
+  Ticket all_gather_parts(std::span<Tensor> parts) override {
+    check_parts("all_gather_parts", parts, size());
+    return submit("all_gather_parts", gather_parts_steps(next_seat(), parts));
   }
   Ticket all_reduce_sum(std::span<double> numbers) override {
     const auto all = room_for<double>(numbers);
@@ -260,7 +175,8 @@ class MpiCommunicator : public Communicator {
   Seat next_seat() { return {rank_, size(), kTags + static_cast<int>(calls_++ % kTags)}; }
   Ticket submit(std::string name, std::vector<Step> steps, std::function<void()> take = nullptr) {
     auto task = std::make_shared<MpiTask>(
-        std::move(name), MpiIo(group_, ranks_, engine_->chunk_bytes()), std::move(steps), timeout_);
+        std::move(name), MpiIo(group_, ranks_, engine_->chunk_bytes(), engine_->sent()),
+        std::move(steps), timeout_);
     task->set_take(std::move(take));
     engine_->submit(task);
     return Ticket(std::move(task));

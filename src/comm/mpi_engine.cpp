@@ -43,6 +43,7 @@ void MpiIo::send(const void* from, std::size_t bytes, int to, int tag) {
     MPI_Request request = MPI_REQUEST_NULL;
     check(MPI_Isend(at, static_cast<int>(n), MPI_BYTE, to, tag, group_, &request), "send to", to);
     pending_.push_back({request, n, to, true});
+    sent_->fetch_add(n, std::memory_order_relaxed);
     at += n;
     bytes -= n;
   } while (bytes > 0);

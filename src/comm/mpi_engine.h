@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -22,8 +23,10 @@ namespace rw::comm {
 class MpiIo {
  public:
   /// `ranks`: of the job, by rank of the group. Messages longer than chunk_bytes travel in pieces.
-  MpiIo(MPI_Comm group, std::vector<int> ranks, std::size_t chunk_bytes)
-      : group_(group), ranks_(std::move(ranks)), chunk_bytes_(chunk_bytes) {}
+  /// `sent` counts the bytes of its sends; it outlives this object.
+  MpiIo(MPI_Comm group, std::vector<int> ranks, std::size_t chunk_bytes,
+        std::atomic<std::uint64_t>& sent)
+      : group_(group), ranks_(std::move(ranks)), chunk_bytes_(chunk_bytes), sent_(&sent) {}
   void send(const void* from, std::size_t bytes, int to, int tag);
   void receive(void* to, std::size_t bytes, int from, int tag);
   /// True when a message ended since the last call. Throws Error{kComm}.
@@ -44,6 +47,7 @@ class MpiIo {
   MPI_Comm group_;
   std::vector<int> ranks_;
   std::size_t chunk_bytes_;
+  std::atomic<std::uint64_t>* sent_;
   std::vector<Pending> pending_;
 };
 
@@ -99,6 +103,8 @@ class MpiEngine {
   MpiEngine& operator=(const MpiEngine&) = delete;
   ~MpiEngine();
   std::size_t chunk_bytes() const { return chunk_bytes_; }
+  /// Bytes that calls of this process have sent so far, to itself included.
+  std::atomic<std::uint64_t>& sent() { return sent_; }
   void submit(std::shared_ptr<MpiTask> task);  // throws Error{kComm} after stop()
   /// Gives messages that are being sent up to `seconds`, drops receives, ends the thread. True when
   /// nothing was left under way. Later calls fail.
@@ -110,6 +116,7 @@ class MpiEngine {
   bool drain();
 
   const std::size_t chunk_bytes_;
+  std::atomic<std::uint64_t> sent_{0};
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::shared_ptr<MpiTask>> queue_;  // shared with their tickets

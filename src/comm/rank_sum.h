@@ -1,26 +1,27 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
-#include <algorithm>
-#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <span>
+
+#include "comm/wire.h"
 
 namespace rw::comm {
 
-/// Writes part 0 + part 1 + … (added in this order, element by element) of n numbers each to all of
-/// `outs`, which may be the parts themselves. Every backend adds with this.
-template <class T>
-void sum_in_rank_order(std::span<const T* const> parts, std::size_t n, std::span<T* const> outs) {
-  constexpr std::size_t kBlock = 2048;  // stays in the first-level cache
-  std::array<T, kBlock> sum{};
-  for (std::size_t at = 0; at < n; at += kBlock) {
-    const std::size_t count = std::min(kBlock, n - at);
-    std::copy_n(parts[0] + at, count, sum.data());
-    for (const T* part : parts.subspan(1)) {
-      for (std::size_t i = 0; i < count; ++i) sum[i] += part[at + i];
-    }
-    for (T* out : outs) std::copy_n(sum.data(), count, out + at);
-  }
-}
+/// What one rank brings to a sum: f32 numbers, or what a bf16 wire made of them. One of them is set.
+struct RankPart {
+  const float* f32 = nullptr;
+  const std::uint16_t* bf16 = nullptr;
+};
+
+/// Writes part 0 + part 1 + … (f32, added in this order, element by element) of n numbers each to
+/// all of `outs`, which may be the parts themselves. With Wire::kBF16 every part is rounded to bf16
+/// before and the sum after, whoever adds. Every backend adds with this.
+void sum_in_rank_order(std::span<const RankPart> parts, std::size_t n, std::span<float* const> outs,
+                       Wire wire);
+
+/// n numbers to bf16 (nearest, ties to even) and back.
+void encode_bf16(const float* from, std::size_t n, std::uint16_t* to);
+void decode_bf16(const std::uint16_t* from, std::size_t n, float* to);
 
 }  // namespace rw::comm

@@ -72,6 +72,8 @@ MpiSession::~MpiSession() {
   if (well && clean) MPI_Finalize();
 }
 
+std::uint64_t MpiSession::bytes_sent() const { return engine_->sent().load(); }
+
 std::string MpiSession::host() const {
   std::array<char, 256> name{};
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown host";

@@ -1,6 +1,7 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -40,6 +41,8 @@ class MpiSession {
   ~MpiSession();
   Communicator& world() { return *world_; }
   std::string host() const;
+  /// Bytes of all messages that this process has sent so far (to itself too).
+  std::uint64_t bytes_sent() const;
 
  private:
   int exceptions_;                     // under way when this object was made

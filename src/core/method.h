@@ -9,12 +9,16 @@
 
 namespace rw::core {
 
-/// One tensor of the state, as checkpoints know it (papers/checkpoint.md §7.5, §7.9). The box is
-/// the part this rank holds: for now always the whole tensor.
+/// One tensor of the state, or a range of its elements, as checkpoints know it (papers/checkpoint.md
+/// §7.5, §7.9).
 struct StateTensor {
   std::string name;   // logical, e.g. "model.layers.3.mlp.up_proj.weight"
   std::string kind;   // "param", "exp_avg", "exp_avg_sq", …
   bool owned = true;  // this rank writes it; other holders of the same bytes only read it back
+  /// Of the whole tensor, when what is walked is elements [first, first + elems()) of it, row-major.
+  /// Rank 0: what is walked is the whole tensor.
+  Shape shape = {};
+  std::int64_t first = 0;
 };
 
 /// Walks the state of a method. The same walk saves and loads, so that what is saved and what is

@@ -104,7 +104,7 @@ class Layout {
       begins.push_back(end);
       end += (weight.shape.elems() + kAlignElems - 1) / kAlignElems * kAlignElems;
     }
-    std::vector<core::Tensor> values;
+    auto& values = out.bucket_values;
     for (const std::int64_t count : elems) {
       const core::MemoryLabel label("weights");
       values.push_back(core::Tensor::zeros({count}, core::DType::kF32, device));

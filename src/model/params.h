@@ -57,8 +57,9 @@ class Params {
   /// [elems] f32, one per bucket: all its gradients as one array, each starting at a multiple of 64
   /// bytes. The gaps are 0.
   std::vector<core::Tensor> bucket_grads;
-  std::vector<Weight> weights;           // in the order of the model
-  Param* find(const std::string& name);  // nullptr when this rank does not hold it
+  std::vector<core::Tensor> bucket_values;  // the same for values
+  std::vector<Weight> weights;              // in the order of the model
+  Param* find(const std::string& name);     // nullptr when this rank does not hold it
   /// Throws Error{kBug} when this rank does not hold it.
   const Weight& weight(const std::string& name) const;
   void zero_grad(core::Stream& stream);

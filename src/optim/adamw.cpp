@@ -22,7 +22,7 @@ Adamw::Adamw(const Options& options, std::vector<AdamwParam> params)
 }
 
 void Adamw::update(std::int64_t step, double lr, std::span<const float> gradient_scales,
-                   core::Stream& stream) {
+                   const std::function<void(std::size_t)>& updated, core::Stream& stream) {
   if (gradient_scales.size() != params_.size() || step < 1) {
     throw core::Error(core::ErrorKind::kShape, "Adamw::update: got step " + std::to_string(step) +
                                                    ", " + std::to_string(gradient_scales.size()) +
@@ -40,6 +40,7 @@ void Adamw::update(std::int64_t step, double lr, std::span<const float> gradient
     options.weight_decay = param.decays ? options_.weight_decay : 0.0;
     options.gradient_scale = gradient_scales[i];
     kernels::adamw_update(param.value, param.grad, exp_avg_[i], exp_avg_sq_[i], options, stream);
+    if (updated) updated(i + 1);
   }
 }
 

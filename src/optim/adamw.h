@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,7 +12,8 @@
 
 namespace rw::optim {
 
-/// What AdamW updates. value, grad: f32, one shape; other names of the owner's memory.
+/// What AdamW updates: a parameter or a range of one. value, grad: f32, one shape; other names of the
+/// owner's memory.
 struct AdamwParam {
   std::string name;
   core::Tensor value, grad;
@@ -26,10 +28,15 @@ class Adamw {
   Adamw(const Options& options, std::vector<AdamwParam> params);
 
   /// One update of every parameter from its gradient times its entry of `gradient_scales` (one per
-  /// parameter, in the order given). `step` counts from 1 and gives the bias correction. Throws
-  /// Error{kShape} on a wrong count, before anything changes.
+  /// parameter, in the order given). `step` counts from 1 and gives the bias correction. `updated`
+  /// (may be empty) hears how many are queued on `stream`, after each. Throws Error{kShape} on a
+  /// wrong count, before anything changes.
   void update(std::int64_t step, double lr, std::span<const float> gradient_scales,
-              core::Stream& stream);
+              const std::function<void(std::size_t)>& updated, core::Stream& stream);
+  void update(std::int64_t step, double lr, std::span<const float> gradient_scales,
+              core::Stream& stream) {
+    update(step, lr, gradient_scales, {}, stream);
+  }
 
   std::size_t size() const { return params_.size(); }
   const AdamwParam& param(std::size_t i) const { return params_.at(i); }

@@ -10,9 +10,13 @@ namespace rw::pipeline {
 inline constexpr std::array<const char*, 6> kScheduleNames{"gpipe",       "1f1b",     "interleaved",
                                                            "zero_bubble", "skippipe", "file"};
 
+inline constexpr std::array<const char*, 2> kReduceDtypeNames{"f32", "bf16"};
+
 struct ParallelOptions {
   std::int64_t dp = 1;
   std::int64_t pp = 1;
+  std::int64_t zero = 0;             // 1: optimizer state sharded over the replicas of each stage
+  std::string reduce_dtype = "f32";  // of gradients between replicas; a name in kReduceDtypeNames
 };
 
 struct Options {
@@ -20,7 +24,8 @@ struct Options {
   std::int64_t chunks = 2;        // interleaved: stages per rank
   std::vector<std::int64_t>
       stage_split;  // layers per stage; empty: even, earlier stages take the rest
-  std::int64_t bucket_bytes = 25 << 20;  // gradients are reduced in buckets of about this size
+  std::int64_t bucket_bytes =
+      0;  // gradients are reduced in buckets of at most this; 0: by the link
 };
 
 }  // namespace rw::pipeline

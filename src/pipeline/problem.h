@@ -10,8 +10,10 @@ struct Costs {
   std::vector<double> forward;
   std::vector<double> backward_input;
   std::vector<double> backward_weight;
-  double transfer = 0;  // from the end of a send to the arrival of the message
+  double transfer = 0;  // latency: from the last byte of a message to its arrival
   double reduce = 0;    // per stage, at the end of the step
+  double message = 0;   // bytes of a message / bandwidth: how long it keeps its sender's link busy
+  double update = 0;    // of the slowest rank
 };
 
 /// The same cost for every stage.
@@ -19,7 +21,7 @@ inline Costs even_costs(int stages, double forward, double backward_input, doubl
                         double transfer = 0) {
   const auto n = static_cast<std::size_t>(stages);
   return {std::vector<double>(n, forward), std::vector<double>(n, backward_input),
-          std::vector<double>(n, backward_weight), transfer, 0};
+          std::vector<double>(n, backward_weight), transfer};
 }
 
 /// What a planner has to solve: dp replicas of pp positions, `chunks` stages on each.

@@ -2,9 +2,6 @@
 #include "pipeline/reducer.h"
 
 #include <algorithm>
-#include <set>
-
-#include "core/error.h"
 
 namespace rw::pipeline {
 namespace {
@@ -20,72 +17,61 @@ int visits(const Plan& plan, int rank, int stage) {
   return out;
 }
 
-const ParamLayout& layout_of(const Layout& layout, const std::string& name) {
-  const auto found =
-      std::find_if(layout.params.begin(), layout.params.end(),
-                   [&](const ParamLayout& param) { return param.spec.name == name; });
-  if (found == layout.params.end()) {
-    throw core::Error(core::ErrorKind::kBug, "reducer: no parameter " + name);
-  }
-  return *found;
+std::int64_t elems_of(std::int64_t bucket_bytes) {
+  return std::max<std::int64_t>(1, bucket_bytes / static_cast<std::int64_t>(sizeof(float)));
 }
 
-core::Tensor as_row(const core::Tensor& tensor) { return tensor.view({tensor.elems()}); }
+std::vector<std::vector<core::Tensor>> cut(const core::Tensor& flat, std::int64_t cut_elems) {
+  std::vector<std::vector<core::Tensor>> out;
+  for (std::int64_t at = 0; at < flat.elems(); at += cut_elems) {
+    out.push_back({flat.flat(at, std::min(flat.elems(), at + cut_elems))});
+  }
+  return out;
+}
+
+/// First segment behind those that lie in the piece.
+std::size_t segments_up_to(const Piece& piece, const model::Params& params,
+                           const std::vector<Segment>& segments) {
+  const auto* begin = static_cast<const std::byte*>(piece.values.address());
+  std::size_t out = 0;
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    const auto* at = static_cast<const std::byte*>(params.all[segments[i].param].value.address());
+    if (at >= begin && at < begin + piece.values.bytes()) out = i + 1;
+  }
+  return out;
+}
 
 }  // namespace
 
-Reducer::Reducer(const Layout& layout, const Plan& plan, model::Params& params,
-                 const std::map<int, model::Stage*>& stages, std::int64_t bucket_bytes,
-                 comm::Communicator& world)
-    : bucket_elems_(std::max<std::int64_t>(1, bucket_bytes / 4)),
-      expected_(static_cast<std::size_t>(params.buckets), 0) {
-  // One group per set of stages that share parameters, in the same order on every rank. Calls within
-  // a group then come in the order of the stage's buckets, whatever else a rank works on.
-  std::set<std::vector<int>> made;
-  for (const ParamLayout& param : layout.params) {
-    if (param.ranks.size() < 2 || !made.insert(param.stages).second) continue;
-    auto group = world.subgroup(param.ranks);
-    if (group != nullptr) groups_[param.stages] = std::move(group);
-  }
+Reducer::Reducer(const Pieces& pieces, const Plan& plan, int rank, const model::Params& params,
+                 const std::map<int, model::Stage*>& stages, const ReduceOptions& options)
+    : options_(options), expected_(static_cast<std::size_t>(params.buckets), 0) {
   for (const auto& [number, stage] : stages) {
     buckets_of_stage_[number] = stage->buckets();
     for (const int bucket : stage->buckets()) {
-      expected_[static_cast<std::size_t>(bucket)] += visits(plan, world.rank(), number);
+      expected_[static_cast<std::size_t>(bucket)] += visits(plan, rank, number);
     }
   }
-  for (int bucket = 0; bucket < params.buckets; ++bucket) {
-    std::map<std::vector<int>, std::vector<const model::Param*>> by_stages;
-    for (const model::Param& param : params.all) {
-      if (param.bucket != bucket) continue;
-      by_stages[layout_of(layout, param.spec.name).stages].push_back(&param);
-    }
-    for (const auto& [owners, held] : by_stages) {
-      const auto group = groups_.find(owners);
-      if (group == groups_.end()) continue;
-      // A parameter alone in its bucket goes without the bucket's padding: where it is shared, as a
-      // tied embedding is, the other end of the model holds it in a bucket with more in it.
-      if (by_stages.size() == 1 && held.size() > 1) {
-        const auto& all = params.bucket_grads[static_cast<std::size_t>(bucket)];
-        pieces_.push_back({bucket, owners, as_row(all), group->second.get(), {}, false});
-        continue;
-      }
-      for (const model::Param* param : held) {
-        pieces_.push_back({bucket, owners, as_row(param->grad), group->second.get(), {}, false});
-      }
-    }
+  const std::int64_t elems = elems_of(options.bucket_bytes);
+  for (const Piece& piece : pieces.all()) {
+    Sending& one = sendings_.emplace_back();
+    one.piece = &piece;
+    one.cuts = options.sharded ? cut_by_owner(piece, piece.grads, elems) : cut(piece.grads, elems);
+    one.tickets.reserve(one.cuts.size());
   }
 }
 
 void Reducer::begin() {
   reported_.assign(expected_.size(), 0);
-  for (Piece& piece : pieces_) {
-    piece.sent = false;
-    piece.tickets.clear();
+  for (Sending& one : sendings_) {
+    one.sent = false;
+    one.tickets.clear();
   }
 }
 
-bool Reducer::mine(const Piece& piece, int stage) const {
-  return std::find(piece.stages.begin(), piece.stages.end(), stage) != piece.stages.end();
+bool Reducer::mine(const Sending& one, int stage) {
+  const auto& stages = one.piece->stages;
+  return std::find(stages.begin(), stages.end(), stage) != stages.end();
 }
 
 void Reducer::bucket_done(int stage, int bucket) {
@@ -94,16 +80,17 @@ void Reducer::bucket_done(int stage, int bucket) {
 }
 
 void Reducer::launch(int stage, int bucket) {
-  for (Piece& piece : pieces_) {
-    if (piece.bucket == bucket && !piece.sent && mine(piece, stage)) send(piece);
+  for (Sending& one : sendings_) {
+    if (one.piece->bucket == bucket && !one.sent && mine(one, stage)) send(one);
   }
 }
 
-void Reducer::send(Piece& piece) {
-  piece.sent = true;
-  for (std::int64_t at = 0; at < piece.grads.elems(); at += bucket_elems_) {
-    core::Tensor part = piece.grads.flat(at, std::min(piece.grads.elems(), at + bucket_elems_));
-    piece.tickets.push_back(piece.group->all_reduce_sum(part));
+void Reducer::send(Sending& one) {
+  one.sent = true;
+  auto& group = *one.piece->group;
+  for (auto& parts : one.cuts) {
+    one.tickets.push_back(options_.sharded ? group.reduce_scatter_sum(parts, options_.wire)
+                                           : group.all_reduce_sum(parts.front(), options_.wire));
   }
 }
 
@@ -112,11 +99,33 @@ void Reducer::finish(int stage) {
     const auto at = static_cast<std::size_t>(bucket);
     if (reported_[at] == expected_[at]) launch(stage, bucket);
   }
-  for (Piece& piece : pieces_) {
-    if (!piece.sent || !mine(piece, stage)) continue;
-    for (auto& ticket : piece.tickets) ticket.wait();
-    piece.tickets.clear();
+  for (Sending& one : sendings_) {
+    if (!one.sent || !mine(one, stage)) continue;
+    for (auto& ticket : one.tickets) ticket.wait();
+    one.tickets.clear();
   }
+}
+
+ValueGather::ValueGather(const Pieces& pieces, const model::Params& params,
+                         const std::vector<Segment>& segments, std::int64_t bucket_bytes) {
+  for (const Piece& piece : pieces.all()) {
+    sendings_.push_back({&piece, cut_by_owner(piece, piece.values, elems_of(bucket_bytes)),
+                         segments_up_to(piece, params, segments)});
+  }
+}
+
+void ValueGather::updated(std::size_t count) {
+  for (; next_ < sendings_.size() && sendings_[next_].needs <= count; ++next_) {
+    for (auto& parts : sendings_[next_].cuts) {
+      tickets_.push_back(sendings_[next_].piece->group->all_gather_parts(parts));
+    }
+  }
+}
+
+void ValueGather::wait() {
+  for (auto& ticket : tickets_) ticket.wait();
+  tickets_.clear();
+  next_ = 0;
 }
 
 }  // namespace rw::pipeline

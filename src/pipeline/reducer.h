@@ -2,28 +2,32 @@
 #pragma once
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <vector>
 
 #include "comm/communicator.h"
 #include "model/params.h"
 #include "model/stage.h"
-#include "pipeline/layout.h"
+#include "pipeline/pieces.h"
 #include "pipeline/plan.h"
 
 namespace rw::pipeline {
 
+/// How gradients (and, when sharded, values) travel between replicas.
+struct ReduceOptions {
+  std::int64_t bucket_bytes = 0;  // > 0: largest message, in bytes of f32
+  comm::Wire wire = comm::Wire::kF32;
+  bool sharded = false;  // ZeRO-1: every rank gets the sums of what it owns only
+};
+
 /// Sums the gradients of one rank over the replicas of its stages while later backward work goes on:
 /// a bucket leaves as soon as its last micro-batch has contributed. Every element is summed in the
-/// order of ranks, so neither bucket size nor timing changes a bit. Replicas may have worked on
-/// different numbers of micro-batches, none included.
+/// order of ranks, so neither bucket size nor timing nor sharding changes a bit. Replicas may have
+/// worked on different numbers of micro-batches, none included.
 class Reducer {
  public:
-  /// Collective over `world` (makes a group per set of replicas). `params`, `stages` (stages of this
-  /// rank, by number) outlive it.
-  Reducer(const Layout& layout, const Plan& plan, model::Params& params,
-          const std::map<int, model::Stage*>& stages, std::int64_t bucket_bytes,
-          comm::Communicator& world);
+  /// `pieces`, `params`, `stages` (stages of this rank, by number) outlive it.
+  Reducer(const Pieces& pieces, const Plan& plan, int rank, const model::Params& params,
+          const std::map<int, model::Stage*>& stages, const ReduceOptions& options);
 
   /// A new step: nothing has been reported.
   void begin();
@@ -33,24 +37,42 @@ class Reducer {
   void finish(int stage);
 
  private:
-  /// What travels as one: a bucket, or one parameter of it whose copies live elsewhere too.
-  struct Piece {
-    int bucket = 0;
-    std::vector<int> stages;  // of the whole model, that contribute
-    core::Tensor grads;       // flat
-    comm::Communicator* group = nullptr;
+  struct Sending {
+    const Piece* piece = nullptr;
+    std::vector<std::vector<core::Tensor>> cuts;  // of one tensor each unless sharded
     std::vector<comm::Ticket> tickets;
     bool sent = false;
   };
   void launch(int stage, int bucket);
-  void send(Piece& piece);
-  bool mine(const Piece& piece, int stage) const;
+  void send(Sending& one);
+  static bool mine(const Sending& one, int stage);
 
-  std::int64_t bucket_elems_;
-  std::map<std::vector<int>, std::unique_ptr<comm::Communicator>> groups_;  // by stages
-  std::vector<Piece> pieces_;
+  ReduceOptions options_;
+  std::vector<Sending> sendings_;
   std::vector<int> expected_, reported_;  // per bucket
   std::map<int, std::vector<int>> buckets_of_stage_;
+};
+
+/// Brings the values that each rank has updated to the other replicas (ZeRO-1).
+class ValueGather {
+ public:
+  /// `pieces` outlives it; `segments`: those of this rank, in the order of their updates.
+  ValueGather(const Pieces& pieces, const model::Params& params,
+              const std::vector<Segment>& segments, std::int64_t bucket_bytes);
+  /// Segments before `count` have their new values: pieces that are complete leave.
+  void updated(std::size_t count);
+  /// Returns once all values are there.
+  void wait();
+
+ private:
+  struct Sending {
+    const Piece* piece = nullptr;
+    std::vector<std::vector<core::Tensor>> cuts;
+    std::size_t needs = 0;  // segments
+  };
+  std::vector<Sending> sendings_;
+  std::size_t next_ = 0;
+  std::vector<comm::Ticket> tickets_;
 };
 
 }  // namespace rw::pipeline

@@ -19,6 +19,7 @@ class Simulation {
     const auto ranks = static_cast<std::size_t>(plan.ranks());
     line_.spans.resize(ranks);
     causes_.resize(ranks);
+    link_free_.resize(ranks, 0);
   }
 
   Timeline run() {
@@ -57,6 +58,8 @@ class Simulation {
         return costs_.backward_weight.at(stage);
       case OpKind::kReduce:
         return costs_.reduce;
+      case OpKind::kUpdate:
+        return costs_.update;
       default:
         return 0;
     }
@@ -67,6 +70,12 @@ class Simulation {
     causes_[static_cast<std::size_t>(rank)].push_back(cause);
   }
 
+  void send(int rank, const Operation& op) {
+    double& free = link_free_[static_cast<std::size_t>(rank)];
+    free = std::max(free, now(rank)) + costs_.message;
+    sent_[{rank, op.peer, op.tag}] = {last(rank), free + costs_.transfer};
+  }
+
   bool advance(int rank) {
     if (at_end(rank)) return false;
     const Operation& op = next(rank);
@@ -75,14 +84,12 @@ class Simulation {
     if (op.kind == OpKind::kUpdate) return false;
     if (!op.receives()) {
       place(rank, begin, begin + cost(op), before);
-      if (op.sends()) sent_[{rank, op.peer, op.tag}] = last(rank);
+      if (op.sends()) send(rank, op);
       return true;
     }
     const auto sent = sent_.find({op.peer, rank, op.tag});
     if (sent == sent_.end()) return false;
-    const OperationRef from = sent->second;
-    const double arrival =
-        spans(from.rank)[static_cast<std::size_t>(from.index)].end + costs_.transfer;
+    const auto [from, arrival] = sent->second;
     const bool waited = arrival > begin;
     place(rank, begin, std::max(begin, arrival), waited ? from : before);
     return true;
@@ -101,7 +108,7 @@ class Simulation {
     if (waiting.empty()) return false;
     const double begin = now(slowest);
     const OperationRef cause = last(slowest);
-    for (const int rank : waiting) place(rank, begin, begin, cause);
+    for (const int rank : waiting) place(rank, begin, begin + costs_.update, cause);
     return true;
   }
 
@@ -132,7 +139,12 @@ class Simulation {
   const Costs& costs_;
   Timeline line_;
   std::vector<std::vector<OperationRef>> causes_;
-  std::map<Message, OperationRef> sent_;
+  struct Sent {
+    OperationRef by;
+    double arrival = 0;
+  };
+  std::map<Message, Sent> sent_;
+  std::vector<double> link_free_;  // per rank: when its last message is out
 };
 
 }  // namespace

@@ -31,9 +31,10 @@ struct Timeline {
   double mean_bubble() const;
 };
 
-/// Predicted times of a sound plan: every rank goes through its list in order; sends cost nothing
-/// and messages arrive costs.transfer later, whatever the buffers; the update starts when all ranks
-/// are there and costs nothing. Throws Error{kBug} when the plan cannot be run to its end.
+/// Predicted times of a sound plan: every rank goes through its list in order. A send costs the rank
+/// nothing; its message waits until those that the rank sent before are out, keeps the rank's link
+/// busy for costs.message and arrives costs.transfer later, whatever the buffers. The update starts
+/// when all ranks are there. Throws Error{kBug} when the plan cannot be run to its end.
 Timeline simulate(const Plan& plan, const Costs& costs);
 
 }  // namespace rw::pipeline

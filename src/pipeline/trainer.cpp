@@ -17,9 +17,11 @@
 #include "optim/adamw.h"
 #include "optim/clip.h"
 #include "optim/schedule.h"
+#include "pipeline/bucket_size.h"
 #include "pipeline/classic.h"
 #include "pipeline/executor.h"
 #include "pipeline/layout.h"
+#include "pipeline/pieces.h"
 #include "pipeline/plan_check.h"
 #include "pipeline/reducer.h"
 #include "pipeline/simulate.h"
@@ -45,11 +47,32 @@ std::vector<std::int64_t> needed_here(const Plan& plan, int rank) {
   return out;
 }
 
-std::vector<optim::AdamwParam> adamw_params(const model::Params& params) {
+std::vector<Segment> whole_params(const model::Params& params) {
+  std::vector<Segment> out;
+  for (std::size_t i = 0; i < params.all.size(); ++i)
+    out.push_back({i, 0, params.all[i].grad.elems()});
+  return out;
+}
+
+std::vector<optim::AdamwParam> adamw_params(const model::Params& params,
+                                            const std::vector<Segment>& segments) {
   std::vector<optim::AdamwParam> out;
-  for (const auto& param : params.all) {
-    out.push_back({param.spec.name, param.value, param.grad, param.spec.decays});
+  for (const Segment& segment : segments) {
+    const model::Param& param = params.all[segment.param];
+    out.push_back({param.spec.name, param.value.flat(segment.begin, segment.end),
+                   param.grad.flat(segment.begin, segment.end), param.spec.decays});
   }
+  return out;
+}
+
+ReduceOptions reduce_options(const TrainerOptions& options, const Pieces& pieces,
+                             comm::Communicator& world) {
+  ReduceOptions out;
+  out.wire = options.parallel.reduce_dtype == "bf16" ? comm::Wire::kBF16 : comm::Wire::kF32;
+  out.sharded = options.parallel.zero > 0;
+  out.bucket_bytes = options.pipeline.bucket_bytes > 0
+                         ? options.pipeline.bucket_bytes
+                         : choose_bucket_bytes(pieces, world, out.wire);
   return out;
 }
 
@@ -80,7 +103,10 @@ class Trainer final : public core::Method {
   void update(std::int64_t n, const Execution& so_far, core::StepResult& result);
   void apply(std::int64_t n, double norm, core::StepResult& result);
   std::vector<double> gather_numbers(const Execution& so_far);
+  void make_optimizer();
   void make_evaluation();
+  double owned_squares();
+  double scale_of(std::size_t param, double clip) const;
   Tensor fetch(const ParamLayout& param);
 
   TrainerOptions options_;
@@ -91,7 +117,12 @@ class Trainer final : public core::Method {
   std::shared_ptr<model::Params> params_;  // shared with the stages
   std::map<int, std::unique_ptr<model::Stage>> stages_;
   std::map<int, model::Stage*> stage_of_;
+  std::vector<const ParamLayout*> layout_of_;  // of params_->all
+  std::unique_ptr<Pieces> pieces_;
+  std::vector<Segment> owned_;    // whose gradients this rank adds to the norm
+  std::vector<Segment> updated_;  // what its optimizer updates: owned_ when sharded, or everything
   std::unique_ptr<Reducer> reducer_;
+  std::unique_ptr<ValueGather> values_;  // when sharded
   std::unique_ptr<optim::Adamw> optimizer_;
   std::unique_ptr<Executor> executor_;
   std::vector<std::int64_t> needed_;
@@ -127,9 +158,7 @@ Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, Plan plan)
                                            options_.recompute);
     stage_of_[held[i]] = stage.get();
   }
-  reducer_ = std::make_unique<Reducer>(layout_, plan_, *params_, stage_of_,
-                                       options_.pipeline.bucket_bytes, parts_.world);
-  optimizer_ = std::make_unique<optim::Adamw>(options_.optimizer, adamw_params(*params_));
+  make_optimizer();
   executor_ = std::make_unique<Executor>(plan_, stage_of_, options_.model.hidden_size, parts_.world,
                                          stream_, parts_.trace);
   needed_ = needed_here(plan_, rank);
@@ -152,6 +181,24 @@ Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, Plan plan)
   }
   bubble_pct_planned_ = planned_bubble(options_.model, layout_, plan_);
   if (parts_.validation != nullptr) make_evaluation();
+}
+
+void Trainer::make_optimizer() {
+  for (const model::Param& param : params_->all) {
+    layout_of_.push_back(
+        &*std::find_if(layout_.params.begin(), layout_.params.end(),
+                       [&](const ParamLayout& one) { return one.spec.name == param.spec.name; }));
+  }
+  pieces_ = std::make_unique<Pieces>(layout_, *params_, parts_.world);
+  const ReduceOptions reducing = reduce_options(options_, *pieces_, parts_.world);
+  reducer_ = std::make_unique<Reducer>(*pieces_, plan_, parts_.world.rank(), *params_, stage_of_,
+                                       reducing);
+  owned_ = owned_segments(*pieces_, *params_);
+  updated_ = reducing.sharded ? owned_ : whole_params(*params_);
+  optimizer_ = std::make_unique<optim::Adamw>(options_.optimizer, adamw_params(*params_, updated_));
+  if (reducing.sharded) {
+    values_ = std::make_unique<ValueGather>(*pieces_, *params_, updated_, reducing.bucket_bytes);
+  }
 }
 
 void Trainer::make_evaluation() {
@@ -189,27 +236,35 @@ core::StepResult Trainer::step(std::int64_t n) {
   hooks.reduce = [&](int stage) { reducer_->finish(stage); };
   hooks.update = [&](const Execution& so_far) { update(n, so_far, result); };
   const Execution done = executor_->run(sizes_, hooks);
-  result.comm_exposed_ms = static_cast<double>(done.waiting_ns) / 1e6;
+  result.comm_exposed_ms += static_cast<double>(done.waiting_ns) / 1e6;
   result.bubble_pct_planned = bubble_pct_planned_;
   result.tokens = options_.global_batch_size * options_.seq_len;
   step_ = static_cast<std::uint64_t>(n);
   return result;
 }
 
-/// Everything that all ranks must know, in one sum: per micro-batch its loss, per parameter its sum
-/// of squares (from its owner), per rank the time it computed and the time it took.
+/// Sum of squares of the gradients that this rank owns, normalised.
+double Trainer::owned_squares() {
+  double squares = 0;
+  for (const Segment& segment : owned_) {
+    const auto grad = params_->all[segment.param].grad.flat(segment.begin, segment.end);
+    const double factor = scale_of(segment.param, 1.0);
+    squares += kernels::sum_of_squares(grad, stream_) * factor * factor;
+  }
+  return squares;
+}
+
+/// Everything that all ranks must know, in one sum: per micro-batch its loss; per rank the sum of
+/// squares of the gradients it owns, the time it computed and the time it took.
 std::vector<double> Trainer::gather_numbers(const Execution& so_far) {
   const auto ranks = at(parts_.world.size());
+  const auto mine = at(parts_.world.rank());
   std::vector<double> numbers = so_far.loss_sums;
-  for (const ParamLayout& param : layout_.params) {
-    const bool mine = param.ranks.front() == parts_.world.rank();
-    numbers.push_back(mine ? kernels::sum_of_squares(params_->find(param.spec.name)->grad, stream_)
-                           : 0.0);
-  }
-  const auto times = numbers.size();
-  numbers.resize(times + 2 * ranks, 0);
-  numbers[times + at(parts_.world.rank())] = static_cast<double>(so_far.busy_ns);
-  numbers[times + ranks + at(parts_.world.rank())] = static_cast<double>(so_far.elapsed_ns);
+  const auto losses = numbers.size();
+  numbers.resize(losses + 3 * ranks, 0);
+  numbers[losses + mine] = owned_squares();
+  numbers[losses + ranks + mine] = static_cast<double>(so_far.busy_ns);
+  numbers[losses + 2 * ranks + mine] = static_cast<double>(so_far.elapsed_ns);
   parts_.world.all_reduce_sum(std::span<double>(numbers)).wait();
   return numbers;
 }
@@ -220,13 +275,10 @@ void Trainer::update(std::int64_t n, const Execution& so_far, core::StepResult& 
   double loss = 0;
   for (std::size_t m = 0; m < plan_.paths.size(); ++m) loss += numbers[next++];
   result.loss = loss / static_cast<double>(options_.global_batch_size * options_.seq_len);
-  double squares = 0;
-  for (const ParamLayout& param : layout_.params) {
-    const double factor = 1 / visited_share_[at(param.stages.front())];
-    squares += numbers[next++] * factor * factor;
-  }
-  result.grad_norm = std::sqrt(squares);
   const auto ranks = at(parts_.world.size());
+  double squares = 0;
+  for (std::size_t rank = 0; rank < ranks; ++rank) squares += numbers[next++];
+  result.grad_norm = std::sqrt(squares);
   double busy = 0;
   double longest = 0;
   for (std::size_t rank = 0; rank < ranks; ++rank) {
@@ -249,14 +301,28 @@ void Trainer::apply(std::int64_t n, double norm, core::StepResult& result) {
   result.lr = optim::learning_rate(options_.optimizer, options_.schedule, n, options_.max_steps);
   const double clip = optim::clip_factor(norm, options_.clip_grad_norm);
   std::vector<float> scales;
-  for (const model::Param& param : params_->all) {
-    const auto found =
-        std::find_if(layout_.params.begin(), layout_.params.end(),
-                     [&](const ParamLayout& one) { return one.spec.name == param.spec.name; });
-    scales.push_back(static_cast<float>(clip / visited_share_[at(found->stages.front())]));
+  for (const Segment& segment : updated_) {
+    scales.push_back(static_cast<float>(scale_of(segment.param, clip)));
   }
-  optimizer_->update(n, result.lr, scales, stream_);
-  stream_.sync();
+  if (values_ == nullptr) {
+    optimizer_->update(n, result.lr, scales, stream_);
+    stream_.sync();
+    return;
+  }
+  values_->updated(0);
+  const auto send = [&](std::size_t count) {
+    stream_.sync();  // the values are complete before they travel
+    values_->updated(count);
+  };
+  optimizer_->update(n, result.lr, scales, send, stream_);
+  const std::int64_t waiting = metrics::now_ns();
+  values_->wait();
+  result.comm_exposed_ms += static_cast<double>(metrics::now_ns() - waiting) / 1e6;
+}
+
+/// What a parameter's gradient is multiplied by: its stage may have seen a part of the tokens only.
+double Trainer::scale_of(std::size_t param, double clip) const {
+  return clip / visited_share_[at(layout_of_[param]->stages.front())];
 }
 
 std::optional<double> Trainer::validate() {
@@ -284,15 +350,21 @@ std::optional<double> Trainer::validate() {
 void Trainer::visit_state(core::StateVisitor& visitor) {
   visitor.number("step", step_);
   visitor.number("seed", options_.seed);
+  const auto first = [&](std::size_t param) {
+    return layout_of_[param]->ranks.front() == parts_.world.rank();
+  };
   for (std::size_t i = 0; i < params_->all.size(); ++i) {
-    model::Param& param = params_->all[i];
-    const auto found =
-        std::find_if(layout_.params.begin(), layout_.params.end(),
-                     [&](const ParamLayout& one) { return one.spec.name == param.spec.name; });
-    const bool owned = found->ranks.front() == parts_.world.rank();
-    visitor.tensor({param.spec.name, "param", owned}, param.value);
-    visitor.tensor({param.spec.name, "exp_avg", owned}, optimizer_->exp_avg(i));
-    visitor.tensor({param.spec.name, "exp_avg_sq", owned}, optimizer_->exp_avg_sq(i));
+    visitor.tensor({params_->all[i].spec.name, "param", first(i)}, params_->all[i].value);
+  }
+  for (std::size_t i = 0; i < updated_.size(); ++i) {
+    const Segment& segment = updated_[i];
+    const model::ParamSpec& spec = params_->all[segment.param].spec;
+    const bool owned = values_ != nullptr || first(segment.param);
+    const auto visit = [&](const char* kind, Tensor& moments) {
+      visitor.tensor({spec.name, kind, owned, spec.shape, segment.begin}, moments);
+    };
+    visit("exp_avg", optimizer_->exp_avg(i));
+    visit("exp_avg_sq", optimizer_->exp_avg_sq(i));
   }
 }
 

@@ -152,6 +152,13 @@ void add_parallel(std::vector<Key>& out) {
       .within_range(1, 1000000);
   add("pp", Slot<Int>([](Recipe& r) -> Int& { return r.parallel.pp; }), "ranks in a pipeline")
       .within_range(1, 100000);
+  add("zero", Slot<Int>([](Recipe& r) -> Int& { return r.parallel.zero; }),
+      "1: the optimizer's state is sharded over the replicas of each stage (ZeRO-1); changes no "
+      "bit")
+      .within_range(0, 1);
+  add("reduce_dtype", Slot<Text>([](Recipe& r) -> Text& { return r.parallel.reduce_dtype; }),
+      "what gradients travel as between replicas; they are added in f32")
+      .one_of({"f32", "bf16"});
 }
 
 void add_pipeline(std::vector<Key>& out) {
@@ -168,8 +175,9 @@ void add_pipeline(std::vector<Key>& out) {
       .within_range(1, 100000)
       .when_absent("even, earlier stages take the rest");
   add("bucket_bytes", Slot<Int>([](Recipe& r) -> Int& { return r.pipeline.bucket_bytes; }),
-      "gradients travel in messages of at most this size")
-      .within_range(4, 17179869184);
+      "gradients travel in messages of at most this size; changes no bit")
+      .within_range(4, 17179869184)
+      .when_absent("chosen at start from the measured link between replicas");
 }
 
 void add_train(std::vector<Key>& out) {

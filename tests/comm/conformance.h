@@ -5,3 +5,4 @@
 #include "tests/comm/conformance_collectives.h"
 #include "tests/comm/conformance_groups.h"
 #include "tests/comm/conformance_messages.h"
+#include "tests/comm/conformance_parts.h"

@@ -1,5 +1,6 @@
 // Part of Ropewalk, MIT licence.
 #include "comm/session.h"
+#include "core/arena.h"
 #include "tests/comm/conformance.h"
 #include "tests/comm/mpi_environment.h"
 
@@ -23,6 +24,56 @@ TEST(SessionTest, TheWorldIsWhatTheLauncherSays) {
 TEST(SessionTest, KnowsItsHost) {
   EXPECT_FALSE(test::mpi_session().host().empty());
   EXPECT_EQ(test::mpi_session().host().find('\0'), std::string::npos);
+}
+
+/// What the ranks send for one call, all of them together.
+double sent_by(const std::function<Ticket()>& call) {
+  const auto& session = test::mpi_session();
+  const auto before = session.bytes_sent();
+  call().wait();
+  std::vector<double> sent{static_cast<double>(session.bytes_sent() - before)};
+  test::mpi_session().world().all_reduce_sum(sent).wait();
+  return sent[0];
+}
+
+TEST(SessionTest, ABf16WireTakesHalfTheBytes) {
+  auto& world = test::mpi_session().world();
+  const std::int64_t n = 100001;
+  const auto others = static_cast<double>(world.size() - 1);
+  for (const auto& [wire, bytes] : {std::pair{Wire::kF32, 4.0}, std::pair{Wire::kBF16, 2.0}}) {
+    Tensor tensor = floats(awkward(world.rank(), n));
+    EXPECT_EQ(sent_by([&] { return world.all_reduce_sum(tensor, wire); }),
+              2 * others * bytes * static_cast<double>(n));
+    std::vector<Tensor> parts;
+    for (int r = 0; r < world.size(); ++r) parts.push_back(tensor.flat(1000L * r, 1000L * r + 999));
+    const double all = 999.0 * world.size();
+    EXPECT_EQ(sent_by([&] { return world.reduce_scatter_sum(parts, wire); }), others * bytes * all);
+    EXPECT_EQ(sent_by([&] { return world.all_gather_parts(parts); }), others * 4 * all);
+    Tensor few = tensor.flat(0, 10);  // to everybody at once
+    EXPECT_EQ(sent_by([&] { return world.all_reduce_sum(few, wire); }),
+              others * world.size() * bytes * 10);
+  }
+}
+
+TEST(SessionTest, SumsUseTheirScratchAgain) {
+  auto& world = test::mpi_session().world();
+  Tensor tensor = floats(awkward(world.rank(), 300001));
+  const auto sums = [&] {
+    for (const Wire wire : {Wire::kF32, Wire::kBF16}) {
+      std::vector<Tensor> parts;
+      for (int r = 0; r < world.size(); ++r) {
+        parts.push_back(tensor.flat(70000L * r, 70000L * r + 70000));
+      }
+      world.all_reduce_sum(tensor, wire).wait();
+      world.reduce_scatter_sum(parts, wire).wait();
+      world.all_gather_parts(parts).wait();
+    }
+    world.barrier().wait();
+  };
+  sums();
+  const auto before = core::host_memory().system_allocations;
+  for (int i = 0; i < 3; ++i) sums();
+  EXPECT_EQ(core::host_memory().system_allocations, before);
 }
 
 TEST(SessionTest, RefusesASecondOne) {

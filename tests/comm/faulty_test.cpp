@@ -74,6 +74,19 @@ TEST(FaultyTest, ADelayChangesNoNumber) {
   });
 }
 
+TEST(FaultyTest, SumsOfPartsFailOnCueToo) {
+  const auto world = make_faulty(make_local(), {{Call::kReduceScatterSum, 0, 1, Action::kFail, 0},
+                                                {Call::kAllGatherParts, 1, 1, Action::kFail, 0}});
+  std::vector<Tensor> parts{Tensor::of({1}, {3})};
+  EXPECT_EQ(message_of([&] { world->reduce_scatter_sum(parts, Wire::kF32).wait(); }),
+            "reduce_scatter_sum number 0 on cue failed");
+  world->reduce_scatter_sum(parts, Wire::kBF16).wait();
+  world->all_gather_parts(parts).wait();
+  EXPECT_EQ(message_of([&] { world->all_gather_parts(parts).wait(); }),
+            "all_gather_parts number 1 on cue failed");
+  EXPECT_EQ(core::to_floats(parts[0])[0], 3.0F);
+}
+
 TEST(FaultyTest, AnAbortReachesTheOthers) {
   const auto run = [] {
     run_threads(2, [](Communicator& world) {

@@ -65,6 +65,28 @@ TEST(Simulate, SplitBackwardSendsEarly) {
   EXPECT_DOUBLE_EQ(line.makespan, 5);
 }
 
+TEST(Simulate, MessagesOfARankFollowOneAnotherOnItsLink) {
+  // gpipe on 2 ranks, 2 micro-batches, F = I = W = 1; a message takes 3 and arrives 0.5 later.
+  //   rank 0: F0 0-1, F1 1-2; x0 leaves 1-4, x1 4-7: there at 4.5 and 7.5
+  //   rank 1: F0 4.5-5.5, F1 7.5-8.5, B0 8.5-10.5, B1 10.5-12.5; dy0 out at 13.5, dy1 at 16.5
+  //   rank 0: B0 14-16, B1 17-19, update 19-21
+  Costs costs = even_costs(2, 1, 1, 1, 0.5);
+  costs.message = 3;
+  costs.update = 2;
+  const Plan plan = plan_gpipe({1, 2, 1, 2});
+  const Timeline line = simulate(plan, costs);
+  EXPECT_DOUBLE_EQ(line.makespan, 21);
+  std::vector<double> begins;
+  for (std::size_t i = 0; i < plan.operations[1].size(); ++i) {
+    const OpKind kind = plan.operations[1][i].kind;
+    if (kind == OpKind::kForward || kind == OpKind::kBackward) {
+      begins.push_back(line.spans[1][i].begin);
+    }
+  }
+  EXPECT_EQ(begins, (std::vector<double>{4.5, 7.5, 8.5, 10.5}));
+  EXPECT_DOUBLE_EQ(line.spans[0].back().begin, 19);
+}
+
 TEST(Simulate, RefusesAPlanThatStops) {
   Plan plan = plan_1f1b({1, 2, 1, 1});
   plan.operations[0].erase(plan.operations[0].begin() + 1);  // the send

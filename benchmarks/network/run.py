@@ -1,0 +1,295 @@
+#!/usr/bin/env python3
+"""Training across a slow link: two ranks in two network namespaces, joined by a veth pair that `tc tbf` holds to 1 Gbit/s.
+
+One command, as root: benchmarks/network/run.py. Needs build/cpu/ropewalk and the target network_tool (built when it is not
+there), ip, tc, mpirun. Takes below four minutes on an idle machine with two cores and removes its namespaces, also when it is
+stopped. Measures, with one thread a rank and the 34 million parameters of recipes/llama_34m.yaml:
+
+- two replicas, one micro-batch of 8 x 256 tokens each: how much of a step waits for the sum of gradients, with f32 and bf16
+  on the wire, and with the optimizer sharded (ZeRO-1);
+- two stages, every planner: the time of a step against the one that `simulate` predicts from the costs of single operations
+  in the first steps and from the measured link, and bubbles both ways.
+
+Writes benchmarks/results/network_<link>.json and .md.
+"""
+import argparse
+import atexit
+import contextlib
+import json
+import os
+import pathlib
+import platform
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PLANNERS = ("gpipe", "1f1b", "interleaved", "zero_bubble")
+COMPUTE = ("forward", "backward", "backward_input", "backward_weight")
+SEQ_LEN = 256
+HIDDEN = 512
+MODEL = ("{name: llama, hidden_size: 512, num_hidden_layers: 8, num_attention_heads: 8, intermediate_size: 1408,"
+         " vocab_size: 8192}")
+WARM_UP = 2     # steps that nobody looks at
+PROFILE = 5     # steps after them that give the costs of operations
+
+
+def call(*command, **options):
+    return subprocess.run(list(map(str, command)), check=True, text=True, **options)
+
+
+class Network:
+    """Two namespaces with a link of a given rate between them."""
+
+    def __init__(self, rate):
+        self.rate = rate
+        self.names = [f"rw{os.getpid()}a", f"rw{os.getpid()}b"]
+        self.folder = None
+
+    def __enter__(self):
+        atexit.register(self.remove)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: sys.exit(1))  # atexit removes
+        a, b = self.names
+        call("ip", "netns", "add", a)
+        call("ip", "netns", "add", b)
+        call("ip", "link", "add", "eth0", "netns", a, "type", "veth", "peer", "name", "eth0", "netns", b)
+        for i, name in enumerate(self.names):
+            call("ip", "-n", name, "addr", "add", f"10.77.0.{i + 1}/24", "dev", "eth0")
+            call("ip", "-n", name, "link", "set", "eth0", "up")
+            call("ip", "-n", name, "link", "set", "lo", "up")
+            if self.rate != "none":
+                call("ip", "netns", "exec", name, "tc", "qdisc", "replace", "dev", "eth0", "root", "tbf",
+                     "rate", self.rate, "burst", "32kb", "latency", "20ms")
+        self.folder = tempfile.TemporaryDirectory(prefix="ropewalk-network-")
+        agent = pathlib.Path(self.folder.name, "agent.sh")
+        # "agent [options] host command…": what mpirun takes for a remote shell. Its own host name and TMPDIR keep Open MPI
+        # from taking the two for one host.
+        agent.write_text("#!/bin/bash\nwhile [[ $1 == -* ]]; do shift; done\nhost=$1; shift\n"
+                         f"export TMPDIR={self.folder.name}/$host; mkdir -p $TMPDIR\n"
+                         'exec ip netns exec "$host" unshare --uts -- bash -c "hostname $host; $*"\n')
+        agent.chmod(0o755)
+        return self
+
+    def __exit__(self, *_):
+        self.remove()
+
+    def mpirun(self, *command, timeout, stdout=None):
+        """One rank in each namespace, one thread a rank."""
+        a, b = self.names
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1",
+                       "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "TMPDIR": f"{self.folder.name}/{a}"}
+        os.makedirs(environment["TMPDIR"], exist_ok=True)
+        line = ["ip", "netns", "exec", a, "unshare", "--uts", "bash", "-c", 'hostname "$0"; exec "$@"', a,
+                "mpirun", "--bind-to", "none", "--mca", "plm_rsh_agent", f"{self.folder.name}/agent.sh",
+                "--host", f"{a}:1,{b}:1", "--map-by", "node", "--mca", "btl", "tcp,self", "--mca", "pml", "ob1",
+                "--mca", "btl_tcp_if_include", "eth0", "--mca", "oob_tcp_if_include", "eth0",
+                "--mca", "mpi_yield_when_idle", "1", "-x", "OMP_NUM_THREADS", "-np", "2", *map(str, command)]
+        process = subprocess.Popen(line, env=environment, stdout=stdout or subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True, start_new_session=True)
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            process.wait()
+            raise
+        if process.returncode != 0:
+            raise RuntimeError(f"{' '.join(map(str, command))}: exit code {process.returncode}\n{err[-3000:]}")
+        return out
+
+    def kill(self):
+        """Everything that still runs inside the namespaces."""
+        for name in self.names:
+            listing = subprocess.run(["ip", "netns", "pids", name], check=False, text=True, stdout=subprocess.PIPE,
+                                     stderr=subprocess.DEVNULL).stdout
+            for pid in listing.split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+
+    def remove(self):
+        atexit.unregister(self.remove)
+        self.kill()
+        for name in self.names:
+            subprocess.run(["ip", "netns", "del", name], check=False, stderr=subprocess.DEVNULL)
+        if self.folder is not None:
+            self.folder.cleanup()
+
+
+def random_corpus(ropewalk, folder):
+    """Words of random letters: the cost of a step does not depend on what the text says."""
+    text = folder / "text.txt"
+    letters = random.Random(1)
+    text.write_text(" ".join("".join(letters.choices("abcdefghij", k=5)) for _ in range(150_000)))
+    corpus = folder / "corpus.h5"
+    call(ropewalk, "data", "build", "--tokenizer", "bytes", "--out", corpus, text, stdout=subprocess.DEVNULL,
+         stderr=subprocess.DEVNULL)
+    return corpus
+
+
+def train(network, args, corpus, name, steps, rows, keys):
+    """Runs a job; returns (metrics per step, per rank the trace's operations per step)."""
+    out = pathlib.Path(network.folder.name, name)
+    recipe = pathlib.Path(network.folder.name, name + ".yaml")
+    recipe.write_text(f"method: pipeline\nseed: 1\noutput_dir: {out}\nmodel: {MODEL}\n"
+                      f"train: {{seq_len: {SEQ_LEN}, micro_batch_size: {rows[0]}, global_batch_size: {rows[1]},"
+                      f" max_steps: {steps}}}\noptimizer: {{name: adamw, lr: 1.0e-4}}\n"
+                      f"data: {{sources: [{{path: {corpus}}}]}}\ncheckpoint: {{interval: 0}}\n"
+                      "log: {trace: true, tensorboard: false}\n")
+    network.mpirun(args.binary, "train", recipe, *keys, timeout=args.timeout, stdout=subprocess.DEVNULL)
+    metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return metrics, [steps_of(out / "trace" / f"rank-{rank}.json") for rank in range(2)]
+
+
+def steps_of(path):
+    """A rank's operations, one list per step; a step ends with its update."""
+    steps = [[]]
+    for event in json.loads(path.read_text()):
+        if event.get("ph") != "X":
+            continue
+        steps[-1].append({"name": event["name"], "begin": event["ts"] * 1e-6, "seconds": event["dur"] * 1e-6,
+                          "stage": event["args"].get("stage", -1)})
+        if event["name"] == "update":
+            steps.append([])
+    return steps[:-1]
+
+
+def end_of(op):
+    return op["begin"] + op["seconds"]
+
+
+def span(ranks, step):
+    """(begin of the first operation, begin of the last rank's update, end of the last update) of a step."""
+    updates = [ops[step][-1] for ops in ranks]
+    return (min(ops[step][0]["begin"] for ops in ranks), max(op["begin"] for op in updates), max(map(end_of, updates)))
+
+
+def exposed_share(ranks, step):
+    """Share of a step in which a rank waits for sums of gradients; mean of the ranks."""
+    begin, _, end = span(ranks, step)
+    waits = [sum(op["seconds"] for op in ops[step] if op["name"] == "reduce") for ops in ranks]
+    return statistics.mean(waits) / (end - begin)
+
+
+def replicas(network, args, corpus, wire, zero):
+    keys = ["parallel.dp=2", f"parallel.reduce_dtype={wire}", f"parallel.zero={zero}"]
+    metrics, ranks = train(network, args, corpus, f"dp-{wire}-{zero}", WARM_UP + args.dp_steps, (8, 16), keys)
+    steps = range(WARM_UP, len(ranks[0]))
+    step_s = statistics.median(span(ranks, i)[2] - span(ranks, i)[0] for i in steps)
+    update_s = statistics.median(ops[i][-1]["seconds"] for ops in ranks for i in steps)
+    return {"reduce_dtype": wire, "zero": int(zero), "steps": len(steps), "step_s": step_s,
+            "exposed_share": statistics.median(exposed_share(ranks, i) for i in steps), "update_s": update_s,
+            "step_ms_of_metrics": statistics.median(record["step_ms"] for record in metrics[WARM_UP:])}
+
+
+def median_cost(ranks, steps, name, stage):
+    times = [op["seconds"] for ops in ranks for i in steps for op in ops[i] if op["name"] == name and op["stage"] == stage]
+    return statistics.median(times) if times else 0.0
+
+
+def costs_from(ranks, steps, planner, link, stages):
+    """What simulate wants, from the operations of some steps."""
+    whole = [median_cost(ranks, steps, "backward", stage) for stage in range(stages)]
+    inputs = [median_cost(ranks, steps, "backward_input", stage) for stage in range(stages)]
+    return {"schedule": planner, "pp": 2, "chunks": stages // 2, "transfer": link["latency_s"], "message": link["message_s"],
+            "forward": [median_cost(ranks, steps, "forward", stage) for stage in range(stages)],
+            "backward_input": [a + b for a, b in zip(whole, inputs)],
+            "backward_weight": [median_cost(ranks, steps, "backward_weight", stage) for stage in range(stages)]}
+
+
+def bubble(ranks, step):
+    """Idle share up to the update."""
+    begin, update, _ = span(ranks, step)
+    busy = sum(op["seconds"] for ops in ranks for op in ops[step] if op["name"] in COMPUTE)
+    return 1 - busy / (2 * (update - begin))
+
+
+def pipeline(network, args, corpus, planner, link):
+    stages = 4 if planner == "interleaved" else 2
+    steps = WARM_UP + PROFILE + args.pp_steps
+    keys = ["parallel.pp=2", f"pipeline.schedule={planner}"]
+    _, ranks = train(network, args, corpus, planner, steps, (1, args.micro_batches), keys)
+    first = range(WARM_UP, WARM_UP + PROFILE)
+    costs = {**costs_from(ranks, first, planner, link, stages), "micro_batches": args.micro_batches}
+    said = json.loads(call(args.tool, "predict", input=json.dumps(costs), stdout=subprocess.PIPE).stdout)
+    update_s = statistics.median(span(ranks, i)[2] - span(ranks, i)[1] for i in first)
+    rest = range(WARM_UP + PROFILE, steps)
+    measured = statistics.median(span(ranks, i)[2] - span(ranks, i)[0] for i in rest)
+    predicted = said["makespan"] + update_s
+    # How much the machine itself drifted: the same prediction from the costs of the measured steps.
+    again = {**costs_from(ranks, rest, planner, link, stages), "micro_batches": args.micro_batches}
+    hindsight = json.loads(call(args.tool, "predict", input=json.dumps(again), stdout=subprocess.PIPE).stdout)
+    late_update = statistics.median(span(ranks, i)[2] - span(ranks, i)[1] for i in rest)
+    return {"planner": planner, "steps": len(rest), "predicted_s": predicted, "measured_s": measured,
+            "error": measured / predicted - 1, "error_with_costs_of_the_same_steps":
+            measured / (hindsight["makespan"] + late_update) - 1,
+            "bubble_predicted": said["mean_bubble"], "bubble_measured": statistics.median(bubble(ranks, i) for i in rest),
+            "costs": costs, "update_s": update_s}
+
+
+def table(result):
+    link = result["link"]
+    lines = [f"# Training across {result['rate']}", "",
+             f"{result['machine']}, {result['cores']} cores, load {result['load_before']:.1f} before the run. 34 M parameters,"
+             f" one thread a rank. Link: {link['latency_s'] * 1e6:.0f} us, {link['bytes_per_s'] / 1e6:.1f} MB/s. Made by"
+             " `benchmarks/network/run.py`.", "", "## Two replicas, one micro-batch of 8 x 256 each", "",
+             "| wire | optimizer | step | waits for sums | update |", "|---|---|---|---|---|"]
+    for one in result["replicas"]:
+        lines.append(f"| {one['reduce_dtype']} | {'sharded' if one['zero'] else 'whole'} | {one['step_s']:.3f} s"
+                     f" | {100 * one['exposed_share']:.1f} % | {one['update_s'] * 1e3:.0f} ms |")
+    lines += ["", f"## Two stages, {result['micro_batches']} micro-batches of 1 x 256", "",
+              "| planner | predicted | measured | error | with costs of the same steps | bubble predicted | measured |",
+              "|---|---|---|---|---|---|---|"]
+    for one in result["pipelines"]:
+        lines.append(f"| {one['planner']} | {one['predicted_s']:.3f} s | {one['measured_s']:.3f} s | {100 * one['error']:+.1f} %"
+                     f" | {100 * one['error_with_costs_of_the_same_steps']:+.1f} % | {100 * one['bubble_predicted']:.1f} %"
+                     f" | {100 * one['bubble_measured']:.1f} % |")
+    return "\n".join(lines) + "\n"
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--binary", default=ROOT / "build/cpu/ropewalk")
+    parser.add_argument("--tool", default=ROOT / "build/cpu/network_tool")
+    parser.add_argument("--rate", default="1gbit", help="of tc tbf; none: an unshaped link")
+    parser.add_argument("--dp-steps", type=int, default=10)
+    parser.add_argument("--pp-steps", type=int, default=20)
+    parser.add_argument("--micro-batches", type=int, default=4)
+    parser.add_argument("--planners", default=",".join(PLANNERS))
+    parser.add_argument("--replicas", default="f32:0,bf16:0", help="wire:zero, …; empty: none")
+    parser.add_argument("--timeout", type=float, default=150, help="seconds a job may take")
+    parser.add_argument("--out", help="results without ending; default benchmarks/results/network_<rate>")
+    return parser.parse_args()
+
+
+def main():
+    args = arguments()
+    if os.geteuid() != 0:
+        sys.exit("benchmarks/network/run.py: needs root for network namespaces")
+    if not pathlib.Path(args.tool).exists():
+        call("cmake", "--build", ROOT / "build/cpu", "--target", "network_tool", stdout=subprocess.DEVNULL)
+    begin = time.monotonic()
+    result = {"rate": args.rate, "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(),
+              "load_before": os.getloadavg()[0], "micro_batches": args.micro_batches}
+    with contextlib.suppress(OSError):
+        names = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+        result["machine"] = names[0] if names else result["machine"]
+    with Network(args.rate) as network:
+        corpus = random_corpus(args.binary, pathlib.Path(network.folder.name))
+        result["link"] = json.loads(network.mpirun(args.tool, "link", SEQ_LEN * HIDDEN * 4, timeout=args.timeout))
+        result["replicas"] = [replicas(network, args, corpus, *one.split(":"))
+                              for one in args.replicas.split(",") if one]
+        result["pipelines"] = [pipeline(network, args, corpus, planner, result["link"])
+                               for planner in args.planners.split(",") if planner]
+    result["seconds"] = time.monotonic() - begin
+    out = args.out or ROOT / "benchmarks/results" / f"network_{args.rate}"
+    pathlib.Path(f"{out}.json").write_text(json.dumps(result, indent=2) + "\n")
+    pathlib.Path(f"{out}.md").write_text(table(result))
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+// Part of Ropewalk, MIT licence.
+// Optimizer state sharded over replicas, and gradients that travel as bf16.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <ostream>
+
+#include "model/params.h"
+#include "pipeline/bucket_size.h"
+#include "pipeline/trainer.h"
+#include "tiny_job.h"
+
+namespace rw::pipeline {
+namespace {
+
+using test::TinyJob;
+
+constexpr int kSteps = 6;
+
+/// The state of a job put together from what its ranks own.
+class Collected {
+ public:
+  void add(core::Method& method) {
+    class Walk final : public core::StateVisitor {
+     public:
+      explicit Walk(Collected& to) : to_(to) {}
+      void tensor(const core::StateTensor& what, core::Tensor& tensor) override {
+        if (what.owned) to_.take(what, tensor);
+      }
+      void number(std::string_view /*key*/, std::uint64_t& /*value*/) override {}
+      void text(std::string_view /*key*/, std::string& /*value*/) override {}
+
+     private:
+      Collected& to_;
+    };
+    const std::lock_guard lock(mutex_);
+    Walk walk(*this);
+    method.visit_state(walk);
+  }
+  const std::map<std::string, std::vector<float>>& values() const { return values_; }
+  /// Every element was there exactly once.
+  bool complete() const {
+    for (const auto& [name, counts] : counts_) {
+      for (const int count : counts) {
+        if (count != 1) return false;
+      }
+    }
+    return true;
+  }
+
+ private:
+  void take(const core::StateTensor& what, const core::Tensor& tensor) {
+    const core::Shape& shape = what.shape.rank() > 0 ? what.shape : tensor.shape();
+    const std::string name = what.name + " " + what.kind;
+    auto& values = values_[name];
+    auto& counts = counts_[name];
+    values.resize(static_cast<std::size_t>(shape.elems()), 0);
+    counts.resize(values.size(), 0);
+    const auto numbers = core::to_floats(tensor);
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      const std::size_t place = static_cast<std::size_t>(what.first) + i;
+      values.at(place) = numbers[i];
+      ++counts.at(place);
+    }
+  }
+  std::mutex mutex_;
+  std::map<std::string, std::vector<float>> values_;
+  std::map<std::string, std::vector<int>> counts_;
+};
+
+struct Outcome {
+  std::vector<core::StepResult> steps;
+  std::map<std::string, std::vector<float>> state;
+};
+
+Outcome run(const TinyJob& job) {
+  const auto ranks = static_cast<int>(job.options.parallel.dp * job.options.parallel.pp);
+  Outcome out;
+  Collected collected;
+  test::on_ranks(ranks, [&](comm::Communicator& world) {
+    const auto trainer = make_trainer(job.options, job.parts(world));
+    for (int n = 1; n <= kSteps; ++n) {
+      const auto result = trainer->step(n);
+      if (world.rank() == 0) out.steps.push_back(result);
+    }
+    collected.add(*trainer);
+  });
+  EXPECT_TRUE(collected.complete());
+  out.state = collected.values();
+  return out;
+}
+
+void expect_same_bits(const Outcome& a, const Outcome& b) {
+  ASSERT_EQ(a.steps.size(), b.steps.size());
+  for (std::size_t i = 0; i < a.steps.size(); ++i) {
+    EXPECT_EQ(a.steps[i].loss, b.steps[i].loss) << "step " << i + 1;
+    EXPECT_EQ(a.steps[i].grad_norm, b.steps[i].grad_norm) << "step " << i + 1;
+  }
+  ASSERT_EQ(a.state.size(), b.state.size());
+  for (const auto& [name, values] : a.state) {
+    const auto& others = b.state.at(name);
+    ASSERT_EQ(values.size(), others.size()) << name;
+    EXPECT_EQ(std::memcmp(values.data(), others.data(), values.size() * sizeof(float)), 0) << name;
+  }
+}
+
+struct Layout {
+  int dp, pp;
+  const char* schedule;
+  bool tied;
+};
+
+void PrintTo(const Layout& layout, std::ostream* out) {  // NOLINT(readability-identifier-naming)
+  *out << "dp " << layout.dp << ", pp " << layout.pp << ", " << layout.schedule
+       << (layout.tied ? ", tied" : "");
+}
+
+class ShardedLayout : public ::testing::TestWithParam<Layout> {};
+
+TEST_P(ShardedLayout, GivesTheBitsOfAWholeOptimizer) {
+  const Layout& layout = GetParam();
+  TinyJob job(layout.tied);
+  job.options.parallel.dp = layout.dp;
+  job.options.parallel.pp = layout.pp;
+  job.options.pipeline.schedule = layout.schedule;
+  job.options.clip_grad_norm = 0.1;  // clips
+  const Outcome whole = run(job);
+  job.options.parallel.zero = 1;
+  const Outcome sharded = run(job);
+  expect_same_bits(sharded, whole);
+  job.options.pipeline.bucket_bytes = 100;
+  expect_same_bits(run(job), whole);
+  EXPECT_LT(whole.steps.back().loss, whole.steps.front().loss);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Zero, ShardedLayout,
+    ::testing::Values(Layout{1, 1, "1f1b", false}, Layout{1, 2, "1f1b", true},
+                      Layout{2, 1, "1f1b", false}, Layout{4, 1, "1f1b", true},
+                      Layout{2, 2, "zero_bubble", true}, Layout{2, 2, "interleaved", false},
+                      Layout{4, 2, "gpipe", true}, Layout{3, 1, "1f1b", false},
+                      Layout{2, 4, "1f1b", true}),
+    [](const auto& tested) {
+      const Layout& layout = tested.param;
+      return "dp" + std::to_string(layout.dp) + "_pp" + std::to_string(layout.pp) + "_" +
+             layout.schedule + (layout.tied ? "_tied" : "");
+    });
+
+TEST(Zero, SharesAreEqualButForARoundingPerBucket) {
+  for (const bool tied : {false, true}) {
+    TinyJob job(tied);
+    job.options.parallel = {.dp = 4, .pp = 1, .zero = 1};
+    std::vector<std::int64_t> moments(4, 0);
+    test::on_ranks(4, [&](comm::Communicator& world) {
+      class Count final : public core::StateVisitor {
+       public:
+        void tensor(const core::StateTensor& what, core::Tensor& tensor) override {
+          if (what.kind == "exp_avg") elems += tensor.elems();
+        }
+        void number(std::string_view /*key*/, std::uint64_t& /*value*/) override {}
+        void text(std::string_view /*key*/, std::string& /*value*/) override {}
+        std::int64_t elems = 0;
+      };
+      const auto trainer = make_trainer(job.options, job.parts(world));
+      Count count;
+      trainer->visit_state(count);
+      moments[static_cast<std::size_t>(world.rank())] = count.elems;
+    });
+    const auto [least, most] = std::minmax_element(moments.begin(), moments.end());
+    EXPECT_LE(*most - *least, 16 * 10);  // 8 layers, embedding, head
+    EXPECT_GT(*least, 0);
+    std::int64_t all = 0;
+    for (const auto& spec : model::param_table(job.options.model)) all += spec.shape.elems();
+    EXPECT_EQ(moments[0] + moments[1] + moments[2] + moments[3], all);
+  }
+}
+
+TEST(ReduceDtype, Bf16BitsDependOnNeitherBucketsNorSharding) {
+  TinyJob job(true);
+  job.options.parallel = {.dp = 2, .pp = 2};
+  const Outcome exact = run(job);
+  job.options.parallel.reduce_dtype = "bf16";
+  const Outcome rounded = run(job);
+  job.options.pipeline.bucket_bytes = 256;
+  expect_same_bits(run(job), rounded);
+  job.options.parallel.zero = 1;
+  expect_same_bits(run(job), rounded);
+  EXPECT_NE(rounded.steps.back().loss, exact.steps.back().loss);
+  for (std::size_t i = 0; i < exact.steps.size(); ++i) {
+    EXPECT_NEAR(rounded.steps[i].loss, exact.steps[i].loss, 5e-3 * exact.steps[i].loss);
+  }
+}
+
+TEST(ReduceDtype, NothingIsRoundedWhereNothingTravels) {
+  TinyJob job;
+  const Outcome exact = run(job);
+  job.options.parallel.reduce_dtype = "bf16";
+  expect_same_bits(run(job), exact);
+}
+
+TEST(BucketSize, IsWhereLatencyAndTailAreLeast) {
+  // 136 MB of gradients, 0.2 ms, 1 Gbit/s: sqrt(136e6 · 2e-4 / 8e-9) = 1.84 MB.
+  EXPECT_EQ(best_bucket_bytes(136'000'000, {2e-4, 8e-9}), 28 * 65536);
+  EXPECT_EQ(best_bucket_bytes(136'000'000, {0, 8e-9}), 65536);
+  EXPECT_EQ(best_bucket_bytes(136'000'000, {1, 8e-9}), 64 << 20);
+  EXPECT_EQ(best_bucket_bytes(136'000'000, {1e-3, 0}), 64 << 20);
+}
+
+TEST(BucketSize, EveryRankChoosesTheSame) {
+  TinyJob job;
+  job.options.model.vocab_size = 1024;
+  job.options.model.hidden_size = 64;
+  job.options.model.head_dim = 16;
+  job.options.parallel = {.dp = 2, .pp = 1};
+  std::vector<std::int64_t> chosen(3, 0);
+  test::on_ranks(3, [&](comm::Communicator& world) {
+    // Rank 2 alone holds the second half of the model: nothing of it travels.
+    Plan plan;
+    plan.stages = 2;
+    plan.stages_of_rank = {{0}, {0}, {1}};
+    plan.operations.resize(3);
+    const auto layout = make_layout(job.options.model, plan, {});
+    const bool last = world.rank() == 2;
+    const auto params = model::make_params(
+        job.options.model, {layout.stages[last ? 1U : 0U].range}, job.options.device);
+    const Pieces pieces(layout, *params, world);
+    EXPECT_EQ(pieces.bytes() > 0, !last);
+    chosen[static_cast<std::size_t>(world.rank())] =
+        choose_bucket_bytes(pieces, world, comm::Wire::kF32);
+  });
+  EXPECT_GE(chosen[0], 64 << 10);
+  EXPECT_EQ(chosen[0] % 65536, 0);
+  EXPECT_EQ(chosen[1], chosen[0]);
+  EXPECT_EQ(chosen[2], chosen[0]);
+}
+
+}  // namespace
+}  // namespace rw::pipeline
