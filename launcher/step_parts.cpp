@@ -34,6 +34,8 @@ const char* part_name(core::Op op) {
       return "optimizer";
     case core::Op::kReduce:
       return "gradient norm";
+    case core::Op::kNarrowMatmul:  // the last two serve decoding alone
+    case core::Op::kDecode:
     case core::Op::kCount:
       break;
   }

@@ -14,7 +14,12 @@ class DryCommunicator final : public Communicator {
   DryCommunicator(int rank, int size) : rank_(rank), size_(size) {}
   int rank() const override { return rank_; }
   int size() const override { return size_; }
-  Ticket all_reduce_sum(core::Tensor& /*tensor*/) override { return {}; }
+  using Communicator::all_reduce_sum;
+  Ticket all_reduce_sum(core::Tensor& /*tensor*/, Wire /*wire*/) override { return {}; }
+  Ticket reduce_scatter_sum(std::span<core::Tensor> /*parts*/, Wire /*wire*/) override {
+    return {};
+  }
+  Ticket all_gather_parts(std::span<core::Tensor> /*parts*/) override { return {}; }
   Ticket all_reduce_sum(std::span<double> /*numbers*/) override { return {}; }
   Ticket all_reduce_max(std::span<std::uint64_t> /*numbers*/) override { return {}; }
   Ticket all_gather(const core::Tensor& /*mine*/, core::Tensor& /*all*/) override { return {}; }

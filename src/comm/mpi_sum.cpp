@@ -57,7 +57,8 @@ class PartsWork {
 
   /// My part goes to everybody, theirs come in.
   void gather(MpiIo& io) {
-    if (wire_ == Wire::kBF16) encode_bf16(numbers(seat_.me()), elems(seat_.me()), staged(seat_.me()));
+    if (wire_ == Wire::kBF16)
+      encode_bf16(numbers(seat_.me()), elems(seat_.me()), staged(seat_.me()));
     for (std::size_t r = 0; r < seat_.ranks(); ++r) {
       if (r == seat_.me()) continue;
       const auto peer = static_cast<int>(r);
@@ -183,8 +184,8 @@ std::vector<Step> all_reduce_steps(const Seat& seat, const Tensor& tensor, Wire 
 
 std::vector<Step> reduce_scatter_steps(const Seat& seat, std::span<Tensor> parts, Wire wire) {
   if (seat.size == 1) return {};
-  auto work = std::make_shared<PartsWork>(
-      seat, std::vector<Tensor>(parts.begin(), parts.end()), wire);
+  auto work =
+      std::make_shared<PartsWork>(seat, std::vector<Tensor>(parts.begin(), parts.end()), wire);
   return {[work](MpiIo& io) {
             work->fetch();
             work->scatter(io);
@@ -197,8 +198,8 @@ std::vector<Step> reduce_scatter_steps(const Seat& seat, std::span<Tensor> parts
 
 std::vector<Step> gather_parts_steps(const Seat& seat, std::span<Tensor> parts) {
   if (seat.size == 1) return {};
-  auto work = std::make_shared<PartsWork>(
-      seat, std::vector<Tensor>(parts.begin(), parts.end()), Wire::kF32);
+  auto work = std::make_shared<PartsWork>(seat, std::vector<Tensor>(parts.begin(), parts.end()),
+                                          Wire::kF32);
   return {[work](MpiIo& io) {
             work->fetch();
             work->gather(io);

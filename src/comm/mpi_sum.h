@@ -27,7 +27,8 @@ void exchange(MpiIo& io, const Seat& seat, std::byte* all, std::size_t n);
 
 /// The steps of Communicator's calls of the same names. Scratch comes from the arena and goes back
 /// at the end: (size − 1) parts of what this rank owns, and with a bf16 wire half of what it sends.
-std::vector<MpiTask::Step> all_reduce_steps(const Seat& seat, const core::Tensor& tensor, Wire wire);
+std::vector<MpiTask::Step> all_reduce_steps(const Seat& seat, const core::Tensor& tensor,
+                                            Wire wire);
 std::vector<MpiTask::Step> reduce_scatter_steps(const Seat& seat, std::span<core::Tensor> parts,
                                                 Wire wire);
 std::vector<MpiTask::Step> gather_parts_steps(const Seat& seat, std::span<core::Tensor> parts);

@@ -96,11 +96,12 @@ std::int64_t choose_bucket_bytes(const Pieces& pieces, comm::Communicator& world
   worst.seconds_per_byte = slowest(world, worst.seconds_per_byte * kMebi) / kMebi;
   const std::int64_t best = best_bucket_bytes(most, worst);
   if (world.rank() == 0) {
-    core::log_info(fmt::format(
-        "gradients travel in buckets of {:.2f} MiB: a sum over replicas takes {:.2f} ms + {:.2f} ms "
-        "per MiB",
-        static_cast<double>(best) / kMebi, worst.latency_s * 1e3,
-        worst.seconds_per_byte * kMebi * 1e3));
+    core::log_info(
+        fmt::format("gradients travel in buckets of {:.2f} MiB: a sum over replicas takes {:.2f} "
+                    "ms + {:.2f} ms "
+                    "per MiB",
+                    static_cast<double>(best) / kMebi, worst.latency_s * 1e3,
+                    worst.seconds_per_byte * kMebi * 1e3));
   }
   return best;
 }

@@ -136,18 +136,19 @@ TEST_P(ShardedLayout, GivesTheBitsOfAWholeOptimizer) {
   EXPECT_LT(whole.steps.back().loss, whole.steps.front().loss);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Zero, ShardedLayout,
-    ::testing::Values(Layout{1, 1, "1f1b", false}, Layout{1, 2, "1f1b", true},
-                      Layout{2, 1, "1f1b", false}, Layout{4, 1, "1f1b", true},
-                      Layout{2, 2, "zero_bubble", true}, Layout{2, 2, "interleaved", false},
-                      Layout{4, 2, "gpipe", true}, Layout{3, 1, "1f1b", false},
-                      Layout{2, 4, "1f1b", true}),
-    [](const auto& tested) {
-      const Layout& layout = tested.param;
-      return "dp" + std::to_string(layout.dp) + "_pp" + std::to_string(layout.pp) + "_" +
-             layout.schedule + (layout.tied ? "_tied" : "");
-    });
+INSTANTIATE_TEST_SUITE_P(Zero, ShardedLayout,
+                         ::testing::Values(Layout{1, 1, "1f1b", false}, Layout{1, 2, "1f1b", true},
+                                           Layout{2, 1, "1f1b", false}, Layout{4, 1, "1f1b", true},
+                                           Layout{2, 2, "zero_bubble", true},
+                                           Layout{2, 2, "interleaved", false},
+                                           Layout{4, 2, "gpipe", true}, Layout{3, 1, "1f1b", false},
+                                           Layout{2, 4, "1f1b", true}),
+                         [](const auto& tested) {
+                           const Layout& layout = tested.param;
+                           return "dp" + std::to_string(layout.dp) + "_pp" +
+                                  std::to_string(layout.pp) + "_" + layout.schedule +
+                                  (layout.tied ? "_tied" : "");
+                         });
 
 TEST(Zero, SharesAreEqualButForARoundingPerBucket) {
   for (const bool tied : {false, true}) {
@@ -224,8 +225,8 @@ TEST(BucketSize, EveryRankChoosesTheSame) {
     plan.operations.resize(3);
     const auto layout = make_layout(job.options.model, plan, {});
     const bool last = world.rank() == 2;
-    const auto params = model::make_params(
-        job.options.model, {layout.stages[last ? 1U : 0U].range}, job.options.device);
+    const auto params = model::make_params(job.options.model, {layout.stages[last ? 1U : 0U].range},
+                                           job.options.device);
     const Pieces pieces(layout, *params, world);
     EXPECT_EQ(pieces.bytes() > 0, !last);
     chosen[static_cast<std::size_t>(world.rank())] =
