@@ -139,6 +139,7 @@ int run_generate(const GenerateOptions& options) {
           ? nullptr
           : data::tokenizer_from_json(model.tokenizer_json, options.model + "/tokenizer.json");
   std::vector<Ids> starts;
+  starts.reserve(prompts.size());
   for (const Prompt& prompt : prompts) {
     starts.push_back(ids_of(prompt, model, tokenizer.get(), options.model));
   }
