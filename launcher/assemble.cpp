@@ -148,6 +148,7 @@ pipeline::TrainerOptions trainer_options(const recipe::Recipe& recipe,
   out.max_steps = recipe.train.max_steps;
   out.clip_grad_norm = recipe.train.clip_grad_norm;
   out.recompute = model::recompute_of(recipe.train.recompute);
+  if (recipe.precision == "bf16") out.compute = core::DType::kBF16;
   return out;
 }
 

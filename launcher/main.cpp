@@ -190,7 +190,8 @@ void add_eval(CLI::App& app, Action& action) {
   text->excludes(ids);
   command->add_option("--seq-len", options->seq_len, "tokens predicted per window")
       ->check(CLI::PositiveNumber);
-  command->add_option("--precision", options->precision, "f32");
+  command->add_option("--precision", options->precision,
+                      "of products and activations: f32 or bf16");
   command->add_flag("--json", options->json, "only JSON on stdout");
   command->callback([options, &action] { action = [options] { return run_eval(*options); }; });
 }

@@ -27,10 +27,12 @@ int run_eval(const EvalOptions& options) {
   const bool has_text = !options.text.empty();
   const std::string content =
       store::read_whole(*store, has_text ? options.text : options.token_ids);
-  if (parse_precision(options.precision) != core::DType::kF32) {
-    throw Error(ErrorKind::kUsage, "eval: --precision: got bf16, want f32; not in this version");
-  }
+  const core::DType precision = parse_precision(options.precision);
   const LoadedModel model = load_model(options.model);
+  if (precision == core::DType::kBF16) {
+    core::Stream stream;
+    model.params->compute_in_bf16(stream);
+  }
   std::vector<std::int32_t> ids;
   if (has_text) {
     if (model.tokenizer_json.empty()) {

@@ -16,8 +16,16 @@ using kernels::Transpose;
 
 namespace {
 
-Tensor rows_like(const Tensor& x, std::int64_t columns) {
-  return Tensor::empty({x.shape()[0], columns}, core::DType::kF32, x.device());
+Tensor rows_like(const Tensor& x, std::int64_t columns, core::DType dtype = core::DType::kF32) {
+  return Tensor::empty({x.shape()[0], columns}, dtype, x.device());
+}
+
+/// x in the dtype of products: itself, or a rounded copy.
+Tensor rounded(const Tensor& x, core::DType dtype, core::Stream& stream) {
+  if (x.dtype() == dtype) return x;
+  Tensor out = Tensor::empty(x.shape(), dtype, x.device());
+  kernels::convert(x, out, stream);
+  return out;
 }
 
 Tensor row_vector(const Tensor& x) {
@@ -32,14 +40,15 @@ Tensor zeros_like(const Tensor& x, core::Stream& stream) {
 
 }  // namespace
 
-Tensor linear(const Tensor& x, const Tensor& weight, core::Stream& stream) {
-  Tensor y = rows_like(x, weight.shape()[0]);
+Tensor linear(const Tensor& x, const Tensor& weight, core::DType dtype, core::Stream& stream) {
+  Tensor y = rows_like(x, weight.shape()[0], dtype);
   kernels::matmul(x, weight, y, {.b = Transpose::kYes}, stream);
   return y;
 }
 
-Tensor linear_backward_input(const Tensor& dy, const Tensor& weight, core::Stream& stream) {
-  Tensor dx = rows_like(dy, weight.shape()[1]);
+Tensor linear_backward_input(const Tensor& dy, const Tensor& weight, core::DType dtype,
+                             core::Stream& stream) {
+  Tensor dx = rows_like(dy, weight.shape()[1], dtype);
   kernels::matmul(dy, weight, dx, {}, stream);
   return dx;
 }
@@ -97,7 +106,7 @@ void Block::fill_qkv(BlockSaved& keep, const BlockPass& pass, core::Stream& stre
   const kernels::HeadLayout layout = heads(pass);
   const bool qk_norm = weights_.q_norm.value.defined();
   if (!keep.raw_qkv.defined()) {
-    keep.qkv = linear(keep.normed, weights_.qkv.value, stream);
+    keep.qkv = linear(keep.normed, weights_.qkv.compute(), compute(), stream);
     if (qk_norm) keep.raw_qkv = keep.qkv;
   }
   if (qk_norm) {
@@ -112,7 +121,7 @@ void Block::fill_qkv(BlockSaved& keep, const BlockPass& pass, core::Stream& stre
 
 void Block::fill_attention(BlockSaved& keep, const BlockPass& pass, core::Stream& stream) const {
   if (!keep.normed.defined()) {
-    keep.normed = Tensor::like(keep.x);
+    keep.normed = rows_like(keep.x, options_.hidden_size, compute());
     keep.input_rstd = row_vector(keep.x);
     kernels::rms_norm_forward(keep.x, weights_.input_norm.value, eps_, keep.normed, keep.input_rstd,
                               stream);
@@ -120,7 +129,7 @@ void Block::fill_attention(BlockSaved& keep, const BlockPass& pass, core::Stream
   if (!keep.qkv.defined()) fill_qkv(keep, pass, stream);
   if (keep.attended.defined()) return;
   const kernels::HeadLayout layout = heads(pass);
-  keep.attended = rows_like(keep.x, layout.heads * layout.head_dim);
+  keep.attended = rows_like(keep.x, layout.heads * layout.head_dim, compute());
   keep.lse = Tensor::empty({layout.batch, layout.heads, layout.tokens}, core::DType::kF32,
                            keep.x.device());
   kernels::attention_forward(keep.qkv, keep.attended, keep.lse, layout, stream);
@@ -128,18 +137,21 @@ void Block::fill_attention(BlockSaved& keep, const BlockPass& pass, core::Stream
 
 void Block::fill_mlp(BlockSaved& keep, core::Stream& stream) const {
   if (!keep.normed_mid.defined()) {
-    if (!keep.delta.defined()) keep.delta = linear(keep.attended, weights_.output.value, stream);
+    if (!keep.delta.defined()) {
+      keep.delta = linear(keep.attended, weights_.output.compute(), core::DType::kF32, stream);
+    }
     keep.x_mid = Tensor::like(keep.x);
-    keep.normed_mid = Tensor::like(keep.x);
+    keep.normed_mid = rows_like(keep.x, options_.hidden_size, compute());
     keep.post_rstd = row_vector(keep.x);
     kernels::add_rms_norm_forward(keep.x, keep.delta, weights_.post_norm.value, eps_, keep.x_mid,
                                   keep.normed_mid, keep.post_rstd, stream);
     if (recompute_ != Recompute::kSelective) keep.delta = {};
   }
-  if (!keep.gate_up.defined())
-    keep.gate_up = linear(keep.normed_mid, weights_.gate_up.value, stream);
+  if (!keep.gate_up.defined()) {
+    keep.gate_up = linear(keep.normed_mid, weights_.gate_up.compute(), compute(), stream);
+  }
   if (keep.gated.defined()) return;
-  keep.gated = rows_like(keep.x, options_.intermediate_size);
+  keep.gated = rows_like(keep.x, options_.intermediate_size, compute());
   kernels::swiglu_forward(keep.gate_up, keep.gated, stream);
 }
 
@@ -157,7 +169,7 @@ Tensor Block::forward(const Tensor& x, const BlockPass& pass, BlockSaved* saved,
   fill_mlp(keep, stream);
   if (recompute != Recompute::kNone) keep.normed_mid = {};
   if (recompute == Recompute::kFull) keep.gate_up = keep.attended = {};
-  Tensor y = linear(keep.gated, weights_.down.value, stream);
+  Tensor y = linear(keep.gated, weights_.down.compute(), core::DType::kF32, stream);
   kernels::add(keep.x_mid, y, y, stream);
   if (saved == nullptr) return y;
   if (recompute == Recompute::kSelective) keep.gated = keep.x_mid = {};
@@ -169,18 +181,22 @@ Tensor Block::forward(const Tensor& x, const BlockPass& pass, BlockSaved* saved,
   return y;
 }
 
-void Block::mlp_backward(BlockSaved& saved, core::Stream& stream) const {
+Tensor Block::mlp_backward(BlockSaved& saved, const Tensor& dy, core::Stream& stream) const {
+  saved.dy = rounded(dy, compute(), stream);
   {
-    const Tensor dgated = linear_backward_input(saved.dy, weights_.down.value, stream);
+    const Tensor dgated =
+        linear_backward_input(saved.dy, weights_.down.compute(), compute(), stream);
     kernels::swiglu_backward(saved.gate_up, dgated, saved.gate_up, stream);
   }
-  saved.dx_mid = linear_backward_input(saved.gate_up, weights_.gate_up.value, stream);
+  Tensor dx_mid =
+      linear_backward_input(saved.gate_up, weights_.gate_up.compute(), core::DType::kF32, stream);
   saved.dpost_norm = zeros_like(weights_.post_norm.value, stream);
-  kernels::rms_norm_backward_weight(saved.dx_mid, saved.x_mid, saved.post_rstd, saved.dpost_norm,
-                                    stream);
-  kernels::rms_norm_backward_input(saved.dx_mid, saved.x_mid, weights_.post_norm.value,
-                                   saved.post_rstd, saved.dy, saved.dx_mid, stream);
+  kernels::rms_norm_backward_weight(dx_mid, saved.x_mid, saved.post_rstd, saved.dpost_norm, stream);
+  kernels::rms_norm_backward_input(dx_mid, saved.x_mid, weights_.post_norm.value, saved.post_rstd,
+                                   dy, dx_mid, stream);
   saved.x_mid = saved.post_rstd = {};
+  saved.dx_mid = rounded(dx_mid, compute(), stream);
+  return dx_mid;
 }
 
 void Block::attention_backward(BlockSaved& saved, const BlockPass& pass,
@@ -188,7 +204,8 @@ void Block::attention_backward(BlockSaved& saved, const BlockPass& pass,
   const kernels::HeadLayout layout = heads(pass);
   saved.dqkv = Tensor::like(saved.qkv);
   {
-    const Tensor dout = linear_backward_input(saved.dx_mid, weights_.output.value, stream);
+    const Tensor dout =
+        linear_backward_input(saved.dx_mid, weights_.output.compute(), compute(), stream);
     kernels::attention_backward(saved.qkv, saved.attended, saved.lse, dout, saved.dqkv, layout,
                                 stream);
   }
@@ -210,14 +227,13 @@ Tensor Block::backward_input(BlockSaved& saved, const Tensor& dy, const BlockPas
   fill_attention(saved, pass, stream);
   fill_mlp(saved, stream);
   saved.delta = {};
-  saved.dy = dy;
-  mlp_backward(saved, stream);
+  const Tensor dx_mid = mlp_backward(saved, dy, stream);
   attention_backward(saved, pass, stream);
-  Tensor dx = linear_backward_input(saved.dqkv, weights_.qkv.value, stream);
+  Tensor dx = linear_backward_input(saved.dqkv, weights_.qkv.compute(), core::DType::kF32, stream);
   saved.dinput_norm = zeros_like(weights_.input_norm.value, stream);
   kernels::rms_norm_backward_weight(dx, saved.x, saved.input_rstd, saved.dinput_norm, stream);
-  kernels::rms_norm_backward_input(dx, saved.x, weights_.input_norm.value, saved.input_rstd,
-                                   saved.dx_mid, dx, stream);
+  kernels::rms_norm_backward_input(dx, saved.x, weights_.input_norm.value, saved.input_rstd, dx_mid,
+                                   dx, stream);
   saved.x = saved.input_rstd = {};
   return dx;
 }

@@ -18,19 +18,22 @@ struct BlockPass {
   const RopeTable* rope = nullptr;  // longer than every position
 };
 
+/// Products and what they read are in the dtype of Weight::compute(), `compute` below: f32 or bf16.
+/// The residual stream, its gradient and all sums are f32.
+
 /// What one block keeps of one micro-batch. Forward fills the first group and the second, and lets
 /// go of what Recompute says; backward_input makes that again, uses the first group up, turns
 /// gate_up into its gradient, and adds the third.
 struct BlockSaved {
   core::Tensor x, input_rstd;      // [N, D], [N]
-  core::Tensor raw_qkv, qk_rstd;   // qwen3: before QK-norm [N, width], [N, H + Hkv]
-  core::Tensor qkv, lse;           // rotated [N, width], [B, H, T]
+  core::Tensor raw_qkv, qk_rstd;   // qwen3: before QK-norm [N, width] compute, [N, H + Hkv]
+  core::Tensor qkv, lse;           // rotated [N, width] compute, [B, H, T]
   core::Tensor delta;              // kSelective: output projection [N, D]; x_mid is x + delta
   core::Tensor x_mid, post_rstd;   // after attention's residual [N, D], [N]
-  core::Tensor gate_up;            // [N, 2F]; after backward_input its gradient
-  core::Tensor normed, attended;   // inputs of the qkv and the output projection
-  core::Tensor normed_mid, gated;  // inputs of gate_up and down
-  core::Tensor dqkv, dx_mid, dy;   // output gradients of the qkv, output and down projections
+  core::Tensor gate_up;            // [N, 2F] compute; after backward_input its gradient
+  core::Tensor normed, attended;   // inputs of the qkv and the output projection, compute
+  core::Tensor normed_mid, gated;  // inputs of gate_up and down, compute
+  core::Tensor dqkv, dx_mid, dy;   // output gradients of qkv, output and down projection, compute
   core::Tensor dinput_norm, dpost_norm, dq_norm, dk_norm;  // small: gradients of norm weights
   std::int64_t bytes() const;
 };
@@ -65,7 +68,8 @@ class Block {
   void fill_attention(BlockSaved& keep, const BlockPass& pass, core::Stream& stream) const;
   void fill_qkv(BlockSaved& keep, const BlockPass& pass, core::Stream& stream) const;
   void fill_mlp(BlockSaved& keep, core::Stream& stream) const;
-  void mlp_backward(BlockSaved& saved, core::Stream& stream) const;
+  core::DType compute() const { return weights_.qkv.compute().dtype(); }
+  core::Tensor mlp_backward(BlockSaved& saved, const core::Tensor& dy, core::Stream& stream) const;
   void attention_backward(BlockSaved& saved, const BlockPass& pass, core::Stream& stream) const;
 
   Options options_;
@@ -74,11 +78,13 @@ class Block {
   BlockWeights weights_;
 };
 
-/// y = x · weightᵀ of a linear layer: x [N, in], weight [out, in] -> [N, out].
-core::Tensor linear(const core::Tensor& x, const core::Tensor& weight, core::Stream& stream);
-/// Its input gradient: dy [N, out], weight [out, in] -> [N, in].
+/// y = x · weightᵀ of a linear layer: x [N, in], weight [out, in] -> [N, out] of `dtype`, which with
+/// f32 operands is f32.
+core::Tensor linear(const core::Tensor& x, const core::Tensor& weight, core::DType dtype,
+                    core::Stream& stream);
+/// Its input gradient: dy [N, out], weight [out, in] -> [N, in] of `dtype`.
 core::Tensor linear_backward_input(const core::Tensor& dy, const core::Tensor& weight,
-                                   core::Stream& stream);
+                                   core::DType dtype, core::Stream& stream);
 /// Its weight gradient: dweight [out, in] += dyᵀ · x.
 void linear_backward_weight(const core::Tensor& dy, const core::Tensor& x, core::Tensor& dweight,
                             core::Stream& stream);

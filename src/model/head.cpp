@@ -19,7 +19,7 @@ namespace {
 
 Tensor logits_of(const Tensor& normed, const Tensor& matrix, core::Stream& stream) {
   const core::MemoryLabel label("logits");
-  return linear(normed, matrix, stream);
+  return linear(normed, matrix, matrix.dtype(), stream);
 }
 
 HeadLoss total(const Tensor& losses, const Tensor& targets) {
@@ -54,7 +54,9 @@ Head::Head(const Options& options, const Params& params, std::int64_t logits_byt
                                                         : "lm_head.weight")) {}
 
 std::int64_t Head::chunk_rows(std::int64_t rows) const {
-  const std::int64_t row_bytes = matrix_.value.shape()[0] * 4;
+  const core::Tensor& matrix = matrix_.compute();
+  const std::int64_t row_bytes =
+      matrix.shape()[0] * static_cast<std::int64_t>(core::dtype_bytes(matrix.dtype()));
   const std::int64_t most = std::max<std::int64_t>(1, logits_bytes_ / row_bytes);
   const std::int64_t chunks = (rows + most - 1) / most;
   return (rows + chunks - 1) / chunks;  // chunks of nearly equal size
@@ -64,14 +66,15 @@ HeadLoss Head::forward(const Tensor& x, const Tensor& targets, float scale, Head
                        core::Stream& stream) const {
   const std::int64_t rows = x.shape()[0];
   const std::int64_t chunk = chunk_rows(rows);
-  Tensor normed = Tensor::like(x);
+  const Tensor& matrix = matrix_.compute();
+  Tensor normed = Tensor::empty(x.shape(), matrix.dtype(), x.device());
   Tensor rstd = Tensor::empty({rows}, core::DType::kF32, x.device());
   kernels::rms_norm_forward(x, norm_.value, eps_, normed, rstd, stream);
   Tensor losses = Tensor::empty({rows}, core::DType::kF32, x.device());
   Tensor dnormed = saved != nullptr ? Tensor::like(x) : Tensor();
   for (std::int64_t begin = 0; begin < rows; begin += chunk) {
     const std::int64_t end = std::min(rows, begin + chunk);
-    Tensor logits = logits_of(normed.rows(begin, end), matrix_.value, stream);
+    Tensor logits = logits_of(normed.rows(begin, end), matrix, stream);
     Tensor loss = losses.rows(begin, end);
     if (saved == nullptr) {
       kernels::cross_entropy_forward(logits, targets.rows(begin, end), loss, stream);
@@ -79,7 +82,7 @@ HeadLoss Head::forward(const Tensor& x, const Tensor& targets, float scale, Head
     }
     kernels::cross_entropy_forward_backward(logits, targets.rows(begin, end), scale, loss, stream);
     Tensor dchunk = dnormed.rows(begin, end);
-    kernels::matmul(logits, matrix_.value, dchunk, {}, stream);
+    kernels::matmul(logits, matrix, dchunk, {}, stream);
     if (chunk >= rows) saved->dlogits = logits;
   }
   if (saved != nullptr) {
@@ -104,7 +107,7 @@ void Head::backward_weight(HeadSaved& saved, core::Stream& stream) {
     for (std::int64_t begin = 0; begin < rows; begin += chunk) {
       const std::int64_t end = std::min(rows, begin + chunk);
       const Tensor normed = saved.normed.rows(begin, end);
-      Tensor logits = logits_of(normed, matrix_.value, stream);
+      Tensor logits = logits_of(normed, matrix_.compute(), stream);
       Tensor losses = Tensor::empty({end - begin}, core::DType::kF32, logits.device());
       kernels::cross_entropy_forward_backward(logits, saved.targets.rows(begin, end), saved.scale,
                                               losses, stream);

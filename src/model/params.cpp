@@ -174,6 +174,35 @@ void Params::zero_grad(core::Stream& stream) {
   for (core::Tensor& grads : bucket_grads) core::fill_zero(grads, stream);
 }
 
+void Params::compute_in_bf16(core::Stream& stream) {
+  const auto holds = [&](const char* name) {
+    return std::any_of(weights.begin(), weights.end(),
+                       [&](const Weight& weight) { return weight.name == name; });
+  };
+  const bool head_reads_embedding = holds("model.norm.weight") && !holds("lm_head.weight");
+  for (Weight& weight : weights) {
+    const bool looked_up = weight.name == "model.embed_tokens.weight" && !head_reads_embedding;
+    if (weight.value.shape().rank() < 2 || looked_up) continue;
+    const core::MemoryLabel label("bf16 copies");
+    weight.copy =
+        core::Tensor::empty(weight.value.shape(), core::DType::kBF16, weight.value.device());
+    std::int64_t row = 0;
+    for (Param& param : all) {
+      if (weight_name(param.spec.name) != weight.name) continue;
+      const std::int64_t rows = param.spec.shape[0];
+      param.copy = weight.copy.rows(row, row + rows);
+      row += rows;
+    }
+  }
+  refresh_copies(stream);
+}
+
+void Params::refresh_copies(core::Stream& stream) {
+  for (Weight& weight : weights) {
+    if (weight.copy.defined()) kernels::convert(weight.value, weight.copy, stream);
+  }
+}
+
 void Params::initialise(const Options& options, std::uint64_t seed) {
   for (Param& param : all) {
     if (param.spec.ones) {

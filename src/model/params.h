@@ -32,6 +32,7 @@ struct Param {
   ParamSpec spec;
   core::Tensor value;
   core::Tensor grad;
+  core::Tensor copy = {};  // its rows of Weight::copy
   int bucket = 0;
 };
 
@@ -43,7 +44,10 @@ struct Weight {
   std::string name;
   core::Tensor value;
   core::Tensor grad;
+  core::Tensor copy = {};  // bf16, after Params::compute_in_bf16; undefined: none
   int bucket = 0;
+  /// What products read.
+  const core::Tensor& compute() const { return copy.defined() ? copy : value; }
 };
 
 /// The parameters of one or more stages on one rank, each once. A bucket is the unit in which
@@ -63,6 +67,13 @@ class Params {
   /// Throws Error{kBug} when this rank does not hold it.
   const Weight& weight(const std::string& name) const;
   void zero_grad(core::Stream& stream);
+  /// From now on products are in bf16: every matrix that one reads gets a bf16 copy of its values
+  /// (norms and a table that is only looked up in get none). Values stay f32, as do gradients. Before
+  /// any Stage is made from these parameters, and once.
+  void compute_in_bf16(core::Stream& stream);
+  /// Rounds the values into the copies again. Whoever changes values calls this, or writes the copies
+  /// as well; without copies it does nothing.
+  void refresh_copies(core::Stream& stream);
   /// Random start: a function of (seed, name, element) alone.
   void initialise(const Options& options, std::uint64_t seed);
   std::int64_t elems() const;

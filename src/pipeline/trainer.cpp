@@ -59,8 +59,11 @@ std::vector<optim::AdamwParam> adamw_params(const model::Params& params,
   std::vector<optim::AdamwParam> out;
   for (const Segment& segment : segments) {
     const model::Param& param = params.all[segment.param];
-    out.push_back({param.spec.name, param.value.flat(segment.begin, segment.end),
-                   param.grad.flat(segment.begin, segment.end), param.spec.decays});
+    const auto part = [&](const Tensor& whole) {
+      return whole.defined() ? whole.flat(segment.begin, segment.end) : Tensor();
+    };
+    out.push_back({param.spec.name, part(param.value), part(param.grad), param.spec.decays,
+                   part(param.copy)});
   }
   return out;
 }
@@ -107,6 +110,7 @@ class Trainer final : public core::Method {
   void make_evaluation();
   double owned_squares();
   double scale_of(std::size_t param, double clip) const;
+  void refresh_copies();
   Tensor fetch(const ParamLayout& param);
 
   TrainerOptions options_;
@@ -130,7 +134,8 @@ class Trainer final : public core::Method {
   MicroBatchSizes sizes_;
   std::vector<double> visited_share_;  // per stage: tokens that visit it / all tokens
   double bubble_pct_planned_ = 0;
-  std::uint64_t step_ = 0;  // done
+  std::uint64_t step_ = 0;     // done
+  bool copies_stale_ = false;  // values may have been loaded, or come from other replicas
 
   Plan evaluation_plan_;
   std::unique_ptr<Executor> evaluator_;
@@ -152,6 +157,7 @@ Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, Plan plan)
   } else {
     model::load_hf(options_.model.from, options_.model, *params_);
   }
+  if (options_.compute == core::DType::kBF16) params_->compute_in_bf16(stream_);
   for (std::size_t i = 0; i < held.size(); ++i) {
     auto& stage = stages_[held[i]];
     stage = std::make_unique<model::Stage>(options_.model, ranges[i], params_, options_.device,
@@ -212,6 +218,11 @@ void Trainer::make_evaluation() {
                                           parts_.world, stream_, nullptr);
 }
 
+void Trainer::refresh_copies() {
+  if (copies_stale_) params_->refresh_copies(stream_);
+  copies_stale_ = false;
+}
+
 Tensor Trainer::to_device(const Tensor& host) {
   if (options_.device.kind == core::DeviceKind::kCpu) return host;
   Tensor out = Tensor::empty(host.shape(), host.dtype(), options_.device);
@@ -228,6 +239,7 @@ core::StepResult Trainer::step(std::int64_t n) {
     return data[at(found - needed_.begin())];
   };
   params_->zero_grad(stream_);
+  refresh_copies();
   reducer_->begin();
   ExecutorHooks hooks;
   hooks.token_ids = [&](int m) { return to_device(batch(m).token_ids); };
@@ -317,6 +329,7 @@ void Trainer::apply(std::int64_t n, double norm, core::StepResult& result) {
   optimizer_->update(n, result.lr, scales, send, stream_);
   const std::int64_t waiting = metrics::now_ns();
   values_->wait();
+  copies_stale_ = true;  // of what the other replicas updated
   result.comm_exposed_ms += static_cast<double>(metrics::now_ns() - waiting) / 1e6;
 }
 
@@ -327,6 +340,7 @@ double Trainer::scale_of(std::size_t param, double clip) const {
 
 std::optional<double> Trainer::validate() {
   if (evaluator_ == nullptr) return std::nullopt;
+  refresh_copies();
   std::map<int, data::MicroBatchData> read;
   const auto batch = [&](int m) -> const data::MicroBatchData& {
     auto& one = read[m];
@@ -348,6 +362,7 @@ std::optional<double> Trainer::validate() {
 }
 
 void Trainer::visit_state(core::StateVisitor& visitor) {
+  copies_stale_ = true;
   visitor.number("step", step_);
   visitor.number("seed", options_.seed);
   const auto first = [&](std::size_t param) {

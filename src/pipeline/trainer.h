@@ -27,7 +27,8 @@ struct TrainerOptions {
   std::int64_t micro_batch_size = 1;
   std::int64_t global_batch_size = 1;  // rows; a multiple of micro_batch_size
   std::int64_t max_steps = 0;
-  double clip_grad_norm = 1;  // 0: off
+  double clip_grad_norm = 1;                // 0: off
+  core::DType compute = core::DType::kF32;  // or kBF16: Params::compute_in_bf16
   model::Recompute recompute = model::Recompute::kNone;
   core::Device device;
 };

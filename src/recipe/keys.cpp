@@ -45,9 +45,8 @@ void add_plain(std::vector<Key>& out) {
       "seed of weights and data order")
       .within_range(0, 1.8e19);
   add("precision", Slot<Text>([](Recipe& r) -> Text& { return r.precision; }),
-      "numbers of the computation")
-      .one_of({"f32"})
-      .not_yet({"bf16"});
+      "numbers of products and saved activations; master weights, sums, norms and softmax are f32")
+      .one_of({"f32", "bf16"});
   add("device", Slot<Text>([](Recipe& r) -> Text& { return r.device; }), "where it computes")
       .one_of({"cpu", "cuda"});
 }
