@@ -35,10 +35,13 @@ double best_seconds(const Call& call) {
 }
 
 /// Neither zero nor denormal: such numbers could be faster or slower than real ones.
-Tensor filled(const Shape& shape, core::Stream& stream) {
+Tensor filled(const Shape& shape, core::Stream& stream, core::DType dtype = core::DType::kF32) {
   Tensor out = Tensor::empty(shape);
   kernels::fill(out, 0.01F, stream);
-  return out;
+  if (dtype == core::DType::kF32) return out;
+  Tensor narrow = Tensor::empty(shape, dtype);
+  kernels::convert(out, narrow, stream);
+  return narrow;
 }
 
 /// How often each weight [out, in] is there.
@@ -58,19 +61,19 @@ std::map<std::pair<std::int64_t, std::int64_t>, int> weights(const model::Option
 
 }  // namespace
 
-GemmLimit measure_gemms(const model::Options& model, std::int64_t rows) {
+GemmLimit measure_gemms(const model::Options& model, core::DType dtype, std::int64_t rows) {
   constexpr double kFlopsPerWeightAndRow = 6;  // three products of two
   GemmLimit out;
   core::Stream stream;
   for (const auto& [shape, count] : weights(model)) {
     const auto [wide, deep] = shape;
-    const Tensor x = filled({rows, deep}, stream);
-    const Tensor dy = filled({rows, wide}, stream);
-    const Tensor weight = filled({wide, deep}, stream);
+    const Tensor x = filled({rows, deep}, stream, dtype);
+    const Tensor dy = filled({rows, wide}, stream, dtype);
+    const Tensor weight = filled({wide, deep}, stream, dtype);
     Tensor dweight = filled({wide, deep}, stream);
     const double seconds =
-        best_seconds([&] { model::linear(x, weight, stream); }) +
-        best_seconds([&] { model::linear_backward_input(dy, weight, stream); }) +
+        best_seconds([&] { model::linear(x, weight, dtype, stream); }) +
+        best_seconds([&] { model::linear_backward_input(dy, weight, dtype, stream); }) +
         best_seconds([&] { model::linear_backward_weight(dy, x, dweight, stream); });
     out.seconds += count * seconds;
     out.flops += count * kFlopsPerWeightAndRow * static_cast<double>(rows * wide * deep);

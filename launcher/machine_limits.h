@@ -16,9 +16,9 @@ struct GemmLimit {
 };
 
 /// Every product of one micro-batch of `rows` tokens through the whole model, alone: each linear
-/// layer forward, towards its input and towards its weight, as the blocks call them. Takes some
+/// layer forward, towards its input and towards its weight, operands of `dtype`. Takes some
 /// times as long as a step.
-GemmLimit measure_gemms(const model::Options& model, std::int64_t rows);
+GemmLimit measure_gemms(const model::Options& model, core::DType dtype, std::int64_t rows);
 
 /// Bytes per second of c = a + b over three arrays far larger than the caches: two reads, one
 /// write (the line that a write reads first is not counted).

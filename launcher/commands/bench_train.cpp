@@ -54,7 +54,7 @@ class Bench {
     core::count_ops(nullptr);
     return out;
   }
-  GemmLimit gemms() const { return measure_gemms(trainer_.model, rows()); }
+  GemmLimit gemms() const { return measure_gemms(trainer_.model, trainer_.compute, rows()); }
   std::uint64_t base_bytes() const { return base_bytes_; }
   std::int64_t tokens() const { return recipe_.train.global_batch_size * recipe_.train.seq_len; }
 
