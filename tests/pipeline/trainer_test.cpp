@@ -311,6 +311,16 @@ TEST(TrainerInBf16, StateSavedAndLoadedGoesOnToTheBit) {
 /// within this of f32.
 constexpr double kBf16Band = 0.01;
 
+TEST(TrainerInBf16, ShardedOptimizerStateChangesNoBit) {
+  TinyJob job(true);
+  job.options.compute = core::DType::kBF16;
+  job.options.parallel = {.dp = 2, .pp = 2};
+  const auto whole = run(job, 6);
+  job.options.parallel.zero = 1;
+  const auto sharded = run(job, 6);
+  for (std::size_t i = 0; i < whole.size(); ++i) EXPECT_EQ(sharded[i].loss, whole[i].loss) << i;
+}
+
 TEST(TrainerInBf16, FollowsF32OnEveryKindOfLayout) {
   for (const auto& [dp, pp] : {std::pair{1, 1}, {2, 1}, {1, 2}, {2, 2}}) {
     TinyJob job(true);
