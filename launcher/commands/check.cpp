@@ -29,8 +29,8 @@ using core::Json;
 
 /// What a process and a rank hold beside tensors once they train, by measurement
 /// (benchmarks/memory): code and tables that are touched for the first time, stacks, queues.
-constexpr std::int64_t kProcessBytes = std::int64_t{16} << 20;
-constexpr std::int64_t kRankBytes = std::int64_t{8} << 20;
+constexpr std::int64_t kProcessBytes = std::int64_t{24} << 20;
+constexpr std::int64_t kRankBytes = std::int64_t{12} << 20;
 
 std::int64_t parameters_of(const pipeline::Layout& layout, int rank) {
   std::int64_t sum = 0;
