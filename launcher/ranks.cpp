@@ -23,8 +23,6 @@ namespace {
 using core::Error;
 using core::ErrorKind;
 
-constexpr int kExitHang = 72;
-
 const char* environment(const char* name) { return std::getenv(name); }
 
 int threads_per_rank(int ranks_here) {

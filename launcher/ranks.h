@@ -13,6 +13,8 @@
 
 namespace rw::launcher {
 
+inline constexpr int kExitHang = 72;  // a rank is silent
+
 /// Who this process is in a job: one rank under a launcher, all of them without one.
 struct Place {
   std::optional<comm::LauncherRank> launched;  // as the launcher's environment says

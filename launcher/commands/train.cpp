@@ -21,7 +21,6 @@ using core::ErrorKind;
 
 constexpr int kExitPreempted = 75;
 constexpr int kExitTerminated = 143;  // as a shell reports SIGTERM
-constexpr int kExitHang = 72;
 
 /// What is the same for all ranks of the job.
 struct Job {

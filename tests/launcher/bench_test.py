@@ -1,5 +1,6 @@
 """`ropewalk bench train`: the parts of a step, and the process that obeys lines. No time is asserted."""
 import json
+import os
 import struct
 import subprocess
 
@@ -95,6 +96,12 @@ class BenchTest(cli.CliTestCase):
 
 
 class WaitingPolicyTest(cli.CliTestCase):
+    def setUp(self):  # the tests' own policy goes, so that the program's shows
+        super().setUp()
+        kept = os.environ.pop("OMP_WAIT_POLICY", None)
+        if kept is not None:
+            self.addCleanup(os.environ.__setitem__, "OMP_WAIT_POLICY", kept)
+
     def environment(self, env=None):
         side = Served(self.recipe(), "--random-data", env=env)
         side.ask(do="steps", count=1)
