@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::int64_t kStep = 64 << 10;
 constexpr std::int64_t kMost = 64 << 20;
+constexpr std::int64_t kMostSteps = kMost / kStep;
 constexpr std::int64_t kSmallBytes = 8 << 10;
 constexpr std::int64_t kFirstBytes = 256 << 10;
 constexpr std::int64_t kLargestBytes = 4 << 20;
@@ -73,7 +74,7 @@ std::int64_t best_bucket_bytes(std::int64_t gradient_bytes, const LinkCost& link
   const double best =
       std::sqrt(static_cast<double>(gradient_bytes) * link.latency_s / link.seconds_per_byte);
   const double steps = std::clamp(std::round(best / static_cast<double>(kStep)), 1.0,
-                                  static_cast<double>(kMost / kStep));
+                                  static_cast<double>(kMostSteps));
   return static_cast<std::int64_t>(steps) * kStep;
 }
 
