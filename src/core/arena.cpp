@@ -86,7 +86,8 @@ class Arena {
       range = address_range(reserved_ + kHuge);
     }
     if (range == nullptr) return false;
-    auto* const base = reinterpret_cast<char*>(up_to_huge(reinterpret_cast<std::size_t>(range)));
+    const auto at = reinterpret_cast<std::size_t>(range);
+    char* const base = static_cast<char*>(range) + (up_to_huge(at) - at);
     ::madvise(base, reserved_, MADV_HUGEPAGE);
     base_ = base;
     return true;
