@@ -53,7 +53,7 @@ function(room_tests name)
     target_link_libraries(${name}_test PRIVATE ${libs} rw_test_support)
     if(ROPEWALK_SANITIZE)  # a sanitized program takes a second to start: all its cases in one go
       add_test(NAME ${name} COMMAND ${name}_test)
-      set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 600 ENVIRONMENT "${RW_TEST_ENV}")
+      set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 1800 ENVIRONMENT "${RW_TEST_ENV}")
     else()
       room_cases(${name})
     endif()
