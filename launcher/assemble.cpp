@@ -13,9 +13,7 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "core/log.h"
-#include "data/corpus.h"
 #include "data/order.h"
-#include "data/validation.h"
 #include "launcher/inputs.h"
 #include "metrics/process_memory.h"
 #include "model/flops.h"
@@ -190,23 +188,27 @@ void together(comm::Communicator& world, const std::function<void()>& body) {
   throw failure;
 }
 
+Inputs open_inputs(const recipe::Recipe& recipe) {
+  Inputs out;
+  const auto& train = recipe.train;
+  out.corpora = std::make_shared<data::Corpora>(recipe.data, train.seq_len);
+  out.trainer = trainer_options(recipe, *out.corpora);
+  check_inputs(recipe, *out.corpora);
+  if (!recipe.data.validation.empty()) {
+    out.validation =
+        std::make_unique<data::Validation>(recipe.data, train.seq_len, train.micro_batch_size);
+  }
+  return out;
+}
+
 Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, const Resume& resume,
-             comm::Communicator& world) {
+             Inputs inputs, comm::Communicator& world) {
   Run run;
   run.store = store::make_posix();
-  pipeline::TrainerOptions trainer;
-  const model::Options& model = trainer.model;
-  std::unique_ptr<data::Validation> validation;
+  run.corpora = std::move(inputs.corpora);
+  const model::Options& model = inputs.trainer.model;
   std::uint64_t memory_before = 0;
   together(world, [&] {
-    const auto& train = recipe.train;
-    run.corpora = std::make_shared<data::Corpora>(recipe.data, train.seq_len);
-    trainer = trainer_options(recipe, *run.corpora);
-    check_inputs(recipe, *run.corpora);
-    if (!recipe.data.validation.empty()) {
-      validation =
-          std::make_unique<data::Validation>(recipe.data, train.seq_len, train.micro_batch_size);
-    }
     if (recipe.log.trace) {
       const auto name = fmt::format("rank-{}.json", world.rank());
       run.trace = std::make_unique<metrics::Trace>(
@@ -215,9 +217,9 @@ Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, c
     memory_before = metrics::process_memory().resident_bytes;  // no rank builds its model yet
   });
   pipeline::TrainerParts parts{world, run.corpora, make_order(recipe, *run.corpora)};
-  parts.validation = std::move(validation);
+  parts.validation = std::move(inputs.validation);
   parts.trace = run.trace.get();
-  run.method = make_method(recipe, trainer, std::move(parts));
+  run.method = make_method(recipe, inputs.trainer, std::move(parts));
 
   together(world, [&] {
     if (world.rank() == 0) write_plan(recipe, *run.store);

@@ -7,6 +7,8 @@
 #include "ckpt/checkpointer.h"
 #include "comm/communicator.h"
 #include "core/method.h"
+#include "data/corpus.h"
+#include "data/validation.h"
 #include "launcher/run_folder.h"
 #include "metrics/sinks.h"
 #include "metrics/trace.h"
@@ -16,6 +18,13 @@
 #include "train/watchdog.h"
 
 namespace rw::launcher {
+
+/// What a run reads, opened and compared with each other and the recipe before anything is written.
+struct Inputs {
+  std::shared_ptr<const data::Corpora> corpora;
+  pipeline::TrainerOptions trainer;
+  std::unique_ptr<data::Validation> validation;  // none when the recipe names none
+};
 
 /// What one rank trains with; members are declared in the order in which they need each other, so
 /// that they close in the right one.
@@ -53,10 +62,14 @@ std::unique_ptr<core::Method> make_method(const recipe::Recipe& recipe,
                                           const pipeline::TrainerOptions& trainer,
                                           pipeline::TrainerParts parts);
 
+/// Throws core::Error{kDataMissing, kDataMalformed, kRecipe} for inputs that do not fit the recipe.
+/// Not collective.
+Inputs open_inputs(const recipe::Recipe& recipe);
+
 /// Recipe -> objects: the only place that names concrete classes. Collective; restores a checkpoint
 /// as `resume` asks. Throws AgreedFailure for what all ranks know, core::Error otherwise.
 Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, const Resume& resume,
-             comm::Communicator& world);
+             Inputs inputs, comm::Communicator& world);
 
 /// Writes output_dir/final: model and tokenizer in Hugging Face layout, aside and then renamed.
 /// Collective.

@@ -27,8 +27,8 @@ void pack_backward_keys(const HeadRows<T>& k, const HeadRows<T>& v, std::int64_t
 
 inline constexpr std::int64_t kPanelQueries = 64;
 
-/// Queries [begin, begin + kPanelQueries) as far as there are any, of a head without past. Every
-/// query's numbers depend on nothing but its own head.
+/// Queries [begin, begin + kPanelQueries) as far as there are any. Every query's numbers
+/// depend on nothing but its own head.
 template <class T>
 void attention_forward_panels(const ForwardHead<T>& head, std::int64_t begin, std::int64_t tokens,
                               float* scratch);

@@ -130,7 +130,6 @@ void attention_forward_tile(const ForwardHead<T>& head, std::int64_t begin, std:
                             float* scratch) {
   const std::int64_t queries = end - begin;
   const std::int64_t width = head.head_dim;
-  const std::int64_t all_keys = head.past + end;
   Room room(scratch);
   float* scores = room.take(kTileElems);
   const Block q = FloatRows<T>(head.q, kQueryTile, width, room).load(begin, queries);
@@ -140,13 +139,13 @@ void attention_forward_tile(const ForwardHead<T>& head, std::int64_t begin, std:
   RunningSoftmax running;
   std::fill_n(running.largest, queries, -std::numeric_limits<float>::infinity());
   std::fill_n(running.sum, queries, 0.0);
-  for (std::int64_t first = 0; first < all_keys; first += kKeyTile) {
-    const std::int64_t keys = std::min(kKeyTile, all_keys - first);
+  for (std::int64_t first = 0; first < end; first += kKeyTile) {
+    const std::int64_t keys = std::min(kKeyTile, end - first);
     const Block k = k_rows.load(first, keys);
     multiply({queries, keys, width, score_scale(width), 0.0F}, q, {k.data, k.stride, true}, scores,
              keys);
     for (std::int64_t i = 0; i < queries; ++i) {
-      const float factor = take_row(scores + i * keys, head.past + begin + i + 1 - first, keys,
+      const float factor = take_row(scores + i * keys, begin + i + 1 - first, keys,
                                     running.largest[i], running.sum[i]);
       if (first > 0) row_scale(out.row(i), factor, width);
     }

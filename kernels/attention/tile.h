@@ -38,13 +38,12 @@ constexpr std::int64_t backward_scratch_elems(std::int64_t head_dim) {
   return 2 * kTileElems + rows * head_dim;
 }
 
-/// One query head against its keys and values. Query t sees keys [0, past + t].
+/// One query head against its keys and values. Query t sees keys [0, t].
 template <class T>
 struct ForwardHead {
   HeadRows<T> q, k, v;
   MutableHeadRows<T> out;
   float* lse = nullptr;  // of query 0; may be null
-  std::int64_t past = 0;
   std::int64_t head_dim = 0;
 };
 /// Queries [begin, end), at most kQueryTile of them; scratch holds forward_scratch_elems.

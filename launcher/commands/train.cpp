@@ -56,6 +56,8 @@ int run_rank(const Job& job, const RankParts& rank) {
                              std::_Exit(kExitHang);
                            });
   rank.alarm.stop();
+  Inputs inputs;
+  together(world, [&] { inputs = open_inputs(job.recipe); });
   RunLock lock;
   together(world, [&] {
     if (world.rank() != 0) return;
@@ -68,7 +70,7 @@ int run_rank(const Job& job, const RankParts& rank) {
   if (job.ranks.communicator == "mpi" && world.rank() != 0) {
     core::log_add_file(fmt::format("{}/log/rank-{}.txt", job.recipe.output_dir, world.rank()));
   }
-  Run run = assemble(job.recipe, job.resolved_recipe, job.resume, world);
+  Run run = assemble(job.recipe, job.resolved_recipe, job.resume, std::move(inputs), world);
   const train::LoopParts parts{*run.method, world,        *run.checkpointer,
                                watchdog,    rank.signals, &run.sinks};
   const auto ending = train::run_loop(parts, run.loop);

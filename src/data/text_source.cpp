@@ -197,6 +197,9 @@ std::string document_text(RawDocument document, const TextRules& rules, std::int
     }
   }
   if (!jsonl) return std::move(document.bytes);
+  if (rules.replace_invalid) {
+    document.bytes = replace_lone_surrogates(std::move(document.bytes), replaced);
+  }
   const auto fail = [&](const std::string& what) {
     throw Error(ErrorKind::kDataMalformed,
                 fmt::format("{}:{}: {}; want a JSON object per line with the text in `{}` (or name "

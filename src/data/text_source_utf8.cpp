@@ -2,6 +2,7 @@
 #include "data/text_source_utf8.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 
 namespace rw::data {
@@ -68,6 +69,31 @@ std::string replace_invalid_utf8(std::string_view text, std::int64_t& count) {
     at = bad + std::max<std::size_t>(1, sequence_at(text, bad).good);
   }
   return result;
+}
+
+std::string replace_lone_surrogates(std::string json, std::int64_t& count) {
+  constexpr std::size_t kEscape = 6;  // \uXXXX
+  // The top six bits of \uXXXX at `at`: 0x36 begins a pair, 0x37 ends one; 0 when no such escape.
+  const auto kind = [&json](std::size_t at) -> unsigned {
+    if (at + kEscape > json.size() || json[at] != '\\' || json[at + 1] != 'u') return 0;
+    unsigned code = 0;
+    const char* end = json.data() + at + kEscape;
+    const auto got = std::from_chars(json.data() + at + 2, end, code, 16);
+    return got.ptr == end && code >> 11 == 0x1b ? code >> 10 : 0;
+  };
+  for (std::size_t at = json.find('\\'); at != std::string::npos; at = json.find('\\', at)) {
+    const unsigned half = kind(at);
+    if (half == 0) {
+      at += 2;  // another escape: \n, \\, \u0041
+    } else if (half == 0x36 && kind(at + kEscape) == 0x37) {
+      at += 2 * kEscape;
+    } else {
+      json.replace(at, kEscape, "\\ufffd");
+      ++count;
+      at += kEscape;
+    }
+  }
+  return json;
 }
 
 CodePoint code_point_at(std::string_view text, std::size_t at) {

@@ -15,6 +15,10 @@ std::size_t find_invalid_utf8(std::string_view text, std::size_t from = 0);
 /// Python's errors="replace" does. `count` is raised by the number of replacements.
 std::string replace_invalid_utf8(std::string_view text, std::int64_t& count);
 
+/// JSON escapes that are half of a surrogate pair (\ud83d without its \udc00 to \udfff, or the other
+/// way round) become \ufffd: no JSON parser takes them. `count` is raised by their number.
+std::string replace_lone_surrogates(std::string json, std::int64_t& count);
+
 /// The code point at text[at] of valid UTF-8, and its length in bytes.
 struct CodePoint {
   char32_t value = 0;

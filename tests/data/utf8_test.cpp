@@ -1,6 +1,9 @@
 // Part of Ropewalk, MIT licence.
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 #include "data/bpe_tokenizer.h"
 #include "data/text_source_utf8.h"
 
@@ -60,6 +63,19 @@ TEST(Utf8, ReadsCodePoints) {
   EXPECT_EQ(code_point_at("\xe6\x97\xa5", 0).value, U'\u65e5');
   EXPECT_EQ(code_point_at("x\xf0\x9f\x99\x82", 1).value, U'\U0001f642');
   EXPECT_EQ(code_point_at("x\xf0\x9f\x99\x82", 1).bytes, 4U);
+}
+
+TEST(Utf8, HalvesOfSurrogatePairsInJson) {
+  std::int64_t count = 0;
+  const auto replaced = [&](const char* json) { return replace_lone_surrogates(json, count); };
+  const std::vector<std::string> whole = {R"("\ud83d\uDE42")", R"("\\ud83d \u0041 \n")", R"("a\)",
+                                          R"("\u12)", "no escape"};
+  for (const auto& json : whole) EXPECT_EQ(replaced(json.c_str()), json);
+  EXPECT_EQ(count, 0);
+  EXPECT_EQ(replaced(R"("\ud83d")"), R"("\ufffd")");
+  EXPECT_EQ(replaced(R"("\ude42\ud83d\u0041\ud83d\ud83d\ude42")"),
+            R"("\ufffd\ufffd\u0041\ufffd\ud83d\ude42")");
+  EXPECT_EQ(count, 4);
 }
 
 TEST(Nfc, ComposesAndReorders) {

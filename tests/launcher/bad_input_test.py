@@ -25,12 +25,14 @@ class BadInputTest(cli.CliTestCase):
         done = cli.run("train", self.recipe())
         self.assertIn(done.returncode, (65, 66), done.stderr)
         self.assertIn("corpus.h5", done.stderr)
+        self.assertFalse((self.folder / "run").exists())
 
     def test_a_file_that_is_no_corpus(self):
         (self.folder / "corpus.h5").write_bytes(b"not HDF5 at all" * 100)
         done = cli.run("train", self.recipe())
         self.assertIn(done.returncode, (2, 65), done.stderr)
         self.assertIn("corpus.h5", done.stderr)
+        self.assertFalse((self.folder / "run").exists())
 
     def test_a_truncated_corpus(self):
         path = self.corpus()
@@ -38,6 +40,7 @@ class BadInputTest(cli.CliTestCase):
         done = cli.run("train", self.recipe())
         self.assertIn(done.returncode, (2, 65), done.stderr)
         self.assertIn("corpus.h5", done.stderr)
+        self.assertFalse((self.folder / "run").exists())
 
     def test_vocabulary_too_small(self):
         self.corpus()
