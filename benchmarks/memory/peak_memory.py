@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Predicted against measured peak memory: `ropewalk check` beside three steps of `ropewalk train`, for eight recipes.
+"""Predicted against measured peak memory: `ropewalk check` beside three steps of `ropewalk train`, for ten recipes.
 
   benchmarks/memory/peak_memory.py [--binary build/cpu/ropewalk] [--out benchmarks/results/memory_cpu.json] [NAME …]
 
@@ -29,6 +29,8 @@ CASES = {
     "full, long": ("llama_34m", ["train.recompute=full", "train.seq_len=2048", "train.micro_batch_size=1",
                                  "train.global_batch_size=2"]),
     "dp 2": ("llama_34m", ["parallel.dp=2", "train.micro_batch_size=4"]),
+    "dp 2, ZeRO-1": ("llama_34m", ["parallel.dp=2", "parallel.zero=1", "train.micro_batch_size=4"]),
+    "bf16": ("llama_34m", ["precision=bf16"]),
     "pp 2, 1f1b": ("llama_34m", ["parallel.pp=2", "train.micro_batch_size=2"]),
     "pp 2, gpipe, full": ("llama_34m", ["parallel.pp=2", "train.micro_batch_size=2", "pipeline.schedule=gpipe",
                                         "train.recompute=full"]),

@@ -40,7 +40,8 @@ TEST(SessionTest, ABf16WireTakesHalfTheBytes) {
   auto& world = test::mpi_session().world();
   const std::int64_t n = 100001;
   const auto others = static_cast<double>(world.size() - 1);
-  for (const auto& [wire, bytes] : {std::pair{Wire::kF32, 4.0}, std::pair{Wire::kBF16, 2.0}}) {
+  for (const Wire wire : {Wire::kF32, Wire::kBF16}) {
+    const double bytes = wire == Wire::kF32 ? 4 : 2;
     Tensor tensor = floats(awkward(world.rank(), n));
     EXPECT_EQ(sent_by([&] { return world.all_reduce_sum(tensor, wire); }),
               2 * others * bytes * static_cast<double>(n));
