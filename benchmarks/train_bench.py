@@ -13,7 +13,9 @@ is faster in a trial of each case). Both take full steps of 2048 tokens with cli
 Prints a table and writes benchmarks/results/train_bench.json and .md: tokens/s (median and best over
 all blocks), the ratio of the medians, the share of the rate that the step's matrix products reach alone
 in the same process, and peak resident memory of each process over the measured blocks, compiler gone.
-Every case stops after --seconds of measuring. --quick: 34M, f32, two threads, seq 256.
+Every case stops after --seconds of measuring. --quick: 34M, f32, two threads, seq 256. --keep: cases
+that the results hold already and this run does not measure stay there, each with its own date, commit
+and load.
 """
 import argparse
 import datetime
@@ -37,12 +39,18 @@ def sizes_of(hidden, layers, heads, kv_heads, wide, vocab):
             "num_key_value_heads": kv_heads, "intermediate_size": wide, "vocab_size": vocab}
 
 
+KEYS = ("size", "seq", "precision", "threads")
 MODELS = {
     "4M": sizes_of(256, 4, 4, 4, 704, 2048),
     "34M": sizes_of(512, 8, 8, 8, 1408, 8192),
     "124M": sizes_of(768, 12, 12, 4, 2048, 32000),
     "350M": sizes_of(1024, 24, 16, 4, 3072, 32000),
 }
+
+
+def key_of(case):
+    """For a table in the order of sizes."""
+    return (list(MODELS).index(case["size"]), *(case[key] for key in KEYS[1:]))
 
 
 def flops_per_token(model, tokens):
@@ -118,6 +126,7 @@ def faster_attention(how, case):
 
 
 def measure(how, case):
+    load = round(os.getloadavg()[0], 1)
     attention = how.attention[0] if len(how.attention) == 1 else faster_attention(how, case)
     with tempfile.TemporaryDirectory() as folder:
         sides = [ours(how, case, folder), peer(how, case, attention)]
@@ -132,8 +141,8 @@ def measure(how, case):
                 break
             for side in sides if turn % 2 == 0 else reversed(sides):
                 side.block(count)
-        out = {key: case[key] for key in ("size", "precision", "threads", "seq")}
-        out["attention"] = attention
+        out = {key: case[key] for key in KEYS}
+        out |= {"attention": attention, "load_before": load}
         matrices, everything = flops_per_token(case["model"], case["seq"])
         for side in sides:
             memory = side.ask("memory")
@@ -169,27 +178,28 @@ def environment():
             "cores": os.cpu_count(), "instructions": [one for one in known if one in flags],
             "memory_gib": round(memory, 1), "pytorch": torch.__version__, "python": platform.python_version(),
             "compiler": command_output("g++", "--version").split("\n")[0],
-            "commit": command_output("git", "describe", "--always", "--dirty", "--abbrev=12"),
-            "load_before": round(os.getloadavg()[0], 1)}
+            "commit": command_output("git", "describe", "--always", "--dirty", "--abbrev=12")}
 
 
 def markdown(result):
     where = result["environment"]
     lines = [
         "# Training beside PyTorch", "",
-        f"`{result['command']}`, {where['date']}, commit {where['commit']}. {where['cores']} cores, "
+        f"`{result['command']}`, {where['date']}. {where['cores']} cores, "
         f"{where['cpu']} ({', '.join(where['instructions'])}), {where['memory_gib']} GiB; PyTorch "
-        f"{where['pytorch']}, {where['compiler']}; load before the run {where['load_before']}.", "",
+        f"{where['pytorch']}, {where['compiler']}.", "",
         "tokens/s: median (best). GEMM: share of the step's products' own rate. Memory: peak MiB of the process.",
-        "", "| model | precision | threads | seq | ropewalk | GEMM | MiB | PyTorch | GEMM | MiB | attention | speed | memory |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|"]
+        "Load: of the machine before the case.", "",
+        "| model | precision | threads | seq | ropewalk | GEMM | MiB | PyTorch | GEMM | MiB | attention | speed | memory | load |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"]
     for case in result["cases"]:
         cells = [case["size"], case["precision"], case["threads"], case["seq"]]
         for name in ("ropewalk", "pytorch"):
             side = case[name]
             cells += [f"{side['tokens_per_s']:.0f} ({side['best']:.0f})",
                       f"{100 * side['gemm_share']:.0f} %", f"{side['peak_bytes'] / 2**20:.0f}"]
-        cells += [case["attention"], f"**{case['ratio']:.2f}**", f"{case['memory_ratio']:.2f}"]
+        cells += [case["attention"], f"**{case['ratio']:.2f}**", f"{case['memory_ratio']:.2f}",
+                  case["load_before"]]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -207,6 +217,7 @@ def main():
     parser.add_argument("--blocks", type=int, default=6, help="of each side in a case, at most")
     parser.add_argument("--seconds", type=float, default=90, help="of measuring in a case, about")
     parser.add_argument("--quick", action="store_true", help="34M, f32, 2 threads, seq 256")
+    parser.add_argument("--keep", action="store_true", help="cases of the results that this run does not measure")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "benchmarks/results/train_bench",
                         help="without .json and .md")
     how = parser.parse_args()
@@ -215,12 +226,15 @@ def main():
         how.sizes, how.precisions, how.threads, how.seq = ["34M"], ["f32"], [2], [256]
     result = {"command": " ".join(["python benchmarks/train_bench.py"] + sys.argv[1:]),
               "environment": environment(), "cases": []}
-    for size, seq, precision, threads in itertools.product(how.sizes, how.seq, how.precisions,
-                                                           how.threads):
-        case = {"size": size, "model": MODELS[size], "precision": precision, "threads": threads,
-                "seq": seq}
-        result["cases"].append(measure(how, case))
-        print(json.dumps(result["cases"][-1]), file=sys.stderr, flush=True)
+    for values in itertools.product(how.sizes, how.seq, how.precisions, how.threads):
+        case = dict(zip(KEYS, values))
+        done = measure(how, case | {"model": MODELS[case["size"]]})
+        done |= {key: result["environment"][key] for key in ("date", "commit")}
+        print(json.dumps(done), file=sys.stderr, flush=True)
+        earlier = result["cases"]
+        if how.keep and how.out.with_suffix(".json").exists():
+            earlier = json.loads(how.out.with_suffix(".json").read_text())["cases"]
+        result["cases"] = sorted([one for one in earlier if key_of(one) != key_of(done)] + [done], key=key_of)
         how.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
         how.out.with_suffix(".md").write_text(markdown(result))
     print(markdown(result), end="")
