@@ -6,6 +6,9 @@
 //   bandwidth_share  (bytes of the weights / read bandwidth) / time of a step
 //   gemm_share       time of the step's products alone (narrow_matmul or matmul, whichever is the faster) /
 //                    time of a step
+//   cache_share      (that time + bytes of keys and values / read bandwidth) / time of a step: what is left
+//                    to win when nothing overlaps
+// Every round decodes kSteps tokens after a prompt of `context` tokens.
 #include <omp.h>
 
 #include <CLI/CLI.hpp>
@@ -17,6 +20,7 @@
 #include <map>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/json.h"
@@ -37,8 +41,8 @@ using core::DType;
 using core::Json;
 using core::Tensor;
 
-constexpr std::int64_t kSteps = 24;    // of decoding, each round
-constexpr std::int64_t kPrompt = 64;   // tokens in every cache before the first of them
+constexpr std::int64_t kSteps = 24;  // of decoding, each round
+constexpr std::pair<std::int64_t, std::int64_t> kCases[] = {{1, 64}, {16, 64}, {16, 256}};
 constexpr std::int64_t kSeqLen = 256;  // of evaluation, 8 rows a pass
 
 double seconds(const std::function<void()>& call) {
@@ -147,25 +151,37 @@ class Products {
   core::Stream stream_;
 };
 
-/// Greedy decoding of `batch` sequences, going on from round to round.
+/// What is decoded: so many sequences, each with so many tokens before the first new one.
+struct Case {
+  DType dtype = DType::kF32;
+  std::int64_t batch = 1;
+  std::int64_t context = 64;
+};
+
+/// Greedy decoding.
 class Decoding {
  public:
-  Decoding(const Subject& subject, DType dtype, std::int64_t batch, int rounds)
-      : decoder_(
-            subject.options, *subject.params,
-            {.sequences = batch, .max_tokens = kPrompt + kSteps * (rounds + 1), .weights = dtype}),
+  Decoding(const Subject& subject, const Case& what)
+      : decoder_(subject.options, *subject.params,
+                 {.sequences = what.batch,
+                  .max_tokens = what.context + kSteps + 1,
+                  .weights = what.dtype}),
         sampler_({}),
-        ids_(static_cast<std::size_t>(batch)) {
-    std::vector<std::int32_t> prompt(kPrompt);
-    std::iota(prompt.begin(), prompt.end(), 5);
-    for (std::int64_t i = 0; i < batch; ++i) pieces_.push_back({i, prompt});
-    take(decoder_.feed(pieces_));
-    for (std::int64_t i = 0; i < kSteps; ++i) step();
+        prompt_(static_cast<std::size_t>(what.context)),
+        ids_(static_cast<std::size_t>(what.batch)) {
+    std::iota(prompt_.begin(), prompt_.end(), 5);
   }
-  void step() { take(decoder_.feed(pieces_)); }
-
- private:
-  void take(const Tensor& logits) {
+  /// Every sequence back to its prompt and one token.
+  void restart() {
+    pieces_.clear();
+    for (std::size_t i = 0; i < ids_.size(); ++i) {
+      decoder_.forget(static_cast<std::int64_t>(i));
+      pieces_.push_back({static_cast<std::int64_t>(i), prompt_});
+    }
+    step();
+  }
+  void step() {
+    const Tensor logits = decoder_.feed(pieces_);
     host_.resize(static_cast<std::size_t>(logits.elems()));
     core::copy_to_host(logits, host_.data(), logits.bytes());
     const auto vocab = static_cast<std::size_t>(logits.shape()[1]);
@@ -175,23 +191,33 @@ class Decoding {
     }
   }
 
+ private:
   model::Decoder decoder_;
   model::Sampler sampler_;
-  std::vector<std::int32_t> ids_;
+  std::vector<std::int32_t> prompt_, ids_;
   std::vector<model::Piece> pieces_;
   std::vector<float> host_;
 };
 
-Json decode_figures(const Subject& subject, DType dtype, std::int64_t batch, int rounds,
-                    const Reading& reading) {
-  Products products(matrices(subject, dtype), batch);
-  Decoding decoding(subject, dtype, batch, rounds);
+/// Bytes of keys and values that the mean step of a round reads.
+std::int64_t cache_bytes(const Subject& subject, const Case& what) {
+  const model::Options& by = subject.options;
+  return what.batch * (what.context + kSteps / 2) * by.num_hidden_layers * 2 *
+         by.num_key_value_heads * by.head_dim * static_cast<std::int64_t>(sizeof(float));
+}
+
+Json decode_figures(const Subject& subject, const Case& what, int rounds, const Reading& reading) {
+  Products products(matrices(subject, what.dtype), what.batch);
+  Decoding decoding(subject, what);
   std::map<std::string, std::vector<double>> seen;
   products.ours();
   for (int round = 0; round < rounds; ++round) {
+    decoding.restart();
     seen["read"].push_back(reading.bytes_per_s());
     seen["ours"].push_back(seconds([&] { products.ours(); }));
-    if (dtype == DType::kF32) seen["matmul"].push_back(seconds([&] { products.matmul(); }));
+    if (what.dtype == DType::kF32) {
+      seen["matmul"].push_back(seconds([&] { products.matmul(); }));
+    }
     std::vector<double> steps;
     for (std::int64_t i = 0; i < kSteps; ++i) {
       steps.push_back(seconds([&] { decoding.step(); }));
@@ -203,19 +229,23 @@ Json decode_figures(const Subject& subject, DType dtype, std::int64_t batch, int
   double gemms = median(seen["ours"]);
   Json out;
   out["model"] = subject.name;
-  out["precision"] = core::dtype_name(dtype);
-  out["batch"] = batch;
-  out["tokens_per_s"] = static_cast<double>(batch) / step;
+  out["precision"] = core::dtype_name(what.dtype);
+  out["batch"] = what.batch;
+  out["context"] = what.context;
+  out["tokens_per_s"] = static_cast<double>(what.batch) / step;
   out["step_ms"] = 1e3 * step;
   out["gemms_ms"] = 1e3 * gemms;
-  if (dtype == DType::kF32) {
+  if (what.dtype == DType::kF32) {
     out["matmul_gemms_ms"] = 1e3 * median(seen["matmul"]);
     gemms = std::min(gemms, median(seen["matmul"]));
   }
+  const double read = median(seen["read"]);
   out["weight_bytes"] = products.bytes();
-  out["read_gb_per_s"] = 1e-9 * median(seen["read"]);
-  out["bandwidth_share"] = static_cast<double>(products.bytes()) / median(seen["read"]) / step;
+  out["cache_bytes"] = cache_bytes(subject, what);
+  out["read_gb_per_s"] = 1e-9 * read;
+  out["bandwidth_share"] = static_cast<double>(products.bytes()) / read / step;
   out["gemm_share"] = gemms / step;
+  out["cache_share"] = (gemms + static_cast<double>(cache_bytes(subject, what)) / read) / step;
   return out;
 }
 
@@ -256,12 +286,13 @@ Json eval_figures(const Subject& subject, int rounds) {
 
 void print_decode(const Json& figures) {
   std::printf(
-      "%-5s %-4s batch %2d  %8.1f tokens/s  %5.2f of the read bandwidth (%.1f GB/s)  "
-      "%5.2f of its GEMMs alone\n",
+      "%-5s %-4s batch %2d after %3d  %7.1f tokens/s  %5.2f of the read bandwidth (%.1f GB/s)  "
+      "%5.2f of its GEMMs alone, %5.2f with its cache\n",
       figures["model"].get<std::string>().c_str(), figures["precision"].get<std::string>().c_str(),
-      figures["batch"].get<int>(), figures["tokens_per_s"].get<double>(),
-      figures["bandwidth_share"].get<double>(), figures["read_gb_per_s"].get<double>(),
-      figures["gemm_share"].get<double>());
+      figures["batch"].get<int>(), figures["context"].get<int>(),
+      figures["tokens_per_s"].get<double>(), figures["bandwidth_share"].get<double>(),
+      figures["read_gb_per_s"].get<double>(), figures["gemm_share"].get<double>(),
+      figures["cache_share"].get<double>());
   std::fflush(stdout);
 }
 
@@ -291,8 +322,8 @@ int run(int argc, char** argv) {
   for (const std::string& name : models) {
     const Subject subject = make_subject(name);
     for (const DType dtype : {DType::kF32, DType::kBF16}) {
-      for (const std::int64_t batch : {1, 16}) {
-        out["decode"].push_back(decode_figures(subject, dtype, batch, rounds, reading));
+      for (const auto& [batch, context] : kCases) {
+        out["decode"].push_back(decode_figures(subject, {dtype, batch, context}, rounds, reading));
         print_decode(out["decode"].back());
       }
     }

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <tuple>
+#include <utility>
 
 #include "core/buffer.h"
 #include "kernels/matmul/gemm_tile.h"
@@ -15,10 +17,11 @@ namespace {
 
 using core::BF16;
 
-// A panel of b (depth · 16 floats) stays in the first-level cache, a block of a (kRows · depth) in
-// the second, all of b's block (depth · kColumns) in the third.
+// A panel of b (depth · 16 floats) stays in the first-level cache, a block of a (kTiles · 6 ·
+// depth) in the second, all of b's block (depth · kColumns) in the third.
 constexpr std::int64_t kDepth = 512;
-constexpr std::int64_t kRows = 96;
+constexpr std::int64_t kTiles = 16;  // of six rows, in a block
+constexpr std::int64_t kLeast = 2;   // of them, where several threads take blocks
 constexpr std::int64_t kColumns = 4096;
 constexpr std::int64_t kTurnedRows = 16;
 constexpr std::int64_t kSmallest = 48 * 48 * 48;  // less work than this is not shared
@@ -56,7 +59,21 @@ Workspace& columns_of_this_thread() {
 struct Member {
   int me = 0;
   int threads = 1;
-  std::atomic<std::int64_t>& next;  // block of rows
+  std::atomic<std::int64_t>& next;  // tile of rows that nobody has taken
+
+  /// The next of `tiles`: [first, second), empty at the end. Blocks shrink towards the end, so that the
+  /// threads end together also when one of them is slower.
+  std::pair<std::int64_t, std::int64_t> take(std::int64_t tiles) const {
+    std::int64_t first = next.load(std::memory_order_relaxed);
+    std::int64_t end = 0;
+    do {
+      const std::int64_t left = tiles - first;
+      if (left <= 0) return {tiles, tiles};
+      const std::int64_t share = threads == 1 ? left : std::max(left / (2 * threads), kLeast);
+      end = first + std::min({left, share, kTiles});
+    } while (!next.compare_exchange_weak(first, end, std::memory_order_relaxed));
+    return {first, end};
+  }
 };
 
 /// One product as one thread of a team sees it.
@@ -72,22 +89,10 @@ class Worker {
     return round_up(divide_up(by_.k, divide_up(by_.k, kDepth)), 4);
   }
   std::int64_t columns() const { return std::min(kColumns, round_up(by_.n, kTileColumns)); }
-  /// Rows of a block: as many as fit, or fewer where the threads then end together.
-  std::int64_t rows(int threads) const {
-    const auto longest = [&](std::int64_t rows) {  // work of the busiest thread
-      return divide_up(divide_up(by_.m, rows), threads) * rows;
-    };
-    std::int64_t best = std::min(kRows, round_up(divide_up(by_.m, threads), kTileRows));
-    for (std::int64_t rows = best; threads > 1 && rows >= kRows / 2; rows -= kTileRows) {
-      if (longest(rows) * 51 < longest(best) * 50) best = rows;
-    }
-    return best;
-  }
 
   RW_AVX2 void run(const Member& team, float* packed_b) const {
-    const std::int64_t rows = this->rows(team.threads);
-    const std::int64_t blocks = divide_up(by_.m, rows);
-    float* packed_a = rows_of_this_thread().at_least(rows * depth());
+    const std::int64_t tiles = divide_up(by_.m, kTileRows);
+    float* packed_a = rows_of_this_thread().at_least(std::min(tiles, kTiles) * kTileRows * depth());
     for (std::int64_t column = 0; column < by_.n; column += columns()) {
       const std::int64_t width = std::min(columns(), by_.n - column);
       for (std::int64_t k = 0; k < by_.k; k += depth()) {
@@ -99,11 +104,10 @@ class Worker {
           pack_b(column + p * kTileColumns, k, depth, packed_b + p * kTileColumns * depth);
         }
         meet(team);
-        while (true) {
-          const std::int64_t block = team.next.fetch_add(1, std::memory_order_relaxed);
-          if (block >= blocks) break;
-          const std::int64_t row = block * rows;
-          block_of_rows({row, std::min(by_.m, row + rows), column, column + width, k, depth},
+        for (auto [tile, end] = team.take(tiles); tile < tiles;
+             std::tie(tile, end) = team.take(tiles)) {
+          block_of_rows({tile * kTileRows, std::min(by_.m, end * kTileRows), column, column + width,
+                         k, depth},
                         packed_a, packed_b);
         }
         meet(team);

@@ -80,7 +80,9 @@ struct Stage::Impl {
   }
   Tensor embed(const Tensor& token_ids, core::Stream& stream) const;
   void head_weight(StageSaved& saved, const BucketDone& done, core::Stream& stream);
-  void embedding_weight(StageSaved& saved, const BucketDone& done, core::Stream& stream);
+  void block_weight(std::size_t i, StageSaved& saved, const BucketDone& done, core::Stream& stream);
+  void embedding_weight(StageSaved& saved, const Tensor& dembedded, const BucketDone& done,
+                        core::Stream& stream);
   bool head_reports_matrix() const {
     return head->matrix_bucket() != head->bucket() && !range.embedding;
   }
@@ -141,11 +143,19 @@ void Stage::Impl::head_weight(StageSaved& saved, const BucketDone& done, core::S
   if (head_reports_matrix()) report(done, head->matrix_bucket());
 }
 
-void Stage::Impl::embedding_weight(StageSaved& saved, const BucketDone& done,
-                                   core::Stream& stream) {
+void Stage::Impl::block_weight(std::size_t i, StageSaved& saved, const BucketDone& done,
+                               core::Stream& stream) {
+  blocks[i].backward_weight(saved.blocks[i], stream);
+  report(done, blocks[i].bucket());
+}
+
+/// Before the weights of the first block: the embedding's gradient, which is large and costs little
+/// to make, travels while these are worked out.
+void Stage::Impl::embedding_weight(StageSaved& saved, const Tensor& dembedded,
+                                   const BucketDone& done, core::Stream& stream) {
   if (!range.embedding) return;
-  kernels::embedding_backward(saved.token_ids, saved.dembedded, embedding.grad, stream);
-  saved.token_ids = saved.dembedded = {};
+  kernels::embedding_backward(saved.token_ids, dembedded, embedding.grad, stream);
+  saved.token_ids = {};
   report(done, embedding.bucket);
 }
 
@@ -163,8 +173,9 @@ std::vector<int> Stage::buckets() const {
   std::vector<int> out;
   if (impl_->head) out.push_back(impl_->head->bucket());
   if (impl_->head && impl_->head_reports_matrix()) out.push_back(impl_->head->matrix_bucket());
-  for (std::size_t i = impl_->blocks.size(); i-- > 0;) out.push_back(impl_->blocks[i].bucket());
+  for (std::size_t i = impl_->blocks.size(); i-- > 1;) out.push_back(impl_->blocks[i].bucket());
   if (impl_->range.embedding) out.push_back(impl_->embedding.bucket);
+  if (!impl_->blocks.empty()) out.push_back(impl_->blocks.front().bucket());
   return out;
 }
 
@@ -209,13 +220,11 @@ Tensor Stage::backward(std::unique_ptr<Saved> saved, const Tensor& dy, const Buc
   stage.head_weight(keep, done, stream);
   for (std::size_t i = stage.blocks.size(); i-- > 0;) {
     dx = stage.blocks[i].backward_input(keep.blocks[i], dx, pass, stream);
-    stage.blocks[i].backward_weight(keep.blocks[i], stream);
-    report(done, stage.blocks[i].bucket());
+    if (i == 0) stage.embedding_weight(keep, dx, done, stream);
+    stage.block_weight(i, keep, done, stream);
   }
-  if (!stage.range.embedding) return dx;
-  keep.dembedded = dx;
-  stage.embedding_weight(keep, done, stream);
-  return {};
+  if (stage.blocks.empty()) stage.embedding_weight(keep, dx, done, stream);
+  return stage.range.embedding ? Tensor() : dx;
 }
 
 Tensor Stage::backward_input(Saved& saved, const Tensor& dy, core::Stream& stream) {
@@ -236,11 +245,9 @@ void Stage::backward_weight(std::unique_ptr<Saved> saved, const BucketDone& done
   Impl& stage = *impl_;
   StageSaved& keep = of_stage(*saved, stage.blocks.size());
   stage.head_weight(keep, done, stream);
-  for (std::size_t i = stage.blocks.size(); i-- > 0;) {
-    stage.blocks[i].backward_weight(keep.blocks[i], stream);
-    report(done, stage.blocks[i].bucket());
-  }
-  stage.embedding_weight(keep, done, stream);
+  for (std::size_t i = stage.blocks.size(); i-- > 1;) stage.block_weight(i, keep, done, stream);
+  stage.embedding_weight(keep, std::exchange(keep.dembedded, {}), done, stream);
+  if (!stage.blocks.empty()) stage.block_weight(0, keep, done, stream);
 }
 
 }  // namespace rw::model
