@@ -42,7 +42,7 @@ using core::Json;
 using core::Tensor;
 
 constexpr std::int64_t kSteps = 24;  // of decoding, each round
-constexpr std::pair<std::int64_t, std::int64_t> kCases[] = {{1, 64}, {16, 64}, {16, 256}};
+constexpr std::pair<std::int64_t, std::int64_t> kCases[] = {{1, 64}, {16, 16}, {16, 64}, {16, 256}};
 constexpr std::int64_t kSeqLen = 256;  // of evaluation, 8 rows a pass
 
 double seconds(const std::function<void()>& call) {
