@@ -1,0 +1,56 @@
+// Part of Ropewalk, MIT licence.
+#include "planner/anneal.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace rw::planner {
+
+Budget::Budget(std::int64_t evaluations, double seconds, std::function<double()> elapsed_s)
+    : limit_(evaluations), seconds_(seconds), elapsed_s_(std::move(elapsed_s)) {}
+
+bool Budget::spend() {
+  if (spent_ % kGrain == 0) {
+    progress_ = limit_ > 0 ? static_cast<double>(spent_) / static_cast<double>(limit_) : 0;
+    if (elapsed_s_) progress_ = std::max(progress_, elapsed_s_() / seconds_);
+  }
+  if (progress_ >= 1 || (limit_ > 0 && spent_ >= limit_)) return false;
+  ++spent_;
+  return true;
+}
+
+void anneal(Schedule& schedule, Dice& dice, Placement placement, const Cooling& cooling,
+            Budget& budget) {
+  Moves moves(schedule, dice, placement);
+  const double hot = cooling.hot * schedule.cost();
+  const double ratio = std::log(cooling.cold / cooling.hot);
+  const double begin = budget.progress();
+  double best = schedule.cost();
+  Draft best_draft = schedule.draft();
+  double temperature = hot;
+  double updated_at = -1;
+  while (budget.spend()) {
+    const double progress = budget.progress();
+    if (progress >= cooling.until) break;
+    if (progress != updated_at) {
+      updated_at = progress;
+      temperature = hot * std::exp(ratio * (progress - begin) / (cooling.until - begin));
+    }
+    if (!moves.propose()) continue;
+    const double limit = schedule.cost() - temperature * std::log(dice.uniform());
+    if (schedule.evaluate(limit) > limit) {
+      schedule.revert();
+      continue;
+    }
+    schedule.keep();
+    moves.kept();
+    if (schedule.cost() < best) {
+      best = schedule.cost();
+      best_draft = schedule.draft();
+    }
+  }
+  schedule.restart(best_draft);
+}
+
+}  // namespace rw::planner

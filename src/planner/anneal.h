@@ -1,0 +1,42 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <cstdint>
+#include <functional>
+
+#include "planner/moves.h"
+#include "planner/schedule.h"
+
+namespace rw::planner {
+
+/// What is left of a limit. Everything that is tried counts as one evaluation.
+class Budget {
+ public:
+  /// `elapsed_s` is asked every kGrain evaluations; none: only evaluations count.
+  Budget(std::int64_t evaluations, double seconds, std::function<double()> elapsed_s);
+  /// Counts one; false when there is no more.
+  bool spend();
+  std::int64_t evaluations() const { return spent_; }
+  /// 0 at the start, 1 at the end.
+  double progress() const { return progress_; }
+  /// The part of what is left that ends at this share of the whole.
+  static constexpr int kGrain = 128;
+
+ private:
+  std::int64_t limit_, spent_ = 0;
+  double seconds_;
+  std::function<double()> elapsed_s_;
+  double progress_ = 0;
+};
+
+/// How a run cools: from `hot` to `cold`, shares of the cost at its start, geometrically.
+struct Cooling {
+  double hot = 1e-2;
+  double cold = 1e-4;
+  double until = 1;  // progress of the budget at its end
+};
+
+/// Simulated annealing; leaves the best of its schedules kept in `schedule`.
+void anneal(Schedule& schedule, Dice& dice, Placement placement, const Cooling& cooling,
+            Budget& budget);
+
+}  // namespace rw::planner
