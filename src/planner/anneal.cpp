@@ -14,6 +14,7 @@ bool Budget::spend() {
   if (spent_ % kGrain == 0) {
     progress_ = limit_ > 0 ? static_cast<double>(spent_) / static_cast<double>(limit_) : 0;
     if (elapsed_s_) progress_ = std::max(progress_, elapsed_s_() / seconds_);
+    if (report_) report_(progress_, best_);
   }
   if (progress_ >= 1 || (limit_ > 0 && spent_ >= limit_)) return false;
   ++spent_;
@@ -26,7 +27,8 @@ void anneal(Schedule& schedule, Dice& dice, Placement placement, const Cooling& 
   const double hot = cooling.hot * schedule.cost();
   const double ratio = std::log(cooling.cold / cooling.hot);
   const double begin = budget.progress();
-  double best = schedule.cost();
+  double best = schedule.objective();
+  double best_cost = schedule.cost();
   Draft best_draft = schedule.draft();
   double temperature = hot;
   double updated_at = -1;
@@ -39,15 +41,20 @@ void anneal(Schedule& schedule, Dice& dice, Placement placement, const Cooling& 
     }
     if (!moves.propose()) continue;
     const double limit = schedule.cost() - temperature * std::log(dice.uniform());
-    if (schedule.evaluate(limit) > limit) {
-      schedule.revert();
+    const double cost = schedule.evaluate(limit);
+    if (cost > limit || (cost == schedule.cost() && schedule.only_order_changed())) {
+      schedule.revert();  // the same cost to the last bit: an order that changed nothing
       continue;
     }
     schedule.keep();
     moves.kept();
-    if (schedule.cost() < best) {
-      best = schedule.cost();
-      best_draft = schedule.draft();
+    // The objective first; the mean end of the jobs is only a guide.
+    const double objective = schedule.objective();
+    if (objective < best || (objective == best && schedule.cost() < best_cost)) {
+      best = objective;
+      best_cost = schedule.cost();
+      schedule.draft_into(best_draft);
+      budget.found(best);
     }
   }
   schedule.restart(best_draft);

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <utility>
 
 #include "planner/moves.h"
 #include "planner/schedule.h"
@@ -13,12 +14,14 @@ class Budget {
  public:
   /// `elapsed_s` is asked every kGrain evaluations; none: only evaluations count.
   Budget(std::int64_t evaluations, double seconds, std::function<double()> elapsed_s);
+  void report_to(std::function<void(double, double)> report) { report_ = std::move(report); }
   /// Counts one; false when there is no more.
   bool spend();
+  /// The best objective so far, for reports.
+  void found(double objective) { best_ = objective; }
   std::int64_t evaluations() const { return spent_; }
   /// 0 at the start, 1 at the end.
   double progress() const { return progress_; }
-  /// The part of what is left that ends at this share of the whole.
   static constexpr int kGrain = 128;
 
  private:
@@ -26,6 +29,8 @@ class Budget {
   double seconds_;
   std::function<double()> elapsed_s_;
   double progress_ = 0;
+  std::function<void(double, double)> report_;
+  double best_ = 0;
 };
 
 /// How a run cools: from `hot` to `cold`, shares of the cost at its start, geometrically.

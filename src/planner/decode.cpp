@@ -8,7 +8,6 @@
 namespace rw::planner {
 
 /// Runs the next operation of a job; false when it must wait for memory.
-template <bool kRecord>
 inline bool Schedule::step(int job) {
   JobState& state = job_[job];
   const Step& step = steps_[state.next];
@@ -28,7 +27,7 @@ inline bool Schedule::step(int job) {
     most_ = std::max(most_, start + step.tail);
   }
   const double end = start + step.duration;
-  if constexpr (kRecord) recorded_.push_back({start, state.next, -1});
+  recorded_[recorded_count_++] = {start, state.next, -1};
   node.free = end + step.gap;
   state.ready = end + step.lag;
   ++state.next;
@@ -37,7 +36,6 @@ inline bool Schedule::step(int job) {
 
 /// A backward on `from` has freed memory: the first that waits there goes on as far as it was
 /// asked.
-template <bool kRecord>
 void Schedule::resume(int from) {
   int stack[64];
   int depth = 0;
@@ -51,7 +49,7 @@ void Schedule::resume(int from) {
     JobState& state = job_[job];
     while (state.owed > 0) {
       const Step& next = steps_[state.next];
-      if (!step<kRecord>(job)) break;
+      if (!step(job)) break;
       --state.owed;
       if (next.memory < 0 && node_[next.node].waiting >= 0 && depth < 63) {
         stack[depth++] = next.node;
@@ -60,7 +58,6 @@ void Schedule::resume(int from) {
   }
 }
 
-template <bool kRecord>
 double Schedule::run(int from, double limit) {
   const int count = operations();
   const double weight = mean_weight_ / static_cast<double>(jobs_.size());
@@ -74,10 +71,10 @@ double Schedule::run(int from, double limit) {
       continue;
     }
     const Step& next = steps_[state.next];
-    if (!step<kRecord>(job)) {
+    if (!step(job)) {
       state.owed = 1;
     } else if (next.memory < 0 && node_[next.node].waiting >= 0) {
-      resume<kRecord>(next.node);
+      resume(next.node);
     }
     cost = most_ + weight * sum_;
     if (cost > limit) return cost;
@@ -85,44 +82,48 @@ double Schedule::run(int from, double limit) {
   return waiting_ > 0 ? kNever : cost;
 }
 
-int Schedule::load(bool from_start) {
-  const int checkpoint = from_start ? 0 : first_changed_ / kStride;
-  const auto jobs_count = static_cast<std::ptrdiff_t>(jobs_.size());
-  const auto nodes = static_cast<std::ptrdiff_t>(node_.size());
+int Schedule::load() {
+  const int checkpoint = first_changed_ / kStride;
+  load_states(checkpoint);
+  // What the changed jobs had ahead of them may have been more.
   sum_ = 0;
-  most_ = 0;
-  if (checkpoint == 0) {
-    for (int job = 0; job < jobs(); ++job) job_[job] = {release(job), job * per_job_, 0};
-    for (auto& node : node_) node = {0, 0, node.memory, -1, -1};
-  } else {
-    std::copy_n(saved_job_.begin() + checkpoint * jobs_count, jobs_count, job_.begin());
-    std::copy_n(saved_node_.begin() + checkpoint * nodes, nodes, node_.begin());
-    most_ = saved_most_[checkpoint];
-  }
+  most_ = problem_->objective == Objective::kMakespan ? saved_[checkpoint].makespan
+                                                      : saved_[checkpoint].iteration;
   int end = per_job_;
   for (const JobState& state : job_) {
+    double tail = 0, rest = 0;
     if (state.next < end) {
-      most_ = std::max(most_, state.ready + steps_[state.next].tail);
-      sum_ += state.ready + steps_[state.next].rest;
-    } else {
-      most_ = std::max(most_, state.ready);
-      sum_ += state.ready;
+      tail = steps_[state.next].tail;
+      rest = steps_[state.next].rest;
     }
+    most_ = std::max(most_, state.ready + tail);
+    sum_ += state.ready + rest;
     end += per_job_;
   }
   return checkpoint * kStride;
 }
 
+void Schedule::load_states(int checkpoint) {
+  if (checkpoint == 0) {
+    for (int job = 0; job < jobs(); ++job) job_[job] = {release(job), job * per_job_, 0};
+    for (auto& node : node_) node = {0, 0, node.memory, -1, -1, -1};
+    return;
+  }
+  const auto jobs_count = static_cast<std::ptrdiff_t>(jobs_.size());
+  const auto nodes = static_cast<std::ptrdiff_t>(node_.size());
+  std::copy_n(saved_job_.begin() + checkpoint * jobs_count, jobs_count, job_.begin());
+  std::copy_n(saved_node_.begin() + checkpoint * nodes, nodes, node_.begin());
+}
+
 double Schedule::evaluate(double limit) {
-  if (first_changed_ >= operations()) return cost_;
-  const int from = load(false);
-  return run<false>(from, limit);
+  evaluated_from_ = load();
+  recorded_count_ = evaluated_from_;
+  evaluated_cost_ = run(evaluated_from_, limit);
+  return evaluated_cost_;
 }
 
 void Schedule::keep() {
-  load(true);
-  recorded_.clear();
-  cost_ = run<true>(0, kNever);
+  cost_ = evaluated_cost_;
   for (const int job : dirty_jobs_) {
     const auto from = std::ptrdiff_t{job} * length_;
     std::copy_n(tried_path_.begin() + from, length_, kept_path_.begin() + from);
@@ -133,62 +134,60 @@ void Schedule::keep() {
   dirty_jobs_.clear();
   swapped_nodes_.clear();
   forget_changes();
-  if (cost_ == kNever) {
-    kept_order_ = order_;
-    return;
-  }
-  sort_by_start();
-  save_checkpoints();
+  const int lowest = take_recorded(evaluated_from_);
+  save_checkpoints(lowest / kStride);
 }
 
-void Schedule::sort_by_start() {
-  // Nearly sorted already.
-  for (std::size_t i = 1; i < recorded_.size(); ++i) {
+/// Takes what ran from position `from` on into the kept list, sorted by start (nearly sorted
+/// already); the first position that changed.
+int Schedule::take_recorded(int from) {
+  int lowest = from;
+  for (int i = from; i < operations(); ++i) {
     const Placed moved = recorded_[i];
-    std::size_t to = i;
-    for (; to > 0 && recorded_[to - 1].start > moved.start; --to) recorded_[to] = recorded_[to - 1];
-    recorded_[to] = moved;
+    int to = i;
+    for (; to > 0 && placed_[to - 1].start > moved.start; --to) placed_[to] = placed_[to - 1];
+    placed_[to] = moved;
+    lowest = std::min(lowest, to);
   }
-  placed_.swap(recorded_);
+  return lowest;
 }
 
-/// Reads the sorted schedule once: states before every kStride-th position, who is before whom on a
-/// node, and the ends.
-void Schedule::save_checkpoints() {
+/// Reads the kept list once from a checkpoint on: states before every kStride-th position, who is
+/// before whom on a node, and the ends.
+void Schedule::save_checkpoints(int checkpoint) {
   const auto jobs_count = static_cast<std::ptrdiff_t>(jobs_.size());
   const auto nodes = static_cast<std::ptrdiff_t>(node_.size());
-  for (int job = 0; job < jobs(); ++job) job_[job] = {release(job), job * per_job_, 0};
-  for (auto& node : node_) node = {0, 0, node.memory, -1, -1};
-  std::fill(last_on_node_.begin(), last_on_node_.end(), -1);
-  makespan_ = 0;
-  iteration_ = 0;
+  load_states(checkpoint);
+  Ends ends = checkpoint == 0 ? Ends{} : saved_[checkpoint];
   const bool iteration = problem_->objective == Objective::kIteration;
-  for (int i = 0; i < operations(); ++i) {
+  for (int i = checkpoint * kStride; i < operations(); ++i) {
     if (i % kStride == 0) {
-      const std::ptrdiff_t checkpoint = i / kStride;
-      std::copy_n(job_.begin(), jobs_count, saved_job_.begin() + checkpoint * jobs_count);
-      std::copy_n(node_.begin(), nodes, saved_node_.begin() + checkpoint * nodes);
-      saved_most_[checkpoint] = iteration ? iteration_ : makespan_;
+      const std::ptrdiff_t at = i / kStride;
+      std::copy_n(job_.begin(), jobs_count, saved_job_.begin() + at * jobs_count);
+      std::copy_n(node_.begin(), nodes, saved_node_.begin() + at * nodes);
+      saved_[at] = ends;
     }
     Placed& here = placed_[i];
     const Step& step = steps_[here.operation];
     const int job = here.operation / per_job_;
+    NodeState& node = node_[step.node];
     order_[i] = static_cast<std::uint16_t>(job);
+    kept_order_[i] = order_[i];
     position_[here.operation] = i;
-    here.before_on_node = last_on_node_[step.node];
-    last_on_node_[step.node] = i;
+    here.before_on_node = node.last;
     const double end = here.start + step.duration;
     job_[job].ready = end + step.lag;
     ++job_[job].next;
-    node_[step.node].free = end + step.gap;
-    node_[step.node].held += step.memory;
+    node.last = i;
+    node.free = end + step.gap;
+    node.held += step.memory;
     if (step.memory >= 0) continue;
     const double reduced = end + reductions_[arrangement_.stage_of(step.node)];
-    if (iteration ? reduced > iteration_ : end > makespan_) last_position_ = i;
-    makespan_ = std::max(makespan_, end);
-    iteration_ = std::max(iteration_, reduced);
+    if (iteration ? reduced > ends.iteration : end > ends.makespan) ends.last_position = i;
+    ends.makespan = std::max(ends.makespan, end);
+    ends.iteration = std::max(ends.iteration, reduced);
   }
-  std::copy(order_.begin(), order_.end(), kept_order_.begin());
+  ends_ = ends;
 }
 
 }  // namespace rw::planner

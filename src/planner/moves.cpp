@@ -5,6 +5,7 @@
 #include <cstddef>
 
 namespace rw::planner {
+int tune_place = 40;
 
 Moves::Moves(Schedule& schedule, Dice& dice, Placement placement)
     : schedule_(schedule), dice_(dice), placement_(placement) {}
@@ -37,12 +38,12 @@ void Moves::trace() {
 bool Moves::propose() {
   constexpr int kRetrace = 32;
   if (!traced_ || ++proposals_ % kRetrace == 0) trace();
+  if (placement_ == Placement::kOpen && dice_.below(1000) < tune_place) return swap_groups();
   const int draw = dice_.below(100);
   if (draw < 30) return change_critical_order();
   if (draw < 42) return change_any_order();
   if (draw < 50) return exchange_same_kind();
-  if (draw < 96 || placement_ == Placement::kFixed) return change_path();
-  return swap_groups();
+  return change_path();
 }
 
 /// N1 and N6 on a block: neighbours change places, or an end goes to the other end of its block.
@@ -213,25 +214,52 @@ bool Moves::reorder_path(int job) {
   return apply(job, nodes_);
 }
 
+/// Two nodes exchange groups: their paths stay with the group (roles), or with the node (labels).
 bool Moves::swap_groups() {
   const Problem& p = schedule_.problem();
   const Arrangement& arrangement = schedule_.arrangement();
   const int a = dice_.below(p.size());
   const int b = dice_.below(p.size());
-  if (arrangement.stage_of(a) == arrangement.stage_of(b) || p.alike(a, b)) return false;
-  if (schedule_.track() == Track::kStrict) {
-    if (schedule_.routed(a) > p.nodes[b].memory || schedule_.routed(b) > p.nodes[a].memory) {
+  const int one = arrangement.stage_of(a);
+  const int other = arrangement.stage_of(b);
+  if (one == other) return false;
+  const double before = schedule_.max_reduction();
+  if (one > 0 && other > 0 && dice_.below(2) == 0) {
+    if (!swap_labels(a, b)) return false;
+  } else {
+    if (p.alike(a, b)) return false;
+    if (schedule_.track() == Track::kStrict &&
+        (schedule_.routed(a) > p.nodes[b].memory || schedule_.routed(b) > p.nodes[a].memory)) {
       return false;
     }
+    schedule_.swap_roles(a, b);
   }
-  const double before = schedule_.max_reduction();
-  schedule_.swap_nodes(a, b);
   if (p.objective == Objective::kMakespan &&
       schedule_.max_reduction() > std::max(before, p.reduction.max_s)) {
     schedule_.revert();
     return false;
   }
   return true;
+}
+
+bool Moves::swap_labels(int a, int b) {
+  const Problem& p = schedule_.problem();
+  schedule_.swap_labels(a, b);
+  bool possible = true;
+  for (const int node : {a, b}) {
+    const int stage = schedule_.arrangement().stage_of(node);
+    possible = possible && schedule_.visits(stage) <= p.rules.stage_quota;
+  }
+  for (int job = 0; possible && job < schedule_.jobs(); ++job) {
+    const int* path = schedule_.path(job);
+    const int* end = path + p.path_length;
+    if (std::find(path, end, a) == end && std::find(path, end, b) == end) continue;
+    nodes_.assign(path, end);
+    possible = allowed(nodes_);
+    if (possible) apply(job, nodes_);
+  }
+  if (!possible) schedule_.revert();
+  return possible;
 }
 
 }  // namespace rw::planner

@@ -34,6 +34,7 @@ class Moves {
   bool exchange_tails(int job);
   bool reorder_path(int job);
   bool swap_groups();
+  bool swap_labels(int a, int b);
   bool apply(int job, std::vector<int>& nodes);
   bool allowed(std::vector<int>& nodes);
   int pick_job();

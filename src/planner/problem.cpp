@@ -215,7 +215,7 @@ void check_rules(const Problem& p, const std::string& where) {
                             p.rules.stage_quota, room,
                             (visits + p.stages() - 2) / std::max(1, p.stages() - 1)));
   }
-  if (stages_for_all(p).empty()) {
+  if (shared_stages(p, Track::kFree).empty()) {
     throw Error(ErrorKind::kRecipe,
                 fmt::format("{}.rules: max_jump {} with stage_quota {} leaves no path of {} stages "
                             "for some of the {} micro-batches; want a larger jump or quota",
@@ -238,10 +238,19 @@ void check_reduction(const Problem& p, const std::string& where) {
 
 }  // namespace
 
-std::vector<std::vector<int>> stages_for_all(const Problem& problem, int waves) {
-  std::vector<int> left(problem.stages(), problem.rules.stage_quota / waves);
+std::vector<std::vector<int>> shared_stages(const Problem& problem, Track track) {
+  std::vector<int> left(problem.stages(), problem.rules.stage_quota);
+  int walks = problem.micro_batches();
+  if (track == Track::kStrict) {
+    const int slots = problem.nodes.front().memory;
+    const int waves = problem.micro_batches_per_source / slots;
+    walks /= waves;
+    for (int stage = 0; stage < problem.stages(); ++stage) {
+      left[stage] = std::min(left[stage] / waves, problem.stage_sizes[stage] * slots);
+    }
+  }
   std::vector<std::vector<int>> out;
-  for (int i = 0; i < problem.micro_batches() / waves; ++i) {
+  for (int i = 0; i < walks; ++i) {
     out.push_back(best_stages(problem, left));
     if (out.back().empty() && problem.path_length > 1) return {};
     for (const int stage : out.back()) --left[stage];

@@ -90,9 +90,9 @@ struct Problem {
 Problem problem_from_json(const core::Json& json, const std::string& where);
 /// Throws core::Error{kRecipe} when the strict track cannot be walked, naming why.
 void require_strict(const Problem& problem);
-/// For each micro-batch the stages >= 1 of an allowed path, rising, all quotas kept and the stages
+/// For each job of a track the stages >= 1 of an allowed path, rising, all quotas kept and the stages
 /// used as evenly as can be; empty when none was found.
-std::vector<std::vector<int>> stages_for_all(const Problem& problem, int waves = 1);
+std::vector<std::vector<int>> shared_stages(const Problem& problem, Track track);
 /// "" or why the strict track cannot be walked.
 std::string strict_refusal(const Problem& problem);
 

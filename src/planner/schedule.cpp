@@ -51,16 +51,23 @@ Schedule::Schedule(const Problem& problem, Track track, const Draft& draft, doub
   node_.resize(problem.nodes.size());
   for (std::size_t i = 0; i < node_.size(); ++i) node_[i].memory = problem.nodes[i].memory;
   after_.assign(jobs_count, -1);
-  last_on_node_.assign(node_.size(), -1);
   placed_.resize(ops);
+  recorded_.resize(ops);
   position_.resize(ops);
   const std::size_t checkpoints = ops / kStride + 1;
   saved_job_.resize(checkpoints * jobs_count);
   saved_node_.resize(checkpoints * node_.size());
-  saved_most_.resize(checkpoints);
+  saved_.resize(checkpoints);
   if (order_.empty()) order_ = order_by_lonely_times();
   kept_order_ = order_;
   kept_steps_ = steps_;
+  forget_changes();
+  first_changed_ = 0;
+  if (evaluate(kNever) == kNever) {
+    // They wait for each other: one after the other always works.
+    for (std::size_t i = 0; i < ops; ++i) order_[i] = static_cast<std::uint16_t>(i / per_job_);
+    evaluate(kNever);
+  }
   keep();
 }
 
@@ -130,29 +137,43 @@ void Schedule::set_node(int job, int index, int node) {
   touch_job(job, position_[op]);
 }
 
-void Schedule::swap_nodes(int a, int b) {
-  swapped_nodes_.emplace_back(a, b);
+void Schedule::swap_groups(int a, int b) {
   for (int job = 0; job < jobs(); ++job) count_path(job, -1);
   arrangement_.swap(a, b);
+  for (int job = 0; job < jobs(); ++job) count_path(job, 1);
   for (const int node : {a, b}) {
     const int stage = arrangement_.stage_of(node);
     reductions_[stage] = reduction_s(problem_->reduction, arrangement_.group(stage));
   }
-  const bool all = problem_->objective == Objective::kIteration;
+}
+
+void Schedule::swap_labels(int a, int b) {
+  swapped_nodes_.emplace_back(a, b);
+  swap_groups(a, b);
+  if (problem_->objective == Objective::kMakespan) return;
+  // All tails hold reductions.
+  for (int job = 0; job < jobs(); ++job) {
+    price(job);
+    touch_job(job, 0);
+  }
+}
+
+void Schedule::swap_roles(int a, int b) {
   for (int job = 0; job < jobs(); ++job) {
     int* nodes = tried_path_.data() + std::ptrdiff_t{job} * length_;
     int first = length_;
     for (int k = length_ - 1; k >= 0; --k) {
       if (nodes[k] != a && nodes[k] != b) continue;
+      count_path(job, -1);
       nodes[k] = nodes[k] == a ? b : a;
+      count_path(job, 1);
       first = k;
     }
-    if (first < length_ || all) {
-      price(job);
-      touch_job(job, all ? 0 : position_[job * per_job_ + std::max(0, first - 1)]);
-    }
-    count_path(job, 1);
+    if (first == length_) continue;
+    touch_job(job, position_[job * per_job_ + std::max(0, first - 1)]);
+    price(job);
   }
+  swap_labels(a, b);
 }
 
 void Schedule::pull(int first, int last) {
@@ -184,19 +205,7 @@ void Schedule::revert() {
   while (!swapped_nodes_.empty()) {
     const auto [a, b] = swapped_nodes_.back();
     swapped_nodes_.pop_back();
-    for (int job = 0; job < jobs(); ++job) count_path(job, -1);
-    arrangement_.swap(a, b);
-    for (const int node : {a, b}) {
-      const int stage = arrangement_.stage_of(node);
-      reductions_[stage] = reduction_s(problem_->reduction, arrangement_.group(stage));
-    }
-    for (const int job : dirty_jobs_) {
-      int* nodes = tried_path_.data() + std::ptrdiff_t{job} * length_;
-      for (int k = 0; k < length_; ++k) {
-        if (nodes[k] == a || nodes[k] == b) nodes[k] = nodes[k] == a ? b : a;
-      }
-    }
-    for (int job = 0; job < jobs(); ++job) count_path(job, 1);
+    swap_groups(a, b);
   }
   for (const int job : dirty_jobs_) {
     count_path(job, -1);
@@ -259,12 +268,19 @@ double Schedule::release(int job) const {
 }
 
 Draft Schedule::draft() const {
-  Draft out{arrangement_, {}, kept_order_};
+  Draft out;
+  draft_into(out);
+  return out;
+}
+
+void Schedule::draft_into(Draft& out) const {
+  out.arrangement = arrangement_;
+  out.paths.resize(jobs_.size());
   for (int job = 0; job < jobs(); ++job) {
     const auto from = kept_path_.begin() + std::ptrdiff_t{job} * length_;
-    out.paths.emplace_back(from, from + length_);
+    out.paths[job].assign(from, from + length_);
   }
-  return out;
+  out.order = kept_order_;
 }
 
 void Schedule::restart(const Draft& draft) {

@@ -68,8 +68,9 @@ class Schedule {
 
   // Changes. Paths must be allowed; nothing is checked.
   void set_node(int job, int index, int node);
-  /// Exchanges two nodes in the arrangement and in every path.
-  void swap_nodes(int a, int b);
+  /// Exchanges two nodes in the arrangement, and, for roles, in every path.
+  void swap_labels(int a, int b);
+  void swap_roles(int a, int b);
   /// Moves the entries of one job in [first, last] before `first`, or behind `last`.
   void pull(int first, int last);
   void push(int first, int last);
@@ -79,15 +80,18 @@ class Schedule {
   /// micro-batches wait for each other's memory for ever. About 3 ns per operation behind the first
   /// change, fewer when it fails early.
   double evaluate(double limit);
+  /// Ends a change: `keep` takes the schedule that was just evaluated within its limit.
   void keep();
   void revert();
 
+  bool only_order_changed() const { return dirty_jobs_.empty() && swapped_nodes_.empty(); }
+
   // The kept schedule.
   double cost() const { return cost_; }
-  double makespan() const { return makespan_; }
-  double iteration() const { return iteration_; }
+  double makespan() const { return ends_.makespan; }
+  double iteration() const { return ends_.iteration; }
   double objective() const {
-    return problem_->objective == Objective::kMakespan ? makespan_ : iteration_;
+    return problem_->objective == Objective::kMakespan ? ends_.makespan : ends_.iteration;
   }
   const Placed& at(int position) const { return placed_[position]; }
   int position_of(int operation) const { return position_[operation]; }
@@ -95,10 +99,11 @@ class Schedule {
   int node_of(int operation) const { return kept_steps_[operation].node; }
   int memory_of(int operation) const { return kept_steps_[operation].memory; }
   /// Position of the operation whose end decides the objective.
-  int last_position() const { return last_position_; }
+  int last_position() const { return ends_.last_position; }
   /// Whether an operation starts when its node lets it, not when its job does.
   bool bound_by_node(int position) const;
   Draft draft() const;
+  void draft_into(Draft& out) const;
   /// Takes another schedule instead.
   void restart(const Draft& draft);
   /// Starts of all operations of a job.
@@ -122,20 +127,25 @@ class Schedule {
     double free = 0;
     int held = 0, memory = 0;
     int waiting = -1, last_waiting = -1;  // jobs without memory, first come, first served
+    int last = -1;  // position of what ran last
   };
-  template <bool kRecord>
+  /// When what is done so far ended.
+  struct Ends {
+    double makespan = 0, iteration = 0;
+    int last_position = 0;
+  };
   double run(int from, double limit);
-  template <bool kRecord>
   bool step(int job);
-  template <bool kRecord>
   void resume(int node);
   void price(int job);
   void touch_job(int job, int position);
   void touch_order(int first, int last);
   void count_path(int job, int sign);
-  int load(bool from_start);
-  void sort_by_start();
-  void save_checkpoints();
+  void swap_groups(int a, int b);
+  int load();
+  void load_states(int checkpoint);
+  int take_recorded(int from);
+  void save_checkpoints(int checkpoint);
   void forget_changes();
   std::vector<std::uint16_t> order_by_lonely_times() const;
   double release(int job) const;
@@ -161,8 +171,8 @@ class Schedule {
 
   std::vector<Placed> placed_;
   std::vector<int> position_;
-  double cost_ = kNever, makespan_ = 0, iteration_ = 0;
-  int last_position_ = 0;
+  double cost_ = kNever;
+  Ends ends_;
 
   // While decoding.
   std::vector<JobState> job_;
@@ -171,12 +181,13 @@ class Schedule {
   int waiting_ = 0;
   double most_ = 0, sum_ = 0;
   std::vector<Placed> recorded_;
-  std::vector<int> last_on_node_;
+  int recorded_count_ = 0, evaluated_from_ = 0;
+  double evaluated_cost_ = kNever;
   // The state before every kStride-th position of the kept order.
   static constexpr int kStride = 16;
   std::vector<JobState> saved_job_;
   std::vector<NodeState> saved_node_;
-  std::vector<double> saved_most_;
+  std::vector<Ends> saved_;
 };
 
 }  // namespace rw::planner
