@@ -8,7 +8,10 @@ namespace rw::planner {
 int tune_place = 40;
 
 Moves::Moves(Schedule& schedule, Dice& dice, Placement placement)
-    : schedule_(schedule), dice_(dice), placement_(placement) {}
+    : schedule_(schedule),
+      dice_(dice),
+      placement_(placement),
+      slots_(strict_slots(schedule.problem())) {}
 
 /// Walks a critical path from its end: of the objective mostly, sometimes of any job.
 void Moves::trace() {
@@ -156,7 +159,7 @@ bool Moves::replace_node(int job) {
   }
   const int to = arrangement.stage_of(node);
   if (node == old || to == 0) return false;
-  if (schedule_.track() == Track::kStrict && schedule_.routed(node) >= p.nodes[node].memory) {
+  if (schedule_.track() == Track::kStrict && schedule_.routed(node) >= slots_) {
     return false;
   }
   if (to != stage && schedule_.visits(to) + schedule_.waves() > p.rules.stage_quota) return false;
@@ -228,8 +231,8 @@ bool Moves::swap_groups() {
     if (!swap_labels(a, b)) return false;
   } else {
     if (p.alike(a, b)) return false;
-    if (schedule_.track() == Track::kStrict &&
-        (schedule_.routed(a) > p.nodes[b].memory || schedule_.routed(b) > p.nodes[a].memory)) {
+    if (schedule_.track() == Track::kStrict && ((one == 0 && p.nodes[b].memory != slots_) ||
+                                                (other == 0 && p.nodes[a].memory != slots_))) {
       return false;
     }
     schedule_.swap_roles(a, b);

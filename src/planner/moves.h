@@ -42,6 +42,7 @@ class Moves {
   Schedule& schedule_;
   Dice& dice_;
   Placement placement_;
+  int slots_;
   bool traced_ = false;
   int proposals_ = 0;
   std::vector<std::pair<int, int>> arcs_;  // positions on one node of a critical path

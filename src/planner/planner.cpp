@@ -77,7 +77,7 @@ class Search {
 
  private:
   std::unique_ptr<Schedule> seeded(Track track) {
-    const Arrangement arrangement = seed_arrangement(problem_, dice_, kSeedTries);
+    const Arrangement arrangement = seed_arrangement(problem_, track, dice_, kSeedTries);
     return std::make_unique<Schedule>(problem_, track, seed_paths(problem_, track, arrangement),
                                       tuning.weight);
   }

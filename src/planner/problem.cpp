@@ -242,7 +242,7 @@ std::vector<std::vector<int>> shared_stages(const Problem& problem, Track track)
   std::vector<int> left(problem.stages(), problem.rules.stage_quota);
   int walks = problem.micro_batches();
   if (track == Track::kStrict) {
-    const int slots = problem.nodes.front().memory;
+    const int slots = strict_slots(problem);
     const int waves = problem.micro_batches_per_source / slots;
     walks /= waves;
     for (int stage = 0; stage < problem.stages(); ++stage) {
@@ -317,21 +317,44 @@ bool Problem::alike(int a, int b) const {
   return same(transfer_s) && same(reduction.latency_s) && same(reduction.bandwidth);
 }
 
-std::string strict_refusal(const Problem& problem) {
-  const int slots = problem.nodes.front().memory;
-  for (const auto& node : problem.nodes) {
-    if (node.memory != slots) {
-      return fmt::format(
-          "the strict track has as many slots a source as a node has memory, and gets "
-          "memory_micro_batches {} at {} and {} at {}; want them equal, or the free track",
-          slots, problem.nodes.front().name, node.memory, node.name);
+int strict_slots(const Problem& problem) {
+  const auto divides = [&](int slots) { return problem.micro_batches_per_source % slots == 0; };
+  if (!problem.arrangement.empty()) {
+    const auto& sources = problem.arrangement.front();
+    const int slots = problem.nodes[sources.front()].memory;
+    for (const int source : sources) {
+      if (problem.nodes[source].memory != slots) return 0;
     }
+    return divides(slots) ? slots : 0;
   }
-  if (problem.micro_batches_per_source % slots != 0) {
+  // The sources are still to be chosen: the most slots that enough nodes have.
+  int best = 0;
+  for (const auto& node : problem.nodes) {
+    if (node.memory <= best || !divides(node.memory)) continue;
+    const auto alike = std::count_if(problem.nodes.begin(), problem.nodes.end(),
+                                     [&](const Node& other) { return other.memory == node.memory; });
+    if (alike >= problem.sources()) best = node.memory;
+  }
+  return best;
+}
+
+std::string strict_refusal(const Problem& problem) {
+  const int slots = strict_slots(problem);
+  if (slots == 0) {
     return fmt::format(
-        "the strict track runs micro_batches_per_source in whole waves of memory_micro_batches "
-        "slots, and gets {} and {}; want a multiple, or the free track",
-        problem.micro_batches_per_source, slots);
+        "the strict track wants sources of one memory_micro_batches that divides "
+        "micro_batches_per_source, {}, and {}; want a multiple, equal memories, or the free track",
+        problem.micro_batches_per_source,
+        problem.arrangement.empty() ? fmt::format("no {} nodes have one", problem.sources())
+                                    : std::string("those of the arrangement have not"));
+  }
+  if (shared_stages(problem, Track::kStrict).empty()) {
+    return fmt::format(
+        "the strict track routes at most {} slots through a node and repeats each path {} times: "
+        "rules.stage_quota {} and stage_sizes leave no paths for all {} slots; want a larger quota, "
+        "more nodes behind the sources, or the free track",
+        slots, problem.micro_batches_per_source / slots, problem.rules.stage_quota,
+        problem.sources() * slots);
   }
   return "";
 }

@@ -90,6 +90,9 @@ struct Problem {
 Problem problem_from_json(const core::Json& json, const std::string& where);
 /// Throws core::Error{kRecipe} when the strict track cannot be walked, naming why.
 void require_strict(const Problem& problem);
+/// M of the strict track, the slots of a source: the memory of the sources, where it is one and divides
+/// micro_batches_per_source; else 0. Sources still to be placed: the largest that there can be.
+int strict_slots(const Problem& problem);
 /// For each job of a track the stages >= 1 of an allowed path, rising, all quotas kept and the stages
 /// used as evenly as can be; empty when none was found.
 std::vector<std::vector<int>> shared_stages(const Problem& problem, Track track);

@@ -15,7 +15,7 @@ std::vector<Job> jobs_of(const Problem& problem, Track track) {
       for (int i = 0; i < each; ++i) jobs.push_back({source, 1, 0});
       continue;
     }
-    const int slots = problem.nodes.front().memory;
+    const int slots = strict_slots(problem);
     for (int slot = 0; slot < slots; ++slot) jobs.push_back({source, each / slots, slot});
   }
   return jobs;

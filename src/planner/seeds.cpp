@@ -56,11 +56,15 @@ std::vector<int> cheapest_nodes(const Problem& p, const Arrangement& arrangement
 
 }  // namespace
 
-Arrangement seed_arrangement(const Problem& p, Dice& dice, int tries) {
+Arrangement seed_arrangement(const Problem& p, Track track, Dice& dice, int tries) {
   if (!p.arrangement.empty()) return Arrangement(p.arrangement);
   std::vector<int> nodes(p.nodes.size());
   std::iota(nodes.begin(), nodes.end(), 0);
   for (int i = p.size() - 1; i > 0; --i) std::swap(nodes[i], nodes[dice.below(i + 1)]);
+  if (track == Track::kStrict) {
+    std::stable_partition(nodes.begin(), nodes.end(),
+                          [&](int node) { return p.nodes[node].memory == strict_slots(p); });
+  }
   std::vector<std::vector<int>> members;
   auto next = nodes.begin();
   for (const int size : p.stage_sizes) {
@@ -68,6 +72,9 @@ Arrangement seed_arrangement(const Problem& p, Dice& dice, int tries) {
     next += size;
   }
   Arrangement out(std::move(members));
+  // Strict: who can be a source stays among the sources.
+  const int slots = track == Track::kStrict ? strict_slots(p) : 0;
+  const auto fits = [&](int node) { return slots == 0 || p.nodes[node].memory == slots; };
   std::vector<double> excesses;
   for (const auto& group : out.members()) excesses.push_back(excess(p, group));
   double sum = std::accumulate(excesses.begin(), excesses.end(), 0.0);
@@ -78,7 +85,7 @@ Arrangement seed_arrangement(const Problem& p, Dice& dice, int tries) {
     const int b = dice.below(p.size());
     const int from = out.stage_of(a);
     const int to = out.stage_of(b);
-    if (from == to) continue;
+    if (from == to || (from == 0 && !fits(b)) || (to == 0 && !fits(a))) continue;
     out.swap(a, b);
     const double one = excess(p, out.group(from));
     const double other = excess(p, out.group(to));
@@ -102,6 +109,7 @@ Draft seed_paths(const Problem& p, Track track, const Arrangement& arrangement) 
   for (const auto& chosen : stages) {
     for (const int stage : chosen) visits[stage] += 1;
   }
+  const int slots = strict_slots(p);
   std::vector<int> routed(p.nodes.size());
   std::vector<double> price(p.nodes.size());
   Draft out{arrangement, {}, {}};
@@ -110,7 +118,7 @@ Draft seed_paths(const Problem& p, Track track, const Arrangement& arrangement) 
       const int stage = arrangement.stage_of(node);
       const double fair = visits[stage] / static_cast<double>(arrangement.group(stage).size());
       price[node] = 4 * p.nodes[node].forward_s * routed[node] / std::max(1.0, fair);
-      if (track == Track::kStrict && routed[node] >= p.nodes[node].memory) price[node] = 1e9;
+      if (track == Track::kStrict && routed[node] >= slots) price[node] = 1e9;
     }
     const int source = arrangement.group(0)[jobs[job].source];
     out.paths.push_back(cheapest_nodes(p, arrangement, source, stages[job], price));

@@ -10,7 +10,7 @@ namespace rw::planner {
 /// no reduction takes more than the cap, or for `tries` exchanges; with no cap (objective
 /// iteration) the largest reduction is brought down as far as the tries go. The problem's own
 /// arrangement when it has one. About 1 us · (nodes / stages) per try.
-Arrangement seed_arrangement(const Problem& problem, Dice& dice, int tries);
+Arrangement seed_arrangement(const Problem& problem, Track track, Dice& dice, int tries);
 
 /// Paths for all jobs on an arrangement: stages within the quotas, then for one job after the other
 /// the cheapest nodes by a shortest path whose nodes cost more the more jobs they have

@@ -45,17 +45,17 @@ class BruteForce {
     if (left_ <= 0) return;
     if (node == p_.size()) {
       groups_.assign(static_cast<std::size_t>(p_.stages()), {});
-      for (int i = 0; i < p_.size(); ++i) groups_[at(group_of_, i)].push_back(i);
+      for (int i = 0; i < p_.size(); ++i) groups_[group_of_[i]].push_back(i);
       arranged();
       return;
     }
     for (int stage = 0; stage < p_.stages(); ++stage) {
-      if (std::count(group_of_.begin(), group_of_.end(), stage) >= at(p_.stage_sizes, stage)) {
+      if (std::count(group_of_.begin(), group_of_.end(), stage) >= p_.stage_sizes[stage]) {
         continue;
       }
-      at(group_of_, node) = stage;
+      group_of_[node] = stage;
       place(node + 1);
-      at(group_of_, node) = -1;
+      group_of_[node] = -1;
     }
   }
 
@@ -108,7 +108,7 @@ class BruteForce {
       paths_.emplace_back(stages, nodes);
       return;
     }
-    for (const int node : groups_[static_cast<std::size_t>(stages[nodes.size()])]) {
+    for (const int node : groups_[stages[nodes.size()]]) {
       nodes.push_back(node);
       pick_nodes(stages, nodes);
       nodes.pop_back();
@@ -127,13 +127,13 @@ class BruteForce {
     for (std::size_t i = first ? 0 : static_cast<std::size_t>(chosen_.back()); i < paths_.size();
          ++i) {
       bool room = true;
-      for (const int s : paths_[i].first) room = room && at(used_, s) < p_.rules.stage_quota;
+      for (const int s : paths_[i].first) room = room && used_[s] < p_.rules.stage_quota;
       if (!room) continue;
-      for (const int s : paths_[i].first) ++at(used_, s);
+      for (const int s : paths_[i].first) ++used_[s];
       chosen_.push_back(static_cast<int>(i));
       choose();
       chosen_.pop_back();
-      for (const int s : paths_[i].first) --at(used_, s);
+      for (const int s : paths_[i].first) --used_[s];
     }
   }
 
@@ -144,10 +144,10 @@ class BruteForce {
     for (std::size_t job = 0; job < chosen_.size(); ++job) {
       std::vector<int> path{
           groups_[0][job / static_cast<std::size_t>(p_.micro_batches_per_source)]};
-      const auto& inner = paths_[static_cast<std::size_t>(chosen_[job])].second;
+      const auto& inner = paths_[chosen_[job]].second;
       path.insert(path.end(), inner.begin(), inner.end());
       jobs_.push_back(priced(path));
-      for (const Op& op : jobs_.back()) at(load_, op.node) += op.duration + op.gap;
+      for (const Op& op : jobs_.back()) load_[op.node] += op.duration + op.gap;
     }
     next_.assign(jobs_.size(), 0);
     ready_.assign(jobs_.size(), 0);
@@ -161,7 +161,7 @@ class BruteForce {
     std::vector<Op> out;
     for (std::size_t k = 0; k <= 2 * length; ++k) {
       const int node = k < length ? path[k] : k == length ? path[0] : path[2 * length - k];
-      const double unit = p_.nodes[static_cast<std::size_t>(node)].forward_s;
+      const double unit = p_.nodes[node].forward_s;
       Op op{node, unit, k == 0 ? p_.gap_first_forward_s : p_.gap_s, 0, 0, 1};
       if (k == length) {
         op.duration = p_.loss_factor * unit;
@@ -214,30 +214,26 @@ class BruteForce {
     for (std::size_t job = 0; job < jobs_.size(); ++job) {
       if (next_[job] == jobs_[job].size()) continue;
       const Op& op = jobs_[job][next_[job]];
-      if (op.memory > 0 && at(held_, op.node) == at(p_.nodes, op.node).memory) continue;
-      const double start = std::max(ready_[job], at(free_, op.node));
+      if (op.memory > 0 && held_[op.node] == p_.nodes[op.node].memory) continue;
+      const double start = std::max(ready_[job], free_[op.node]);
       if (start < last_start || (start == last_start && job < last_job)) continue;
       const double ready = ready_[job];
-      const double free = at(free_, op.node);
+      const double free = free_[op.node];
       const double end = start + op.duration;
       ready_[job] = end + op.way;
-      at(free_, op.node) = end + op.gap;
-      at(held_, op.node) += op.memory;
-      at(load_, op.node) -= op.duration + op.gap;
+      free_[op.node] = end + op.gap;
+      held_[op.node] += op.memory;
+      load_[op.node] -= op.duration + op.gap;
       ++next_[job];
       descend(start, job, std::max(done_by, op.memory < 0 ? end + reduction_of(op.node) : end));
       --next_[job];
-      at(load_, op.node) += op.duration + op.gap;
-      at(held_, op.node) -= op.memory;
-      at(free_, op.node) = free;
+      load_[op.node] += op.duration + op.gap;
+      held_[op.node] -= op.memory;
+      free_[op.node] = free;
       ready_[job] = ready;
     }
   }
 
-  template <class T>
-  static auto& at(T& list, int i) {
-    return list[static_cast<std::size_t>(i)];
-  }
   bool iteration() const { return p_.objective == planner::Objective::kIteration; }
 
   const planner::Problem& p_;

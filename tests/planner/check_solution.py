@@ -7,6 +7,10 @@ at the starts that the solution claims. As a program:
     check_solution.py PROBLEM.json SOLUTION.json [--track free|strict]
 
 prints every rule that is broken and exits 1, or prints the times that it recomputed and exits 0.
+
+    check_solution.py --lines FILE
+
+does the same for every line {"problem", "solution", "track"} of a file, and ends with their number.
 """
 import argparse
 import json
@@ -174,8 +178,14 @@ class Checker:
 
     def strict(self):
         problem, batches = self.problem, self.solution["micro_batches"]
-        slots = problem["nodes"][0]["memory_micro_batches"]
+        slots = problem["nodes"][self.solution["arrangement"][0][0]]["memory_micro_batches"]
         each = problem["micro_batches_per_source"]
+        if any(problem["nodes"][node]["memory_micro_batches"] != slots for node in self.solution["arrangement"][0]):
+            self.complain("strict: sources of equal memory", f"{self.solution['arrangement'][0]}")
+            return
+        if each % slots:
+            self.complain("strict: whole waves", f"{each} micro-batches in {slots} slots")
+            return
         waves = each // slots
         routed = {}
         for source in range(problem["stage_sizes"][0]):
@@ -213,7 +223,7 @@ class Checker:
         for name, value in (("makespan_s", makespan), ("iteration_s", iteration), ("reduce_s", max(costs))):
             if abs(solution[name] - value) > max(TOLERANCE_S, STATED * value):
                 self.complain(name, f"stated {solution[name]}, is {value}")
-        goal = iteration if problem.get("objective") == "iteration" else makespan
+        goal = iteration if problem.get("objective", "makespan") == "iteration" else makespan
         bound = solution["lower_bound_s"]
         if bound > goal + TOLERANCE_S:
             self.complain("lower_bound_s", f"{bound} is above what was reached, {goal}")
@@ -226,12 +236,31 @@ def check(problem, solution, track="free"):
     return Checker(problem, solution, track).run()
 
 
+def check_lines(path):
+    """0 when every line of the file is sound."""
+    count = failures = 0
+    with open(path) as file:
+        for number, line in enumerate(file, 1):
+            case = json.loads(line)
+            count += 1
+            for broken in check(case["problem"], case["solution"], case["track"]):
+                failures += 1
+                print(f"{path}:{number}: {broken}")
+    print(f"checked {count} solutions, {failures} rules broken")
+    return 1 if failures or not count else 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("problem")
-    parser.add_argument("solution")
+    parser.add_argument("problem", nargs="?")
+    parser.add_argument("solution", nargs="?")
     parser.add_argument("--track", choices=["free", "strict"], default="free")
+    parser.add_argument("--lines")
     args = parser.parse_args()
+    if args.lines:
+        return check_lines(args.lines)
+    if not args.problem or not args.solution:
+        parser.error("give PROBLEM and SOLUTION, or --lines FILE")
     with open(args.problem) as file:
         problem = json.load(file)
     with open(args.solution) as file:
