@@ -30,6 +30,7 @@
 #include "launcher/commands/data_train_tokenizer.h"
 #include "launcher/commands/eval.h"
 #include "launcher/commands/generate.h"
+#include "launcher/commands/plan.h"
 #include "launcher/commands/report.h"
 #include "launcher/commands/schema.h"
 #include "launcher/commands/train.h"
@@ -42,7 +43,7 @@ namespace {
 /// What will run once the command line is understood.
 using Action = std::function<int()>;
 
-constexpr std::array kLater{"plan", "merge", "boom", "spsa", "launch", "top", "doctor"};
+constexpr std::array kLater{"merge", "boom", "spsa", "launch", "top", "doctor"};
 
 /// Words `key=value` and --set k=v both override keys of the recipe; the last one typed holds.
 void add_recipe(CLI::App& command, std::string& recipe, std::vector<std::string>& overrides) {
@@ -242,6 +243,26 @@ void add_generate(CLI::App& app, Action& action) {
   command->callback([options, &action] { action = [options] { return run_generate(*options); }; });
 }
 
+void add_plan(CLI::App& app, Action& action) {
+  auto* command = app.add_subcommand("plan", "placement, paths and order of micro-batches");
+  const auto options = std::make_shared<PlanCommandOptions>();
+  command->add_option("recipe", options->recipe, "recipe in YAML (not in this version)");
+  command->add_option("--problem", options->problem, "a problem, docs/formats/problem.md");
+  command->add_option("--out", options->out, "where the solution goes");
+  command->add_option("--track", options->track, "free, or strict (SkipPipe's own structure)")
+      ->check(CLI::IsMember({"free", "strict"}));
+  command->add_option("--start", options->start, "a former solution: re-plan on its arrangement");
+  command->add_option("--time-limit-s", options->time_limit_s, "wall time (10)")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--evaluations", options->evaluations, "stop after so many schedules")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--seed", options->seed);
+  command->add_option("--threads", options->threads, "independent searches; the best one wins")
+      ->check(CLI::Range(1, 256));
+  command->add_flag("--json", options->json, "the solution, and only it, on stdout");
+  command->callback([options, &action] { action = [options] { return run_plan(*options); }; });
+}
+
 void add_ckpt(CLI::App& app, Action& action) {
   auto* ckpt = app.add_subcommand("ckpt", "checkpoints as files");
   ckpt->require_subcommand(1);
@@ -320,6 +341,7 @@ int parse_and_run(int argc, char** argv) {
   add_eval(app, action);
   add_generate(app, action);
   add_report(app, action);
+  add_plan(app, action);
   add_ckpt(app, action);
   add_later(app, action);
   refuse_unknown_command(app, argc, argv);

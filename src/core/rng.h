@@ -18,7 +18,8 @@ enum class Purpose : std::uint8_t {
   kVectorV = 5,
   kRounding = 6,
   kSampling = 7,
-  kInit = 8
+  kInit = 8,
+  kPlanning = 9
 };
 
 /// One cell of the counter space of contract C1: Philox4x32-10, key = seed (low word first),

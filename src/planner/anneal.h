@@ -1,0 +1,47 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <utility>
+
+#include "planner/moves.h"
+#include "planner/schedule.h"
+
+namespace rw::planner {
+
+/// What is left of a limit. Everything that is tried counts as one evaluation.
+class Budget {
+ public:
+  /// `elapsed_s` is asked every kGrain evaluations; none: only evaluations count.
+  Budget(std::int64_t evaluations, double seconds, std::function<double()> elapsed_s);
+  void report_to(std::function<void(double, double)> report) { report_ = std::move(report); }
+  /// Counts one; false when there is no more.
+  bool spend();
+  /// The best objective so far, for reports.
+  void found(double objective) { best_ = objective; }
+  std::int64_t evaluations() const { return spent_; }
+  /// 0 at the start, 1 at the end.
+  double progress() const { return progress_; }
+  static constexpr int kGrain = 128;
+
+ private:
+  std::int64_t limit_, spent_ = 0;
+  double seconds_;
+  std::function<double()> elapsed_s_;
+  double progress_ = 0;
+  std::function<void(double, double)> report_;
+  double best_ = 0;
+};
+
+/// How a run cools: from `hot` to `cold`, shares of the cost at its start, geometrically.
+struct Cooling {
+  double hot = 1e-2;
+  double cold = 1e-4;
+  double until = 1;  // progress of the budget at its end
+};
+
+/// Simulated annealing; leaves the best of its schedules kept in `schedule`.
+void anneal(Schedule& schedule, Dice& dice, Placement placement, const Cooling& cooling,
+            Budget& budget);
+
+}  // namespace rw::planner

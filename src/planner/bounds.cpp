@@ -1,0 +1,274 @@
+// Part of Ropewalk, MIT licence.
+#include "planner/bounds.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace rw::planner {
+
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// The best two ways to a node that come from different nodes, so that one of them does not come from
+/// where the next step goes.
+struct TwoBest {
+  double first = kInfinity, second = kInfinity;
+  int from = -1;  // of the first
+  void add(double value, int before) {
+    if (value < first) {
+      if (before != from) second = first;
+      first = value;
+      from = before;
+    } else if (before != from) {
+      second = std::min(second, value);
+    }
+  }
+  double avoiding(int node) const { return from == node ? second : first; }
+};
+
+class Bound {
+ public:
+  Bound(const Problem& problem, const Arrangement* arrangement)
+      : p_(problem), arrangement_(arrangement) {}
+
+  double hop(int a, int b) const { return p_.transfer_s.at(a, b) + p_.transfer_s.at(b, a); }
+  double unit(int node) const { return p_.nodes[node].forward_s; }
+  bool may_be_source(int node) const {
+    return arrangement_ == nullptr || arrangement_->stage_of(node) == 0;
+  }
+  bool may_be_inner(int node) const {
+    return arrangement_ == nullptr || arrangement_->stage_of(node) > 0;
+  }
+
+  /// Whether a path may go from one inner node to the next (the first one: from the source). With
+  /// swaps a path may stand one stage below the highest.
+  bool may_follow(int from, int to) const {
+    if (arrangement_ == nullptr) return true;
+    const int a = arrangement_->stage_of(from);
+    const int b = arrangement_->stage_of(to);
+    const int slack = p_.rules.max_swaps > 0 && a > 0 ? 1 : 0;
+    return b != a && b >= a - slack && b - a <= p_.rules.max_jump + slack;
+  }
+
+  double shortest_trip(int source) const {
+    const double own = (1 + p_.backward_factor) * unit(source);
+    const double work = 1 + p_.backward_factor;
+    if (p_.path_length == 1) return own + p_.loss_factor * unit(source);
+    std::vector<TwoBest> now(p_.nodes.size());
+    std::vector<TwoBest> next(p_.nodes.size());
+    for (int node = 0; node < p_.size(); ++node) {
+      if (node == source || !may_be_inner(node) || !may_follow(source, node)) continue;
+      now[node].add(own + hop(source, node) + work * unit(node), source);
+    }
+    for (int k = 2; k < p_.path_length; ++k) {
+      std::fill(next.begin(), next.end(), TwoBest{});
+      for (int from = 0; from < p_.size(); ++from) {
+        if (now[from].first == kInfinity) continue;
+        for (int to = 0; to < p_.size(); ++to) {
+          if (to == source || to == from || !may_be_inner(to) || !may_follow(from, to)) continue;
+          next[to].add(now[from].avoiding(to) + hop(from, to) + work * unit(to), from);
+        }
+      }
+      now.swap(next);
+    }
+    double best = kInfinity;
+    for (int node = 0; node < p_.size(); ++node) {
+      const bool back = p_.loss_at == LossAt::kSource;
+      const double loss = p_.loss_factor * unit(back ? source : node);
+      best = std::min(best, now[node].first + loss + (back ? hop(node, source) : 0));
+    }
+    return best;
+  }
+
+  /// docs/planner.md, bounds 1 and 2: what a source needs for its micro-batches with `trip` as the
+  /// least time of any of them.
+  double source_bound(int node, double trip) const {
+    const int count = p_.micro_batches_per_source;
+    const int memory = p_.nodes[node].memory;
+    const double c = unit(node);
+    const double pair = (1 + p_.backward_factor) * c + p_.gap_s + p_.gap_first_forward_s;
+    const bool loss_here = p_.loss_at == LossAt::kSource || p_.path_length == 1;
+    const double loss = loss_here ? p_.loss_factor * c + p_.gap_s : 0;
+    double best = count * (pair + loss) - p_.gap_s;
+    best = std::max(best, trip + (count - 1) * (p_.backward_factor * c + p_.gap_s));
+    for (int chain = 0; count - memory - 1 - chain * memory >= 0; ++chain) {
+      const int between = count - memory - 1 - chain * memory;
+      best = std::max(best, (chain + 2) * trip + (chain + 1) * p_.gap_s + between * pair);
+    }
+    return best;
+  }
+
+  /// A group of `size` with this node takes at least so long to reduce.
+  double least_reduction(int node, int size) const {
+    if (p_.reduction.latency_s.size() == 0 || size < 2) return 0;
+    std::vector<double> peers;
+    for (int other = 0; other < p_.size(); ++other) {
+      if (other == node) continue;
+      peers.push_back(2 * (p_.reduction.latency_s.at(node, other) +
+                           p_.reduction.gradient_bytes /
+                               (size * p_.reduction.bandwidth.at(node, other))));
+    }
+    std::nth_element(peers.begin(), peers.begin() + (size - 1), peers.end());
+    return std::accumulate(peers.begin(), peers.begin() + (size - 1), 0.0);
+  }
+
+  /// Least times from any source's start to the arrival at each inner node, and back.
+  void reach() {
+    head_ = reach_by(1.0, [&](int from, int to) { return p_.transfer_s.at(from, to); });
+    tail_ = reach_by(p_.backward_factor,
+                     [&](int from, int to) { return p_.transfer_s.at(to, from); });
+  }
+  double head(int node) const { return head_[node]; }
+  double tail(int node) const { return tail_[node]; }
+
+ private:
+  /// Dijkstra from all sources at once; what a node costs itself is paid when it is left.
+  template <class Way>
+  std::vector<double> reach_by(double factor, const Way& way) const {
+    const auto n = static_cast<std::size_t>(p_.size());
+    std::vector<double> out(n, kInfinity);
+    std::vector<char> done(n, 0);
+    if (arrangement_ == nullptr) {
+      // Any other node may be the source, so the nearest step is the best way.
+      for (int to = 0; to < p_.size(); ++to) {
+        for (int from = 0; from < p_.size(); ++from) {
+          if (from != to) out[to] = std::min(out[to], factor * unit(from) + way(from, to));
+        }
+      }
+      return out;
+    }
+    for (int to = 0; to < p_.size(); ++to) {
+      for (const int from : arrangement_->group(0)) {
+        if (from != to) out[to] = std::min(out[to], factor * unit(from) + way(from, to));
+      }
+      if (!may_be_inner(to)) done[to] = 1;
+    }
+    for (;;) {
+      int at = -1;
+      for (int i = 0; i < p_.size(); ++i) {
+        if (done[i] == 0 && (at < 0 || out[i] < out[at])) at = i;
+      }
+      if (at < 0) return out;
+      done[at] = 1;
+      for (int to = 0; to < p_.size(); ++to) {
+        if (done[to] != 0) continue;
+        out[to] = std::min(out[to], out[at] + factor * unit(at) + way(at, to));
+      }
+    }
+  }
+
+  const Problem& p_;
+  const Arrangement* arrangement_;
+  std::vector<double> head_, tail_;
+};
+
+/// Visits that a node can take in a plan that ends at `end` (docs/planner.md, bound 3).
+int visits_by(const Problem& p, const Bound& bound, int node, double end, double after) {
+  const double each = (1 + p.backward_factor) * bound.unit(node) + 2 * p.gap_s;
+  const double room = end - bound.head(node) - after + p.gap_s + 1e-9;
+  if (room < each) return 0;
+  return static_cast<int>(std::min(std::floor(room / each), static_cast<double>(p.micro_batches())));
+}
+
+/// Least end for which `enough` holds; it holds for all later ones.
+template <class Enough>
+double first_end(double from, const Enough& enough) {
+  if (enough(from)) return from;
+  double low = from;
+  double high = std::max(1.0, 2 * from);
+  while (!enough(high)) {
+    low = high;
+    high *= 2;
+    if (high > 1e12) return from;
+  }
+  for (int i = 0; i < 60; ++i) {
+    const double middle = (low + high) / 2;
+    (enough(middle) ? high : low) = middle;
+  }
+  return low;
+}
+
+double bound_on(const Problem& p, const Arrangement& arrangement, const Bound& bound) {
+  const bool iteration = p.objective == Objective::kIteration;
+  std::vector<double> reductions;
+  for (const auto& group : arrangement.members()) {
+    reductions.push_back(iteration ? reduction_s(p.reduction, group) : 0);
+  }
+  double best = *std::max_element(reductions.begin(), reductions.end());
+  for (const int source : arrangement.group(0)) {
+    best = std::max(best, bound.source_bound(source, bound.shortest_trip(source)) + reductions[0]);
+  }
+  const std::int64_t wanted = std::int64_t{p.micro_batches()} * (p.path_length - 1);
+  return first_end(best, [&](double end) {
+    std::int64_t room = 0;
+    for (int stage = 1; stage < p.stages(); ++stage) {
+      std::int64_t here = 0;
+      for (const int node : arrangement.group(stage)) {
+        const double after = std::max(bound.tail(node) + reductions[0], reductions[stage]);
+        here += visits_by(p, bound, node, end, after);
+      }
+      room += std::min<std::int64_t>({here, p.rules.stage_quota, p.micro_batches()});
+    }
+    return room >= wanted;
+  });
+}
+
+double bound_on_any(const Problem& p, const Bound& bound) {
+  const bool iteration = p.objective == Objective::kIteration;
+  const int sources = p.sources();
+  std::vector<double> as_source;
+  std::vector<double> first_reductions;
+  double best = 0;
+  for (int node = 0; node < p.size(); ++node) {
+    first_reductions.push_back(iteration ? bound.least_reduction(node, sources) : 0);
+    as_source.push_back(bound.source_bound(node, bound.shortest_trip(node)) +
+                        first_reductions.back());
+  }
+  for (const int size : p.stage_sizes) {
+    if (!iteration) break;
+    std::vector<double> all;
+    for (int node = 0; node < p.size(); ++node) all.push_back(bound.least_reduction(node, size));
+    std::nth_element(all.begin(), all.begin() + (size - 1), all.end());
+    best = std::max(best, all[size - 1]);
+  }
+  const double after_sources = *std::min_element(first_reductions.begin(), first_reductions.end());
+  const std::int64_t wanted = std::int64_t{p.micro_batches()} * (p.path_length - 1);
+  std::vector<int> allowed;
+  return first_end(best, [&](double end) {
+    // Enough nodes can be sources; those of them that would be the least use elsewhere are.
+    allowed.clear();
+    std::int64_t room = 0;
+    for (int node = 0; node < p.size(); ++node) {
+      const int visits = visits_by(p, bound, node, end, bound.tail(node) + after_sources);
+      room += visits;
+      if (as_source[node] <= end) allowed.push_back(visits);
+    }
+    if (static_cast<int>(allowed.size()) < sources) return false;
+    std::nth_element(allowed.begin(), allowed.begin() + (sources - 1), allowed.end());
+    room -= std::accumulate(allowed.begin(), allowed.begin() + sources, std::int64_t{0});
+    return room >= wanted;
+  });
+}
+
+}  // namespace
+
+double lower_bound(const Problem& problem, const Arrangement* arrangement) {
+  Bound bound(problem, arrangement);
+  bound.reach();
+  return arrangement != nullptr ? bound_on(problem, *arrangement, bound)
+                                : bound_on_any(problem, bound);
+}
+
+std::vector<double> shortest_trips(const Problem& problem, const Arrangement* arrangement) {
+  const Bound bound(problem, arrangement);
+  std::vector<double> out;
+  for (int node = 0; node < problem.size(); ++node) {
+    out.push_back(bound.may_be_source(node) ? bound.shortest_trip(node) : kInfinity);
+  }
+  return out;
+}
+
+}  // namespace rw::planner

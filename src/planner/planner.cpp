@@ -1,0 +1,182 @@
+// Part of Ropewalk, MIT licence.
+#include "planner/planner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "core/error.h"
+#include "planner/anneal.h"
+#include "planner/bounds.h"
+#include "planner/seeds.h"
+
+namespace rw::planner {
+
+using core::Error;
+using core::ErrorKind;
+
+Tuning tuning;  // NOLINT
+
+namespace {
+
+constexpr double kMeanWeight = 0.05;
+constexpr int kSeedTries = 20000;
+
+/// Under the cap first, then the better objective.
+bool better(const Problem& problem, const Schedule& one, const Schedule& other) {
+  const auto over = [&](const Schedule& schedule) {
+    if (problem.objective == Objective::kIteration) return 0.0;
+    return std::max(0.0, schedule.max_reduction() - problem.reduction.max_s - kTolerance);
+  };
+  if (over(one) != over(other)) return over(one) < over(other);
+  return one.objective() < other.objective();
+}
+
+/// One independent run of the search.
+class Search {
+ public:
+  Search(const Problem& problem, const PlanOptions& options, int stream, std::int64_t evaluations)
+      : problem_(problem),
+        dice_(options.seed, static_cast<std::uint32_t>(stream)),
+        budget_(evaluations, options.limits.time_s, options.limits.elapsed_s),
+        placement_(problem.arrangement.empty() ? Placement::kOpen : Placement::kFixed) {
+    if (stream == 0) budget_.report_to(options.limits.report);
+  }
+
+  void plan(Track track) {
+    const bool walks = track == Track::kFree && strict_refusal(problem_).empty();
+    const double strict_share = walks ? tuning.strict_share : 0;
+    std::unique_ptr<Schedule> strict;
+    if (walks) {
+      strict = seeded(Track::kStrict);
+      anneal(*strict, dice_, placement_, {tuning.start_hot, tuning.cold, strict_share}, budget_);
+    }
+    for (int i = 0; i < tuning.starts; ++i) {
+      if (best_ && budget_.progress() >= tuning.starts_share) break;
+      auto schedule = i == 0 && strict ? in_free_track(*strict) : seeded(track);
+      const double until =
+          strict_share + (tuning.starts_share - strict_share) * (i + 1) / tuning.starts;
+      anneal(*schedule, dice_, placement_, {tuning.start_hot, tuning.start_cold, until}, budget_);
+      if (!best_ || better(problem_, *schedule, *best_)) best_ = std::move(schedule);
+    }
+    anneal(*best_, dice_, placement_, {tuning.hot, tuning.cold, 1}, budget_);
+    if (strict && better(problem_, *strict, *best_)) best_ = in_free_track(*strict);
+  }
+
+  void go_on(const Draft& draft) {
+    best_ = std::make_unique<Schedule>(problem_, Track::kFree, draft, tuning.weight);
+    anneal(*best_, dice_, Placement::kFixed, {tuning.hot, tuning.cold, 1}, budget_);
+  }
+
+  const Schedule& best() const { return *best_; }
+  std::int64_t evaluations() const { return budget_.evaluations(); }
+
+ private:
+  std::unique_ptr<Schedule> seeded(Track track) {
+    const Arrangement arrangement = seed_arrangement(problem_, track, dice_, kSeedTries);
+    return std::make_unique<Schedule>(problem_, track, seed_paths(problem_, track, arrangement),
+                                      tuning.weight);
+  }
+  std::unique_ptr<Schedule> in_free_track(const Schedule& strict) const {
+    return std::make_unique<Schedule>(problem_, Track::kFree,
+                                      draft_of(problem_, solution_of(strict)), tuning.weight);
+  }
+
+  const Problem& problem_;
+  Dice dice_;
+  Budget budget_;
+  Placement placement_;
+  std::unique_ptr<Schedule> best_;
+};
+
+using Searches = std::vector<std::unique_ptr<Search>>;
+
+/// `threads` searches side by side, each on its share of the evaluations.
+template <class Work>
+Searches run_searches(const Problem& problem, const PlanOptions& options, const Work& work) {
+  const std::int64_t limit = options.limits.evaluations;
+  Searches out;
+  for (int i = 0; i < options.threads; ++i) {
+    const std::int64_t share = limit / options.threads + (i < limit % options.threads ? 1 : 0);
+    out.push_back(std::make_unique<Search>(problem, options, i, share));
+  }
+  std::vector<std::exception_ptr> failures(out.size());
+  const auto guarded = [&](std::size_t i) {
+    try {
+      work(*out[i]);
+    } catch (...) {
+      failures[i] = std::current_exception();
+    }
+  };
+  std::vector<std::thread> threads;
+  for (std::size_t i = 1; i < out.size(); ++i) threads.emplace_back(guarded, i);
+  guarded(0);
+  for (auto& thread : threads) thread.join();
+  for (const auto& failure : failures) {
+    if (failure) std::rethrow_exception(failure);
+  }
+  return out;
+}
+
+void require_cap(const Problem& problem, const Schedule& schedule) {
+  const double cap = problem.reduction.max_s;
+  const double reached = schedule.max_reduction();
+  if (problem.objective == Objective::kIteration || reached <= cap + kTolerance) return;
+  throw Error(ErrorKind::kRecipe,
+              fmt::format("reduce.max_reduce_s: got a cap of {:.3f} s on the reduction of a stage, "
+                          "and the best arrangement that was found takes {:.3f} s; want a higher "
+                          "cap, other stage_sizes, or `objective: iteration`, which has none",
+                          cap, reached));
+}
+
+Solution finish(const Problem& problem, const PlanOptions& options, const Searches& searches,
+                double bound) {
+  const Search* winner = searches.front().get();
+  std::int64_t evaluations = 0;
+  for (const auto& search : searches) {
+    evaluations += search->evaluations();
+    if (better(problem, search->best(), winner->best())) winner = search.get();
+  }
+  require_cap(problem, winner->best());
+  Solution out = solution_of(winner->best());
+  out.evaluations = evaluations;
+  out.lower_bound_s = bound;
+  if (bound > 0) out.gap_percent = 100 * (winner->best().objective() / bound - 1);
+  out.solve_s = options.limits.time_s > 0 ? options.limits.elapsed_s() : 0;
+  return out;
+}
+
+void require_limits(const Problem& problem, const PlanOptions& options) {
+  const Limits& limits = options.limits;
+  const bool time = limits.time_s > 0 && limits.elapsed_s;
+  if (options.threads < 1 || (limits.evaluations <= 0 && !time)) {
+    throw Error(ErrorKind::kUsage, "plan: want at least one thread and one limit");
+  }
+  if (options.track == Track::kStrict) require_strict(problem);
+}
+
+}  // namespace
+
+Solution plan(const Problem& problem, const PlanOptions& options) {
+  require_limits(problem, options);
+  const Arrangement given(problem.arrangement);
+  const double bound = lower_bound(problem, problem.arrangement.empty() ? nullptr : &given);
+  const auto searches = run_searches(problem, options,
+                                     [&](Search& search) { search.plan(options.track); });
+  return finish(problem, options, searches, bound);
+}
+
+Solution replan(const Problem& problem, const Solution& former, const PlanOptions& options) {
+  require_limits(problem, options);
+  const Draft draft = draft_of(problem, former);
+  const double bound = lower_bound(problem, &draft.arrangement);
+  const auto searches =
+      run_searches(problem, options, [&](Search& search) { search.go_on(draft); });
+  return finish(problem, options, searches, bound);
+}
+
+}  // namespace rw::planner

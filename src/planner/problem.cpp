@@ -1,0 +1,396 @@
+// Part of Ropewalk, MIT licence.
+#include "planner/problem.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <set>
+
+#include "core/error.h"
+
+namespace rw::planner {
+
+using core::Error;
+using core::ErrorKind;
+using core::Json;
+
+namespace {
+
+constexpr int kMaxNodes = 4096;
+constexpr int kMaxOperations = 1 << 16;
+
+/// One value of the file, with its path for messages.
+class Field {
+ public:
+  Field(const Json& json, std::string where) : json_(json), where_(std::move(where)) {}
+
+  [[noreturn]] void fail(const std::string& got, const std::string& want) const {
+    throw Error(ErrorKind::kRecipe, fmt::format("{}: got {}, want {}", where_, got, want));
+  }
+  std::string shown() const {
+    std::string text = json_.dump(-1, ' ', false, Json::error_handler_t::replace);
+    constexpr std::size_t kMost = 60;
+    if (text.size() > kMost) text = text.substr(0, kMost) + "…";
+    return text;
+  }
+  bool has(const char* key) const { return json_.is_object() && json_.contains(key); }
+  Field at(const char* key) const {
+    if (!json_.is_object()) fail(shown(), "an object");
+    const auto found = json_.find(key);
+    if (found == json_.end()) {
+      throw Error(ErrorKind::kRecipe,
+                  fmt::format("{}: has no `{}`; it must be given", where_, key));
+    }
+    return {*found, fmt::format("{}.{}", where_, key)};
+  }
+  std::vector<Field> list(std::size_t size, const std::string& of) const {
+    if (!json_.is_array()) fail(shown(), fmt::format("a list of {}", of));
+    if (size != kAny && json_.size() != size) {
+      fail(fmt::format("{} entries", json_.size()), fmt::format("{}: one for each of {}", size, of));
+    }
+    std::vector<Field> out;
+    for (std::size_t i = 0; i < json_.size(); ++i) {
+      out.emplace_back(json_[i], fmt::format("{}[{}]", where_, i));
+    }
+    return out;
+  }
+  double number(double least, bool open = false) const {
+    if (!json_.is_number()) fail(shown(), "a number");
+    const auto value = json_.get<double>();
+    if (!std::isfinite(value) || value < least || (open && value == least)) {
+      fail(shown(), fmt::format("a finite number {} {}", open ? ">" : ">=", least));
+    }
+    return value;
+  }
+  int whole(int least, int most) const {
+    if (!json_.is_number()) fail(shown(), "a whole number");
+    const auto value = json_.get<double>();
+    if (value != std::floor(value) || value < least || value > most) {
+      fail(shown(), fmt::format("a whole number from {} to {}", least, most));
+    }
+    return static_cast<int>(value);
+  }
+  std::string text() const {
+    if (!json_.is_string()) fail(shown(), "text");
+    return json_.get<std::string>();
+  }
+  template <class T>
+  T one_of(const std::vector<std::pair<const char*, T>>& choices) const {
+    std::string names;
+    for (const auto& [name, value] : choices) {
+      if (json_ == name) return value;
+      names += (names.empty() ? "" : " | ") + std::string(name);
+    }
+    fail(shown(), names);
+  }
+  Matrix matrix(int n, double least, bool open) const {
+    Matrix out(n);
+    const auto rows = list(n, "the nodes");
+    for (int i = 0; i < n; ++i) {
+      const auto row = rows[i].list(n, "the nodes");
+      for (int j = 0; j < n; ++j) {
+        out.at(i, j) = i == j ? row[j].number(0) : row[j].number(least, open);
+      }
+    }
+    return out;
+  }
+  /// Refuses keys that nobody reads: a typing mistake would change the problem in silence.
+  void only(const std::set<std::string>& known) const {
+    for (const auto& [key, value] : json_.items()) {
+      if (!known.contains(key)) {
+        throw Error(ErrorKind::kRecipe,
+                    fmt::format("{}: `{}` is no key of a problem; want one of {}", where_, key,
+                                fmt::join(known, ", ")));
+      }
+    }
+  }
+  static constexpr std::size_t kAny = static_cast<std::size_t>(-1);
+
+ private:
+  const Json& json_;
+  std::string where_;
+};
+
+std::vector<Node> read_nodes(const Field& in) {
+  std::vector<Node> out;
+  for (const auto& field : in.list(Field::kAny, "nodes")) {
+    field.only({"name", "site", "forward_s", "memory_micro_batches"});
+    Node node;
+    node.name = field.has("name") ? field.at("name").text() : fmt::format("n{}", out.size());
+    node.forward_s = field.at("forward_s").number(0, true);
+    node.memory = field.at("memory_micro_batches").whole(1, kMaxOperations);
+    out.push_back(node);
+  }
+  if (out.size() < 2 || out.size() > kMaxNodes) {
+    in.fail(fmt::format("{} nodes", out.size()), fmt::format("2 to {}", kMaxNodes));
+  }
+  return out;
+}
+
+Reduction read_reduction(const Field& in, int nodes) {
+  in.only({"latency_s", "bandwidth_bytes_per_s", "gradient_bytes", "max_reduce_s"});
+  Reduction out;
+  out.latency_s = in.at("latency_s").matrix(nodes, 0, false);
+  out.bandwidth = in.at("bandwidth_bytes_per_s").matrix(nodes, 0, true);
+  out.gradient_bytes = in.at("gradient_bytes").number(0);
+  if (in.has("max_reduce_s")) out.max_s = in.at("max_reduce_s").number(0);
+  return out;
+}
+
+std::vector<std::vector<int>> read_arrangement(const Field& in, const Problem& problem) {
+  std::vector<std::vector<int>> out;
+  std::set<int> seen;
+  const auto groups = in.list(problem.stage_sizes.size(), "the stages");
+  for (std::size_t stage = 0; stage < groups.size(); ++stage) {
+    auto& group = out.emplace_back();
+    for (const auto& field : groups[stage].list(problem.stage_sizes[stage], "its stage's nodes")) {
+      group.push_back(field.whole(0, problem.size() - 1));
+      if (!seen.insert(group.back()).second) field.fail(field.shown(), "each node once");
+    }
+  }
+  return out;
+}
+
+/// Most visits that one path can make of the stages >= 1 given what is left of their quotas, as a
+/// choice of stages in rising order that keeps max_jump; the largest sum of what is left.
+std::vector<int> best_stages(const Problem& p, const std::vector<int>& left) {
+  const int stages = p.stages();
+  const int steps = p.path_length - 1;
+  constexpr std::int64_t kNone = -1;
+  // value[k][s]: best sum with k stages, the last of them s; stage 0 after none.
+  std::vector<std::vector<std::int64_t>> value(steps + 1, std::vector<std::int64_t>(stages, kNone));
+  std::vector<std::vector<int>> from(steps + 1, std::vector<int>(stages, 0));
+  value[0][0] = 0;
+  for (int k = 1; k <= steps; ++k) {
+    for (int s = k; s < stages; ++s) {
+      if (left[s] == 0) continue;
+      for (int before = std::max(0, s - p.rules.max_jump); before < s; ++before) {
+        if (value[k - 1][before] == kNone || value[k - 1][before] + left[s] <= value[k][s]) continue;
+        value[k][s] = value[k - 1][before] + left[s];
+        from[k][s] = before;
+      }
+    }
+  }
+  const auto& last = value[steps];
+  int s = static_cast<int>(std::max_element(last.begin(), last.end()) - last.begin());
+  if (last[s] == kNone) return {};
+  std::vector<int> out;
+  for (int k = steps; k > 0; --k) {
+    out.push_back(s);
+    s = from[k][s];
+  }
+  std::reverse(out.begin(), out.end());
+  return out;
+}
+
+void check_sizes(const Problem& p, const std::string& where) {
+  const auto fail = [&](const std::string& what) { throw Error(ErrorKind::kRecipe, where + what); };
+  int total = 0;
+  for (const int size : p.stage_sizes) total += size;
+  if (total != p.size()) {
+    fail(fmt::format(".stage_sizes: got a sum of {}, want the number of nodes, {}", total, p.size()));
+  }
+  if (p.path_length > p.stages()) {
+    fail(fmt::format(".path_length: got {}, want at most the number of stages, {}: a path visits "
+                     "distinct stages",
+                     p.path_length, p.stages()));
+  }
+  if (p.micro_batches() * p.operations_per_path() >= kMaxOperations) {
+    fail(fmt::format(".micro_batches_per_source: got {} operations in all, want fewer than {}",
+                     p.micro_batches() * p.operations_per_path(), kMaxOperations));
+  }
+}
+
+/// Each rule alone can be met, and quotas and jumps together.
+void check_rules(const Problem& p, const std::string& where) {
+  const int visits = p.micro_batches() * (p.path_length - 1);
+  const int room = p.rules.stage_quota * (p.stages() - 1);
+  if (visits > room) {
+    throw Error(ErrorKind::kRecipe,
+                fmt::format("{}.rules.stage_quota: {} micro-batches visit {} stages each, {} visits, "
+                            "but {} stages of quota {} take {}; want a quota of at least {}",
+                            where, p.micro_batches(), p.path_length - 1, visits, p.stages() - 1,
+                            p.rules.stage_quota, room,
+                            (visits + p.stages() - 2) / std::max(1, p.stages() - 1)));
+  }
+  if (shared_stages(p, Track::kFree).empty()) {
+    throw Error(ErrorKind::kRecipe,
+                fmt::format("{}.rules: max_jump {} with stage_quota {} leaves no path of {} stages "
+                            "for some of the {} micro-batches; want a larger jump or quota",
+                            where, p.rules.max_jump, p.rules.stage_quota, p.path_length,
+                            p.micro_batches()));
+  }
+}
+
+void check_reduction(const Problem& p, const std::string& where) {
+  if (p.arrangement.empty() || p.objective == Objective::kIteration) return;
+  for (std::size_t stage = 0; stage < p.arrangement.size(); ++stage) {
+    const double cost = reduction_s(p.reduction, p.arrangement[stage]);
+    if (cost <= p.reduction.max_s + kTolerance) continue;
+    throw Error(ErrorKind::kRecipe,
+                fmt::format("{}.arrangement[{}]: reducing its gradients takes {:.3f} s, "
+                            "reduce.max_reduce_s allows {:.3f}",
+                            where, stage, cost, p.reduction.max_s));
+  }
+}
+
+}  // namespace
+
+std::vector<std::vector<int>> shared_stages(const Problem& problem, Track track) {
+  std::vector<int> left(problem.stages(), problem.rules.stage_quota);
+  int walks = problem.micro_batches();
+  if (track == Track::kStrict) {
+    const int slots = strict_slots(problem);
+    const int waves = problem.micro_batches_per_source / slots;
+    walks /= waves;
+    for (int stage = 0; stage < problem.stages(); ++stage) {
+      left[stage] = std::min(left[stage] / waves, problem.stage_sizes[stage] * slots);
+    }
+  }
+  std::vector<std::vector<int>> out;
+  for (int i = 0; i < walks; ++i) {
+    out.push_back(best_stages(problem, left));
+    if (out.back().empty() && problem.path_length > 1) return {};
+    for (const int stage : out.back()) --left[stage];
+  }
+  return out;
+}
+
+Problem problem_from_json(const Json& json, const std::string& where) {
+  const Field in(json, where);
+  if (in.at("format").text() != "ropewalk-problem/1") {
+    in.at("format").fail(in.at("format").shown(), "\"ropewalk-problem/1\"");
+  }
+  in.only({"format", "name", "nodes", "transfer_s", "backward_factor", "loss_factor", "gap_s",
+           "gap_first_forward_s", "stage_sizes", "path_length", "micro_batches_per_source", "rules",
+           "reduce", "objective", "loss_at", "arrangement", "reference"});
+  Problem out;
+  if (in.has("name")) out.name = in.at("name").text();
+  out.nodes = read_nodes(in.at("nodes"));
+  const int nodes = out.size();
+  out.transfer_s = in.at("transfer_s").matrix(nodes, 0, false);
+  out.backward_factor = in.at("backward_factor").number(0);
+  out.loss_factor = in.at("loss_factor").number(0);
+  out.gap_s = in.at("gap_s").number(0);
+  out.gap_first_forward_s = in.at("gap_first_forward_s").number(0);
+  for (const auto& size : in.at("stage_sizes").list(Field::kAny, "stages")) {
+    out.stage_sizes.push_back(size.whole(1, nodes));
+  }
+  if (out.stage_sizes.empty()) in.at("stage_sizes").fail("no stage", "at least one");
+  out.path_length = in.at("path_length").whole(1, kMaxNodes);
+  out.micro_batches_per_source = in.at("micro_batches_per_source").whole(1, kMaxOperations);
+  const Field rules = in.at("rules");
+  rules.only({"max_swaps", "max_jump", "stage_quota"});
+  out.rules.max_swaps = rules.at("max_swaps").whole(0, kMaxNodes);
+  out.rules.max_jump = rules.at("max_jump").whole(1, kMaxNodes);
+  out.rules.stage_quota = rules.at("stage_quota").whole(0, kMaxOperations);
+  check_sizes(out, where);
+  if (in.has("reduce")) out.reduction = read_reduction(in.at("reduce"), nodes);
+  if (in.has("objective")) {
+    out.objective = in.at("objective").one_of<Objective>(
+        {{"makespan", Objective::kMakespan}, {"iteration", Objective::kIteration}});
+  }
+  if (in.has("loss_at")) {
+    out.loss_at =
+        in.at("loss_at").one_of<LossAt>({{"source", LossAt::kSource}, {"last", LossAt::kLast}});
+  }
+  if (in.has("arrangement")) out.arrangement = read_arrangement(in.at("arrangement"), out);
+  check_rules(out, where);
+  check_reduction(out, where);
+  return out;
+}
+
+bool Problem::alike(int a, int b) const {
+  if (nodes[a].forward_s != nodes[b].forward_s || nodes[a].memory != nodes[b].memory) return false;
+  const auto same = [&](const Matrix& table) {
+    if (table.size() == 0) return true;
+    for (int other = 0; other < size(); ++other) {
+      if (other == a || other == b) continue;
+      if (table.at(a, other) != table.at(b, other) || table.at(other, a) != table.at(other, b)) {
+        return false;
+      }
+    }
+    return table.at(a, b) == table.at(b, a);
+  };
+  return same(transfer_s) && same(reduction.latency_s) && same(reduction.bandwidth);
+}
+
+int strict_slots(const Problem& problem) {
+  const auto divides = [&](int slots) { return problem.micro_batches_per_source % slots == 0; };
+  if (!problem.arrangement.empty()) {
+    const auto& sources = problem.arrangement.front();
+    const int slots = problem.nodes[sources.front()].memory;
+    for (const int source : sources) {
+      if (problem.nodes[source].memory != slots) return 0;
+    }
+    return divides(slots) ? slots : 0;
+  }
+  // The sources are still to be chosen: the most slots that enough nodes have.
+  int best = 0;
+  for (const auto& node : problem.nodes) {
+    if (node.memory <= best || !divides(node.memory)) continue;
+    const auto alike = std::count_if(problem.nodes.begin(), problem.nodes.end(),
+                                     [&](const Node& other) { return other.memory == node.memory; });
+    if (alike >= problem.sources()) best = node.memory;
+  }
+  return best;
+}
+
+std::string strict_refusal(const Problem& problem) {
+  const int slots = strict_slots(problem);
+  if (slots == 0) {
+    return fmt::format(
+        "the strict track wants sources of one memory_micro_batches that divides "
+        "micro_batches_per_source, {}, and {}; want a multiple, equal memories, or the free track",
+        problem.micro_batches_per_source,
+        problem.arrangement.empty() ? fmt::format("no {} nodes have one", problem.sources())
+                                    : std::string("those of the arrangement have not"));
+  }
+  if (shared_stages(problem, Track::kStrict).empty()) {
+    return fmt::format(
+        "the strict track routes at most {} slots through a node and repeats each path {} times: "
+        "rules.stage_quota {} and stage_sizes leave no paths for all {} slots; want a larger quota, "
+        "more nodes behind the sources, or the free track",
+        slots, problem.micro_batches_per_source / slots, problem.rules.stage_quota,
+        problem.sources() * slots);
+  }
+  return "";
+}
+
+void require_strict(const Problem& problem) {
+  const auto why = strict_refusal(problem);
+  if (!why.empty()) throw Error(ErrorKind::kRecipe, why);
+}
+
+double reduction_s(const Reduction& reduction, const std::vector<int>& members) {
+  double most = 0;
+  if (reduction.latency_s.size() == 0) return most;
+  const double share = reduction.gradient_bytes / static_cast<double>(members.size());
+  for (const int member : members) {
+    double sum = 0;
+    for (const int peer : members) {
+      if (peer == member) continue;
+      sum += 2 * (reduction.latency_s.at(member, peer) + share / reduction.bandwidth.at(member, peer));
+    }
+    most = std::max(most, sum);
+  }
+  return most;
+}
+
+bool path_allowed(const PathRules& rules, const int* stages, int length) {
+  int furthest = 0, swaps = 0;
+  for (int i = 1; i < length; ++i) {
+    const int stage = stages[i];
+    if (stage < 1 || std::abs(stage - furthest) > rules.max_jump) return false;
+    if (stage < furthest && (stage != furthest - 1 || ++swaps > rules.max_swaps)) return false;
+    for (int k = 0; k < i; ++k) {
+      if (stages[k] == stage) return false;
+    }
+    furthest = std::max(furthest, stage);
+  }
+  return true;
+}
+
+}  // namespace rw::planner

@@ -1,0 +1,296 @@
+// Part of Ropewalk, MIT licence.
+#include "planner/schedule.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+namespace rw::planner {
+
+std::vector<Job> jobs_of(const Problem& problem, Track track) {
+  const int each = problem.micro_batches_per_source;
+  std::vector<Job> jobs;
+  for (int source = 0; source < problem.sources(); ++source) {
+    if (track == Track::kFree) {
+      for (int i = 0; i < each; ++i) jobs.push_back({source, 1, 0});
+      continue;
+    }
+    const int slots = strict_slots(problem);
+    for (int slot = 0; slot < slots; ++slot) jobs.push_back({source, each / slots, slot});
+  }
+  return jobs;
+}
+
+Schedule::Schedule(const Problem& problem, Track track, const Draft& draft, double mean_weight)
+    : problem_(&problem),
+      track_(track),
+      mean_weight_(mean_weight),
+      length_(problem.path_length),
+      jobs_(jobs_of(problem, track)),
+      arrangement_(draft.arrangement),
+      order_(draft.order) {
+  per_job_ = jobs_.front().waves * problem.operations_per_path();
+  const std::size_t jobs_count = jobs_.size();
+  const std::size_t ops = jobs_count * static_cast<std::size_t>(per_job_);
+  for (const auto& group : arrangement_.members()) {
+    reductions_.push_back(reduction_s(problem.reduction, group));
+  }
+  visits_.assign(problem.stages(), 0);
+  routed_.assign(problem.size(), 0);
+  steps_.resize(ops);
+  for (const auto& nodes : draft.paths) {
+    tried_path_.insert(tried_path_.end(), nodes.begin(), nodes.end());
+  }
+  kept_path_ = tried_path_;
+  for (int job = 0; job < jobs(); ++job) {
+    count_path(job, 1);
+    price(job);
+  }
+  dirty_.assign(jobs_count, 0);
+  job_.resize(jobs_count);
+  node_.resize(problem.nodes.size());
+  for (std::size_t i = 0; i < node_.size(); ++i) node_[i].memory = problem.nodes[i].memory;
+  after_.assign(jobs_count, -1);
+  placed_.resize(ops);
+  recorded_.resize(ops);
+  position_.resize(ops);
+  const std::size_t checkpoints = ops / kStride + 1;
+  saved_job_.resize(checkpoints * jobs_count);
+  saved_node_.resize(checkpoints * node_.size());
+  saved_.resize(checkpoints);
+  if (order_.empty()) order_ = order_by_lonely_times();
+  kept_order_ = order_;
+  kept_steps_ = steps_;
+  forget_changes();
+  first_changed_ = 0;
+  if (evaluate(kNever) == kNever) {
+    // They wait for each other: one after the other always works.
+    for (std::size_t i = 0; i < ops; ++i) order_[i] = static_cast<std::uint16_t>(i / per_job_);
+    evaluate(kNever);
+  }
+  keep();
+}
+
+double Schedule::max_reduction() const {
+  return *std::max_element(reductions_.begin(), reductions_.end());
+}
+
+void Schedule::count_path(int job, int sign) {
+  const int* nodes = path(job);
+  for (int k = 0; k < length_; ++k) {
+    routed_[nodes[k]] += sign;
+    visits_[arrangement_.stage_of(nodes[k])] += sign * jobs_[job].waves;
+  }
+}
+
+void Schedule::price(int job) {
+  const Problem& p = *problem_;
+  const int* nodes = path(job);
+  const int each = p.operations_per_path();
+  Step* steps = steps_.data() + std::ptrdiff_t{job} * per_job_;
+  for (int k = 0; k < each; ++k) {
+    const bool loss = k == length_;
+    const int node = k < length_ ? nodes[k] : loss ? p.loss_node(nodes) : nodes[2 * length_ - k];
+    const double factor = k < length_ ? 1.0 : loss ? p.loss_factor : p.backward_factor;
+    steps[k].duration = factor * p.nodes[node].forward_s;
+    steps[k].gap = k == 0 ? p.gap_first_forward_s : p.gap_s;
+    steps[k].node = node;
+    steps[k].memory = k < length_ ? 1 : loss ? 0 : -1;
+    steps[k].lag = 0;
+    if (k > 0) steps[k - 1].lag = p.transfer_s.at(steps[k - 1].node, node);
+  }
+  for (int k = each; k < per_job_; ++k) steps[k] = steps[k - each];
+  const bool makespan = p.objective == Objective::kMakespan;
+  double rest = 0, tail = 0;
+  for (int k = per_job_ - 1; k >= 0; --k) {
+    Step& step = steps[k];
+    const double reduction = makespan || step.memory >= 0
+                                 ? 0
+                                 : reductions_[arrangement_.stage_of(step.node)];
+    rest += step.duration + step.lag;
+    tail = std::max(tail + step.lag, step.memory < 0 ? reduction : 0.0) + step.duration;
+    step.rest = rest;
+    step.tail = tail;
+  }
+}
+
+void Schedule::touch_job(int job, int position) {
+  first_changed_ = std::min(first_changed_, position);
+  if (dirty_[job] != 0) return;
+  dirty_[job] = 1;
+  dirty_jobs_.push_back(job);
+}
+
+void Schedule::touch_order(int first, int last) {
+  first_changed_ = std::min(first_changed_, first);
+  order_low_ = std::min(order_low_, first);
+  order_high_ = std::max(order_high_, last);
+}
+
+void Schedule::set_node(int job, int index, int node) {
+  count_path(job, -1);
+  tried_path_[std::ptrdiff_t{job} * length_ + index] = node;
+  count_path(job, 1);
+  price(job);
+  // The operation before pays the way.
+  const int op = job * per_job_ + std::max(0, index - 1);
+  touch_job(job, position_[op]);
+}
+
+void Schedule::swap_groups(int a, int b) {
+  for (int job = 0; job < jobs(); ++job) count_path(job, -1);
+  arrangement_.swap(a, b);
+  for (int job = 0; job < jobs(); ++job) count_path(job, 1);
+  for (const int node : {a, b}) {
+    const int stage = arrangement_.stage_of(node);
+    reductions_[stage] = reduction_s(problem_->reduction, arrangement_.group(stage));
+  }
+}
+
+void Schedule::swap_labels(int a, int b) {
+  swapped_nodes_.emplace_back(a, b);
+  swap_groups(a, b);
+  if (problem_->objective == Objective::kMakespan) return;
+  // All tails hold reductions.
+  for (int job = 0; job < jobs(); ++job) {
+    price(job);
+    touch_job(job, 0);
+  }
+}
+
+void Schedule::swap_roles(int a, int b) {
+  for (int job = 0; job < jobs(); ++job) {
+    int* nodes = tried_path_.data() + std::ptrdiff_t{job} * length_;
+    int first = length_;
+    for (int k = length_ - 1; k >= 0; --k) {
+      if (nodes[k] != a && nodes[k] != b) continue;
+      count_path(job, -1);
+      nodes[k] = nodes[k] == a ? b : a;
+      count_path(job, 1);
+      first = k;
+    }
+    if (first == length_) continue;
+    touch_job(job, position_[job * per_job_ + std::max(0, first - 1)]);
+    price(job);
+  }
+  swap_labels(a, b);
+}
+
+void Schedule::pull(int first, int last) {
+  const std::uint16_t job = order_[last];
+  touch_order(first, last);
+  int to = last;
+  for (int i = last; i >= first; --i) {
+    if (order_[i] != job) order_[to--] = order_[i];
+  }
+  for (; to >= first; --to) order_[to] = job;
+}
+
+void Schedule::push(int first, int last) {
+  const std::uint16_t job = order_[first];
+  touch_order(first, last);
+  int to = first;
+  for (int i = first; i <= last; ++i) {
+    if (order_[i] != job) order_[to++] = order_[i];
+  }
+  for (; to <= last; ++to) order_[to] = job;
+}
+
+void Schedule::swap_entries(int first, int last) {
+  touch_order(std::min(first, last), std::max(first, last));
+  std::swap(order_[first], order_[last]);
+}
+
+void Schedule::revert() {
+  while (!swapped_nodes_.empty()) {
+    const auto [a, b] = swapped_nodes_.back();
+    swapped_nodes_.pop_back();
+    swap_groups(a, b);
+  }
+  for (const int job : dirty_jobs_) {
+    count_path(job, -1);
+    const auto from = std::ptrdiff_t{job} * length_;
+    std::copy_n(kept_path_.begin() + from, length_, tried_path_.begin() + from);
+    count_path(job, 1);
+    const auto op = std::ptrdiff_t{job} * per_job_;
+    std::copy_n(kept_steps_.begin() + op, per_job_, steps_.begin() + op);
+    dirty_[job] = 0;
+  }
+  dirty_jobs_.clear();
+  if (order_low_ <= order_high_) {
+    std::copy(kept_order_.begin() + order_low_, kept_order_.begin() + order_high_ + 1,
+              order_.begin() + order_low_);
+  }
+  forget_changes();
+}
+
+void Schedule::forget_changes() {
+  first_changed_ = operations();
+  order_low_ = operations();
+  order_high_ = -1;
+}
+
+std::vector<std::uint16_t> Schedule::order_by_lonely_times() const {
+  std::vector<std::pair<double, std::uint16_t>> starts;
+  std::vector<int> nth(problem_->sources());
+  for (int job = 0; job < jobs(); ++job) {
+    // The next of a source goes when its node is free again, or when memory is.
+    const int rank = nth[jobs_[job].source]++;
+    const Node& source = problem_->nodes[path(job)[0]];
+    const Step* steps = steps_.data() + std::ptrdiff_t{job} * per_job_;
+    double at = (rank / source.memory) * steps->rest + (rank % source.memory) * source.forward_s;
+    for (int k = 0; k < per_job_; ++k) {
+      starts.emplace_back(at, static_cast<std::uint16_t>(job));
+      at += steps[k].duration + steps[k].lag;
+    }
+  }
+  std::stable_sort(starts.begin(), starts.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<std::uint16_t> order;
+  for (const auto& [start, job] : starts) order.push_back(job);
+  return order;
+}
+
+bool Schedule::bound_by_node(int position) const {
+  const Placed& here = placed_[position];
+  const int index = here.operation % per_job_;
+  if (here.before_on_node < 0) return false;
+  double ready = release(here.operation / per_job_);
+  if (index > 0) {
+    const Step& before = kept_steps_[here.operation - 1];
+    ready = placed_[position_[here.operation - 1]].start + before.duration + before.lag;
+  }
+  return here.start > ready;
+}
+
+double Schedule::release(int job) const {
+  return jobs_[job].slot == 0 ? 0 : jobs_[job].slot * problem_->nodes[path(job)[0]].forward_s;
+}
+
+Draft Schedule::draft() const {
+  Draft out;
+  draft_into(out);
+  return out;
+}
+
+void Schedule::draft_into(Draft& out) const {
+  out.arrangement = arrangement_;
+  out.paths.resize(jobs_.size());
+  for (int job = 0; job < jobs(); ++job) {
+    const auto from = kept_path_.begin() + std::ptrdiff_t{job} * length_;
+    out.paths[job].assign(from, from + length_);
+  }
+  out.order = kept_order_;
+}
+
+void Schedule::restart(const Draft& draft) {
+  *this = Schedule(*problem_, track_, draft, mean_weight_);
+}
+
+std::vector<double> Schedule::starts(int job) const {
+  std::vector<double> out;
+  for (int k = 0; k < per_job_; ++k) out.push_back(placed_[position_[job * per_job_ + k]].start);
+  return out;
+}
+
+}  // namespace rw::planner

@@ -1,0 +1,193 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <cstdint>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "planner/arrangement.h"
+#include "planner/problem.h"
+
+namespace rw::planner {
+
+/// A chain of operations that only itself can hold up: one micro-batch (free track), or the waves of
+/// a slot, one after the other on one path (strict track).
+struct Job {
+  int source = 0;  // position in group 0
+  int waves = 1;
+  int slot = 0;  // strict: its first operation starts no sooner than slot · forward of the source
+};
+
+/// The jobs of a track, source by source; every job has as many waves as the others.
+std::vector<Job> jobs_of(const Problem& problem, Track track);
+
+/// An operation where it stands in the kept schedule.
+struct Placed {
+  double start = 0;
+  int operation = 0;        // job · operations_per_job + index
+  int before_on_node = -1;  // position; -1: none
+};
+
+/// Paths and order as they are handed from one schedule to another.
+struct Draft {
+  Arrangement arrangement;
+  std::vector<std::vector<int>> paths;  // per job
+  std::vector<std::uint16_t> order;     // empty: by the times that operations would have alone
+};
+
+/// Placement, paths and order, in event time. The order is a list of jobs, each as often as it has
+/// operations: the k-th entry of a job is its k-th operation. Operations go to the end of their
+/// node's queue in the order of the list and start as soon as node and job are free (semi-active):
+/// every such schedule has a list, also one that holds back a forward that could run. A forward
+/// that finds no memory waits aside, with what follows in its job, until a backward frees some.
+///
+/// One schedule is kept; changes make a second one, which `evaluate` prices, and which `keep` or
+/// `revert` ends. Lists of the kept schedule are sorted by start.
+class Schedule {
+ public:
+  static constexpr double kNever = std::numeric_limits<double>::infinity();
+
+  /// What is minimised: the objective, plus `mean_weight` times the mean end of the jobs.
+  Schedule(const Problem& problem, Track track, const Draft& draft, double mean_weight);
+
+  const Problem& problem() const { return *problem_; }
+  Track track() const { return track_; }
+  const Arrangement& arrangement() const { return arrangement_; }
+  int jobs() const { return static_cast<int>(jobs_.size()); }
+  int operations() const { return static_cast<int>(order_.size()); }
+  int operations_per_job() const { return per_job_; }
+  int source_of(int job) const { return jobs_[job].source; }
+  int waves() const { return jobs_.front().waves; }
+  /// L nodes of the changed schedule.
+  const int* path(int job) const { return tried_path_.data() + std::ptrdiff_t{job} * length_; }
+  int visits(int stage) const { return visits_[stage]; }
+  /// Jobs through a node.
+  int routed(int node) const { return routed_[node]; }
+  double reduction(int stage) const { return reductions_[stage]; }
+  double max_reduction() const;
+
+  // Changes. Paths must be allowed; nothing is checked.
+  void set_node(int job, int index, int node);
+  /// Exchanges two nodes in the arrangement, and, for roles, in every path.
+  void swap_labels(int a, int b);
+  void swap_roles(int a, int b);
+  /// Moves the entries of one job in [first, last] before `first`, or behind `last`.
+  void pull(int first, int last);
+  void push(int first, int last);
+  void swap_entries(int first, int last);
+
+  /// Cost of the changed schedule, or some number above `limit` when it is above; kNever when
+  /// micro-batches wait for each other's memory for ever. About 3 ns per operation behind the first
+  /// change, fewer when it fails early.
+  double evaluate(double limit);
+  /// Ends a change: `keep` takes the schedule that was just evaluated within its limit.
+  void keep();
+  void revert();
+
+  bool only_order_changed() const { return dirty_jobs_.empty() && swapped_nodes_.empty(); }
+
+  // The kept schedule.
+  double cost() const { return cost_; }
+  double makespan() const { return ends_.makespan; }
+  double iteration() const { return ends_.iteration; }
+  double objective() const {
+    return problem_->objective == Objective::kMakespan ? ends_.makespan : ends_.iteration;
+  }
+  const Placed& at(int position) const { return placed_[position]; }
+  int position_of(int operation) const { return position_[operation]; }
+  int job_at(int position) const { return kept_order_[position]; }
+  int node_of(int operation) const { return kept_steps_[operation].node; }
+  int memory_of(int operation) const { return kept_steps_[operation].memory; }
+  /// Position of the operation whose end decides the objective.
+  int last_position() const { return ends_.last_position; }
+  /// Whether an operation starts when its node lets it, not when its job does.
+  bool bound_by_node(int position) const;
+  Draft draft() const;
+  void draft_into(Draft& out) const;
+  /// Takes another schedule instead.
+  void restart(const Draft& draft);
+  /// Starts of all operations of a job.
+  std::vector<double> starts(int job) const;
+
+ private:
+  struct Step {
+    double duration = 0, gap = 0;
+    double lag = 0;   // until the next operation of the job may start
+    double tail = 0;  // from its start to the last end that it decides, with nothing in its way
+    double rest = 0;  // from its start to the end of its job, likewise
+    int node = 0;
+    int memory = 0;  // +1: takes one, -1: gives one back
+  };
+  struct JobState {
+    double ready = 0;
+    int next = 0;
+    int owed = 0;  // entries of the list that came while it waited
+  };
+  struct NodeState {
+    double free = 0;
+    int held = 0, memory = 0;
+    int waiting = -1, last_waiting = -1;  // jobs without memory, first come, first served
+    int last = -1;  // position of what ran last
+  };
+  /// When what is done so far ended.
+  struct Ends {
+    double makespan = 0, iteration = 0;
+    int last_position = 0;
+  };
+  double run(int from, double limit);
+  bool step(int job);
+  void resume(int node);
+  void price(int job);
+  void touch_job(int job, int position);
+  void touch_order(int first, int last);
+  void count_path(int job, int sign);
+  void swap_groups(int a, int b);
+  int load();
+  void load_states(int checkpoint);
+  int take_recorded(int from);
+  void save_checkpoints(int checkpoint);
+  void forget_changes();
+  std::vector<std::uint16_t> order_by_lonely_times() const;
+  double release(int job) const;
+
+  const Problem* problem_;
+  Track track_;
+  double mean_weight_;
+  int length_, per_job_ = 0;
+  std::vector<Job> jobs_;
+  Arrangement arrangement_;
+  std::vector<double> reductions_;
+  std::vector<int> visits_, routed_;
+
+  std::vector<std::uint16_t> order_, kept_order_;
+  std::vector<Step> steps_, kept_steps_;
+  std::vector<int> tried_path_, kept_path_;
+  // What the change touched.
+  int first_changed_ = 0;
+  int order_low_ = 0, order_high_ = -1;
+  std::vector<int> dirty_jobs_;
+  std::vector<char> dirty_;
+  std::vector<std::pair<int, int>> swapped_nodes_;
+
+  std::vector<Placed> placed_;
+  std::vector<int> position_;
+  double cost_ = kNever;
+  Ends ends_;
+
+  // While decoding.
+  std::vector<JobState> job_;
+  std::vector<NodeState> node_;
+  std::vector<int> after_;
+  int waiting_ = 0;
+  double most_ = 0, sum_ = 0;
+  std::vector<Placed> recorded_;
+  int recorded_count_ = 0, evaluated_from_ = 0;
+  double evaluated_cost_ = kNever;
+  // The state before every kStride-th position of the kept order.
+  static constexpr int kStride = 16;
+  std::vector<JobState> saved_job_;
+  std::vector<NodeState> saved_node_;
+  std::vector<Ends> saved_;
+};
+
+}  // namespace rw::planner

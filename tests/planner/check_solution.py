@@ -1,0 +1,278 @@
+#!/usr/bin/env python3
+"""Checks a solution of `ropewalk plan` against its problem, rule by rule.
+
+Written from the rules of docs/formats/problem.md alone; it shares no code with the planner and simulates nothing: it looks
+at the starts that the solution claims. As a program:
+
+    check_solution.py PROBLEM.json SOLUTION.json [--track free|strict]
+
+prints every rule that is broken and exits 1, or prints the times that it recomputed and exits 0.
+
+    check_solution.py --lines FILE
+
+does the same for every line {"problem", "solution", "track"} of a file, and ends with their number.
+"""
+import argparse
+import json
+import sys
+
+TOLERANCE_S = 1e-3
+# A relative one for figures that the solution states about itself.
+STATED = 1e-6
+
+
+def reduction(problem, members):
+    """Max over members of the sum over peers of 2 (latency + bytes / (group size * bandwidth))."""
+    reduce = problem.get("reduce")
+    if not reduce or len(members) < 2:
+        return 0.0
+    share = reduce["gradient_bytes"] / len(members)
+    costs = []
+    for a in members:
+        cost = 0.0
+        for b in members:
+            if a != b:
+                cost += 2 * (reduce["latency_s"][a][b] + share / reduce["bandwidth_bytes_per_s"][a][b])
+        costs.append(cost)
+    return max(costs)
+
+
+class Checker:
+    def __init__(self, problem, solution, track):
+        self.problem, self.solution, self.track = problem, solution, track
+        self.broken = []
+        self.length = problem["path_length"]
+        self.stage_of = {}
+
+    def complain(self, rule, what):
+        self.broken.append(f"{rule}: {what}")
+
+    def run(self):
+        self.arrangement()
+        if not self.broken:
+            self.paths()
+        if not self.broken:
+            self.starts()
+        if not self.broken:
+            self.nodes()
+            if self.track == "strict":
+                self.strict()
+            self.figures()
+        return self.broken
+
+    def arrangement(self):
+        problem, groups = self.problem, self.solution["arrangement"]
+        if [len(group) for group in groups] != problem["stage_sizes"]:
+            self.complain("stage_sizes", f"groups of {[len(group) for group in groups]}")
+        members = [node for group in groups for node in group]
+        if sorted(members) != list(range(len(problem["nodes"]))):
+            self.complain("arrangement", "not every node exactly once")
+        for stage, group in enumerate(groups):
+            for node in group:
+                self.stage_of[node] = stage
+        given = problem.get("arrangement")
+        if given and [sorted(group) for group in given] != [sorted(group) for group in groups]:
+            self.complain("arrangement", "is not the one that the problem fixes")
+        if not self.broken and problem.get("objective", "makespan") == "makespan":
+            cap = problem.get("reduce", {}).get("max_reduce_s", float("inf"))
+            for stage, group in enumerate(groups):
+                cost = reduction(problem, group)
+                if cost > cap + TOLERANCE_S:
+                    self.complain("max_reduce_s", f"stage {stage} takes {cost}, allowed {cap}")
+
+    def paths(self):
+        problem, rules = self.problem, self.problem["rules"]
+        batches = self.solution["micro_batches"]
+        per_source, visits = {node: 0 for node in self.solution["arrangement"][0]}, {}
+        for i, batch in enumerate(batches):
+            path = batch["path"]
+            if len(path) != self.length:
+                self.complain("path_length", f"micro-batch {i} has {len(path)} nodes")
+                continue
+            if path[0] not in per_source:
+                self.complain("source", f"micro-batch {i} starts at {path[0]}")
+                continue
+            per_source[path[0]] += 1
+            stages = [self.stage_of[node] for node in path]
+            if 0 in stages[1:] or len(set(stages)) != self.length:
+                self.complain("distinct stages", f"micro-batch {i} visits {stages}")
+            furthest, swaps = 0, 0
+            for stage in stages[1:]:
+                visits[stage] = visits.get(stage, 0) + 1
+                if abs(stage - furthest) > rules["max_jump"]:
+                    self.complain("max_jump", f"micro-batch {i} visits {stages}")
+                if stage < furthest:
+                    swaps += 1
+                    if stage != furthest - 1:
+                        self.complain("order", f"micro-batch {i} visits {stages}")
+                furthest = max(furthest, stage)
+            if swaps > rules["max_swaps"]:
+                self.complain("max_swaps", f"micro-batch {i} visits {stages}")
+        for node, count in per_source.items():
+            if count != problem["micro_batches_per_source"]:
+                self.complain("micro_batches_per_source", f"source {node} trains {count}")
+        for stage, count in visits.items():
+            if count > rules["stage_quota"]:
+                self.complain("stage_quota", f"stage {stage} is visited {count} times")
+
+    def operations(self, batch):
+        """(kind, node, duration, blocked after its end) in the order of `starts`."""
+        problem, path = self.problem, batch["path"]
+        forward = [problem["nodes"][node]["forward_s"] for node in path]
+        out = []
+        for k, node in enumerate(path):
+            gap = problem["gap_first_forward_s"] if k == 0 else problem["gap_s"]
+            out.append(("F", node, forward[k], gap))
+        k = self.length - 1 if problem.get("loss_at", "source") == "last" else 0
+        out.append(("loss", path[k], problem["loss_factor"] * forward[k], problem["gap_s"]))
+        for k in reversed(range(self.length)):
+            out.append(("B", path[k], problem["backward_factor"] * forward[k], problem["gap_s"]))
+        return out
+
+    def starts(self):
+        transfer = self.problem["transfer_s"]
+        for i, batch in enumerate(self.solution["micro_batches"]):
+            operations, starts = self.operations(batch), batch["starts"]
+            if len(starts) != 2 * self.length + 1:
+                self.complain("starts", f"micro-batch {i} has {len(starts)}")
+                continue
+            if not all(isinstance(start, (int, float)) and start >= 0 for start in starts):
+                self.complain("starts", f"micro-batch {i} has one below 0")
+            for k in range(1, len(operations)):
+                before, now = operations[k - 1], operations[k]
+                way = transfer[before[1]][now[1]] if before[1] != now[1] else 0.0
+                ready = starts[k - 1] + before[2] + way
+                if starts[k] < ready - TOLERANCE_S:
+                    self.complain("transfer", f"micro-batch {i} operation {k} starts at {starts[k]}, ready at {ready}")
+
+    def nodes(self):
+        on_node = {}
+        for i, batch in enumerate(self.solution["micro_batches"]):
+            held = {}
+            for (kind, node, duration, gap), start in zip(self.operations(batch), batch["starts"]):
+                on_node.setdefault(node, []).append((start, start + duration, gap, i, kind))
+                if kind == "F":
+                    held[node] = start
+        for node, operations in on_node.items():
+            operations.sort()
+            for before, now in zip(operations, operations[1:]):
+                if now[0] < before[1] + before[2] - TOLERANCE_S:
+                    self.complain("one at a time", f"node {node}: {now} starts before {before} and its gap are over")
+            self.memory(node, operations)
+
+    def memory(self, node, operations):
+        limit = self.problem["nodes"][node]["memory_micro_batches"]
+        events = []
+        for start, end, _, _, kind in operations:
+            if kind == "F":
+                events.append((start, 1))
+            elif kind == "B":
+                # What ends within the tolerance of a start has ended.
+                events.append((end - TOLERANCE_S, -1))
+        held = 0
+        for _, change in sorted(events):
+            held += change
+            if held > limit:
+                self.complain("memory_micro_batches", f"node {node} holds {held}, at most {limit}")
+                return
+
+    def strict(self):
+        problem, batches = self.problem, self.solution["micro_batches"]
+        slots = problem["nodes"][self.solution["arrangement"][0][0]]["memory_micro_batches"]
+        each = problem["micro_batches_per_source"]
+        if any(problem["nodes"][node]["memory_micro_batches"] != slots for node in self.solution["arrangement"][0]):
+            self.complain("strict: sources of equal memory", f"{self.solution['arrangement'][0]}")
+            return
+        if each % slots:
+            self.complain("strict: whole waves", f"{each} micro-batches in {slots} slots")
+            return
+        waves = each // slots
+        routed = {}
+        for source in range(problem["stage_sizes"][0]):
+            for slot in range(slots):
+                first = source * each + slot * waves
+                chain = batches[first:first + waves]
+                path = chain[0]["path"]
+                if any(batch["path"] != path for batch in chain):
+                    self.complain("strict: one path a slot", f"source {source} slot {slot}")
+                for node in path:
+                    routed[node] = routed.get(node, 0) + 1
+                unit = problem["nodes"][path[0]]["forward_s"]
+                if chain[0]["starts"][0] < slot * unit - TOLERANCE_S:
+                    self.complain("strict: slot k starts no sooner than k forwards", f"source {source} slot {slot}")
+                for before, now in zip(chain, chain[1:]):
+                    end = before["starts"][-1] + problem["backward_factor"] * unit
+                    if now["starts"][0] < end - TOLERANCE_S:
+                        self.complain("strict: waves one after the other", f"source {source} slot {slot}")
+        for node, count in routed.items():
+            if count > slots:
+                self.complain("strict: slots routed through a node", f"node {node} has {count}, at most {slots}")
+
+    def figures(self):
+        problem, solution = self.problem, self.solution
+        last, makespan = {}, 0.0
+        for batch in solution["micro_batches"]:
+            for (kind, node, duration, _), start in zip(self.operations(batch), batch["starts"]):
+                if kind == "B":
+                    stage = self.stage_of[node]
+                    last[stage] = max(last.get(stage, 0.0), start + duration)
+                    makespan = max(makespan, start + duration)
+        costs = [reduction(problem, group) for group in solution["arrangement"]]
+        iteration = max(last.get(stage, 0.0) + cost for stage, cost in enumerate(costs))
+        self.makespan, self.iteration = makespan, iteration
+        for name, value in (("makespan_s", makespan), ("iteration_s", iteration), ("reduce_s", max(costs))):
+            if abs(solution[name] - value) > max(TOLERANCE_S, STATED * value):
+                self.complain(name, f"stated {solution[name]}, is {value}")
+        goal = iteration if problem.get("objective", "makespan") == "iteration" else makespan
+        bound = solution["lower_bound_s"]
+        if bound > goal + TOLERANCE_S:
+            self.complain("lower_bound_s", f"{bound} is above what was reached, {goal}")
+        if bound > 0 and abs(solution["gap_percent"] - 100 * (goal / bound - 1)) > 0.01:
+            self.complain("gap_percent", f"stated {solution['gap_percent']}")
+
+
+def check(problem, solution, track="free"):
+    """The rules that `solution` breaks, as text; empty when it keeps them all."""
+    return Checker(problem, solution, track).run()
+
+
+def check_lines(path):
+    """0 when every line of the file is sound."""
+    count = failures = 0
+    with open(path) as file:
+        for number, line in enumerate(file, 1):
+            case = json.loads(line)
+            count += 1
+            for broken in check(case["problem"], case["solution"], case["track"]):
+                failures += 1
+                print(f"{path}:{number}: {broken}")
+    print(f"checked {count} solutions, {failures} rules broken")
+    return 1 if failures or not count else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("problem", nargs="?")
+    parser.add_argument("solution", nargs="?")
+    parser.add_argument("--track", choices=["free", "strict"], default="free")
+    parser.add_argument("--lines")
+    args = parser.parse_args()
+    if args.lines:
+        return check_lines(args.lines)
+    if not args.problem or not args.solution:
+        parser.error("give PROBLEM and SOLUTION, or --lines FILE")
+    with open(args.problem) as file:
+        problem = json.load(file)
+    with open(args.solution) as file:
+        solution = json.load(file)
+    checker = Checker(problem, solution, args.track)
+    for line in checker.run():
+        print(line)
+    if checker.broken:
+        return 1
+    print(f"sound: makespan {checker.makespan:.3f} s, iteration {checker.iteration:.3f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
