@@ -20,6 +20,7 @@
 #include "model/flops.h"
 #include "model/hf.h"
 #include "model/resolve.h"
+#include "pipeline/path_planner.h"
 #include "pipeline/planners.h"
 #include "store/posix.h"
 
@@ -80,7 +81,9 @@ void add_reporting(const recipe::Recipe& recipe, pipeline::TrainerParts& parts) 
     file->append(metrics::to_json(timeline).dump() + "\n");
   };
   parts.note = [](const std::string& text) { core::log_info(text); };
-  parts.replan = pipeline::replan_order;
+  parts.replan = [](const pipeline::Plan& current, const pipeline::WalkCosts& measured) {
+    return pipeline::replan_paths(current, measured);
+  };
 }
 
 /// The step to go on from; 0: start anew.

@@ -246,7 +246,12 @@ void add_generate(CLI::App& app, Action& action) {
 void add_plan(CLI::App& app, Action& action) {
   auto* command = app.add_subcommand("plan", "placement, paths and order of micro-batches");
   const auto options = std::make_shared<PlanCommandOptions>();
-  command->add_option("recipe", options->recipe, "recipe in YAML (not in this version)");
+  add_recipe(*command, options->recipe, options->overrides);
+  command->get_option("recipe")->required(false);
+  command->add_flag("--profile", options->profile, "measure the ranks and the links between them");
+  command->add_option(
+      "--topology", options->topology,
+      "the ranks and links, docs/formats/topology.md; default output_dir/plan/topology.json");
   command->add_option("--problem", options->problem, "a problem, docs/formats/problem.md");
   command->add_option("--out", options->out, "where the solution goes");
   command->add_option("--track", options->track, "free, or strict (SkipPipe's own structure)")

@@ -14,7 +14,7 @@ namespace rw::launcher {
 namespace {
 
 constexpr const char* kSpinCount = "10000";
-constexpr std::array<std::string_view, 4> kComputing{"train", "bench", "eval", "generate"};
+constexpr std::array<std::string_view, 5> kComputing{"train", "bench", "eval", "generate", "plan"};
 
 bool computes(char** argv) {
   for (char** word = argv + 1; *word != nullptr; ++word) {

@@ -4,12 +4,22 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <iostream>
 #include <string_view>
 
 #include "core/error.h"
 #include "core/json.h"
+#include "data/corpus.h"
+#include "launcher/assemble.h"
+#include "launcher/ranks.h"
+#include "launcher/recipe_facts.h"
+#include "pipeline/layout.h"
+#include "pipeline/planners.h"
+#include "pipeline/profile.h"
+#include "pipeline/topology.h"
 #include "planner/planner.h"
 #include "planner/problem.h"
 #include "planner/solution.h"
@@ -17,6 +27,7 @@
 
 namespace rw::launcher {
 
+namespace fs = std::filesystem;
 using core::Error;
 using core::ErrorKind;
 using core::Json;
@@ -67,47 +78,151 @@ void print_summary(const planner::Problem& problem, const planner::Solution& sol
                            solution.solve_s);
 }
 
+/// Where a recipe's plan lies.
+struct PlanFiles {
+  std::string topology, problem, solution;
+};
+
+PlanFiles files_of(const PlanCommandOptions& options, const recipe::Recipe& recipe) {
+  const std::string folder = (fs::path(recipe.output_dir) / "plan").string();
+  const auto path = [&](const std::string& given, const char* name) {
+    return given.empty() ? folder + "/" + name : given;
+  };
+  return {path(options.topology, "topology.json"), path(options.problem, "problem.json"),
+          path(options.out, "solution.json")};
+}
+
+void write_text(store::Store& store, const std::string& path, const std::string& text) {
+  const fs::path folder = fs::path(path).parent_path();
+  if (!folder.empty()) fs::create_directories(folder);
+  store::write_whole(store, path, text);
+}
+
+/// Bytes of the gradients of the stage that has most of them, on the wire.
+double gradient_bytes(const recipe::Recipe& recipe) {
+  const auto plan =
+      pipeline::plan_for(recipe.parallel, recipe.pipeline,
+                         recipe.train.global_batch_size / recipe.train.micro_batch_size);
+  const auto layout = pipeline::make_layout(recipe.model, plan, recipe.pipeline.stage_split);
+  std::vector<double> elems(layout.stages.size(), 0);
+  for (const auto& param : layout.params) {
+    for (const int stage : param.stages) {
+      elems[static_cast<std::size_t>(stage)] += static_cast<double>(param.spec.shape.elems());
+    }
+  }
+  const double width = recipe.parallel.reduce_dtype == "bf16" ? 2 : 4;
+  return width * *std::max_element(elems.begin(), elems.end());
+}
+
+pipeline::PathDemand demand_of(const recipe::Recipe& recipe) {
+  const auto kept = pipeline::kept_stages(recipe.parallel.pp, recipe.pipeline.skip_fraction);
+  pipeline::PathDemand out;
+  out.parallel = recipe.parallel;
+  out.path_length = kept.value_or(recipe.parallel.pp);
+  out.max_swaps = recipe.pipeline.max_swaps;
+  out.micro_batches = recipe.train.global_batch_size / recipe.train.micro_batch_size;
+  out.activation_bytes = 4.0 * static_cast<double>(recipe.train.micro_batch_size *
+                                                   recipe.train.seq_len * recipe.model.hidden_size);
+  out.gradient_bytes = gradient_bytes(recipe);
+  return out;
+}
+
+/// All ranks measure; the file is rank 0's. Returns the exit code.
+int profile(const Place& place, const LoadedJob& job, const PlanFiles& files) {
+  const RankPlan ranks = plan_ranks(place, job.recipe);
+  return run_ranks(place, ranks, job.complaints, [&](const RankParts& rank) {
+    pipeline::TrainerOptions trainer;
+    together(rank.world, [&] {
+      trainer =
+          trainer_options(job.recipe, data::Corpora(job.recipe.data, job.recipe.train.seq_len));
+    });
+    rank.alarm.stop();
+    const auto topology = pipeline::measure_topology(trainer, {}, rank.world);
+    together(rank.world, [&] {
+      if (rank.world.rank() != 0) return;
+      const auto store = store::make_posix();
+      write_text(*store, files.topology, pipeline::to_json(topology).dump(1) + "\n");
+    });
+    return 0;
+  });
+}
+
 }  // namespace
 
-int run_plan(const PlanCommandOptions& options) {
-  const auto begin = std::chrono::steady_clock::now();
-  if (!options.recipe.empty() || options.problem.empty()) {
-    throw Error(ErrorKind::kUsage,
-                "plan: planning a recipe is not in this version; give --problem P.json");
-  }
-  const auto store = store::make_posix();
-  const auto problem =
-      planner::problem_from_json(read_json(*store, options.problem), options.problem);
+namespace {
+
+planner::Solution solve(const PlanCommandOptions& options, const planner::Problem& problem,
+                        store::Store& store, std::chrono::steady_clock::time_point begin) {
   planner::PlanOptions plan;
   plan.track = options.track == "strict" ? planner::Track::kStrict : planner::Track::kFree;
   plan.seed = options.seed;
   plan.threads = options.threads;
   plan.limits.evaluations = options.evaluations;
   plan.limits.time_s = options.time_limit_s;
-  if (options.time_limit_s <= 0 && options.evaluations <= 0) plan.limits.time_s = kDefaultTimeLimitS;
+  if (options.time_limit_s <= 0 && options.evaluations <= 0)
+    plan.limits.time_s = kDefaultTimeLimitS;
   plan.limits.elapsed_s = [begin] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   };
-  planner::Solution solution;
-  {
-    ProgressLine line;
-    plan.limits.report = [&line](double progress, double best) { line(progress, best); };
-    if (options.start.empty()) {
-      solution = planner::plan(problem, plan);
-    } else {
-      const auto former = planner::solution_from_json(read_json(*store, options.start), problem,
-                                                      options.start);
-      solution = planner::replan(problem, former, plan);
-    }
-  }
+  ProgressLine line;
+  plan.limits.report = [&line](double progress, double best) { line(progress, best); };
+  if (options.start.empty()) return planner::plan(problem, plan);
+  const auto former =
+      planner::solution_from_json(read_json(store, options.start), problem, options.start);
+  return planner::replan(problem, former, plan);
+}
+
+/// Solves the problem in a file; the solution goes to `out`, where that is not empty.
+int solve_file(const PlanCommandOptions& options, const std::string& path, const std::string& out) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto store = store::make_posix();
+  const auto problem = planner::problem_from_json(read_json(*store, path), path);
+  const auto solution = solve(options, problem, *store, begin);
   const std::string text = planner::to_json(solution).dump() + "\n";
-  if (!options.out.empty()) store::write_whole(*store, options.out, text);
+  if (!out.empty()) write_text(*store, out, text);
   if (options.json) {
     std::cout << text;
   } else {
     print_summary(problem, solution);
   }
   return 0;
+}
+
+int plan_recipe(const PlanCommandOptions& options) {
+  const Place place = find_place();
+  const LoadedJob job =
+      load_job(place, options.recipe, options.overrides, gather_facts(place.ranks()));
+  if (job.exit_code) return *job.exit_code;
+  const PlanFiles files = files_of(options, job.recipe);
+  if (options.profile) {
+    const int code = profile(place, job, files);
+    if (code != 0) return code;
+  }
+  if (!place.speaks()) return 0;
+  const auto topology = pipeline::read_topology("--topology", files.topology);
+  const auto store = store::make_posix();
+  write_text(*store, files.problem,
+             pipeline::problem_on(topology, demand_of(job.recipe)).dump(1) + "\n");
+  const int code = solve_file(options, files.problem, files.solution);
+  if (!options.json) {
+    std::cout << fmt::format(
+        "train with pipeline.schedule=skippipe pipeline.problem={} "
+        "pipeline.solution={}\n",
+        files.problem, files.solution);
+  }
+  return code;
+}
+
+}  // namespace
+
+int run_plan(const PlanCommandOptions& options) {
+  if (!options.recipe.empty()) return plan_recipe(options);
+  if (options.problem.empty() || options.profile || !options.topology.empty()) {
+    throw Error(ErrorKind::kUsage,
+                "plan: got no recipe, want RECIPE.yaml [--profile] [--topology T.json], or "
+                "--problem P.json alone");
+  }
+  return solve_file(options, options.problem, options.out);
 }
 
 }  // namespace rw::launcher

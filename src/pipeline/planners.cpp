@@ -6,9 +6,8 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "core/json.h"
-#include "metrics/append_file.h"
 #include "pipeline/classic.h"
+#include "pipeline/json_file.h"
 #include "pipeline/walk_chooser.h"
 #include "pipeline/walks.h"
 
@@ -17,20 +16,6 @@ namespace {
 
 using core::Error;
 using core::ErrorKind;
-
-core::Json read_json(const char* key, const std::string& path) {
-  const std::string text = metrics::read_text(path);
-  if (text.empty()) {
-    throw Error(ErrorKind::kDataMissing, fmt::format("{}: got {}, which is empty or not there; "
-                                                     "want a JSON file",
-                                                     key, path));
-  }
-  try {
-    return core::Json::parse(text);
-  } catch (const core::Json::exception& error) {
-    throw Error(ErrorKind::kDataMalformed, fmt::format("{}: {}", path, error.what()));
-  }
-}
 
 /// Steps of a path to a stage below the highest so far (papers/skippipe.md §2, CC2).
 int swaps_of(const std::vector<Visit>& path) {

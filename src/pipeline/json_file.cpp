@@ -1,0 +1,25 @@
+// Part of Ropewalk, MIT licence.
+#include "pipeline/json_file.h"
+
+#include <fmt/format.h>
+
+#include "core/error.h"
+#include "metrics/append_file.h"
+
+namespace rw::pipeline {
+
+core::Json read_json(const char* key, const std::string& path) {
+  const std::string text = metrics::read_text(path);
+  if (text.empty()) {
+    throw core::Error(
+        core::ErrorKind::kDataMissing,
+        fmt::format("{}: got {}, which is empty or not there; want a JSON file", key, path));
+  }
+  try {
+    return core::Json::parse(text);
+  } catch (const core::Json::exception& error) {
+    throw core::Error(core::ErrorKind::kDataMalformed, fmt::format("{}: {}", path, error.what()));
+  }
+}
+
+}  // namespace rw::pipeline

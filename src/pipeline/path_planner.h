@@ -1,0 +1,22 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include "pipeline/plan.h"
+#include "pipeline/walks.h"
+#include "planner/problem.h"
+
+namespace rw::pipeline {
+
+/// How long a new plan in the background of a training may be searched for.
+inline constexpr double kReplanSeconds = 2;
+
+/// The problem that a plan of paths in use solves, with other times: the same arrangement, paths of the
+/// same length, no stage visited more often than now, no jump or step back that no path has now. Throws
+/// Error{kRecipe} for a plan that is none of paths, or whose paths differ in length.
+planner::Problem problem_of(const Plan& current, const WalkCosts& measured);
+
+/// For Replanner: paths and order anew for what was measured, by the planner (planner/planner.h) warm
+/// from the paths in use; ranks keep their stages, micro-batches their sources. Takes `seconds`.
+Plan replan_paths(const Plan& current, const WalkCosts& measured,
+                  double seconds = kReplanSeconds);
+
+}  // namespace rw::pipeline

@@ -1,0 +1,233 @@
+// Part of Ropewalk, MIT licence.
+#include "pipeline/topology.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "core/error.h"
+#include "pipeline/json_file.h"
+
+namespace rw::pipeline {
+namespace {
+
+using core::Error;
+using core::ErrorKind;
+using core::Json;
+
+constexpr const char* kFormat = "ropewalk-topology/1";
+
+[[noreturn]] void fail(const std::string& where, const std::string& got, const std::string& want) {
+  throw Error(ErrorKind::kRecipe, fmt::format("{}: got {}, want {}", where, got, want));
+}
+
+std::string shown(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60);
+}
+
+const Json& member(const Json& json, const char* key, const std::string& where) {
+  if (!json.is_object() || !json.contains(key)) {
+    fail(where, json.is_object() ? fmt::format("no `{}`", key) : shown(json),
+         fmt::format("an object with `{}`", key));
+  }
+  return json.at(key);
+}
+
+double seconds(const Json& json, const std::string& where, bool above_zero) {
+  const bool good = json.is_number() && std::isfinite(json.get<double>()) &&
+                    (above_zero ? json.get<double>() > 0 : json.get<double>() >= 0);
+  if (!good) fail(where, shown(json), above_zero ? "a number > 0" : "a number >= 0");
+  return json.get<double>();
+}
+
+/// A number, or a list of one per stage.
+std::vector<double> per_stage(const Json& json, const std::string& where, bool above_zero) {
+  if (!json.is_array()) return {seconds(json, where, above_zero)};
+  std::vector<double> out;
+  for (const Json& one : json) {
+    out.push_back(seconds(one, fmt::format("{}[{}]", where, out.size()), above_zero));
+  }
+  if (out.empty()) fail(where, "an empty list", "a number, or one per stage");
+  return out;
+}
+
+/// `key` of a node; absent: the forward.
+std::vector<double> backward_of(const Json& node, const char* key, const std::string& where,
+                                const std::vector<double>& forward) {
+  if (!node.contains(key)) return forward;
+  auto out = per_stage(node.at(key), where + "." + key, false);
+  if (out.size() == 1) out.resize(forward.size(), out.front());
+  if (out.size() != forward.size()) {
+    fail(where + "." + key, fmt::format("{} numbers", out.size()),
+         fmt::format("{}, as forward_s has", forward.size()));
+  }
+  return out;
+}
+
+TopologyNode node_from(const Json& json, const std::string& where, std::size_t index) {
+  TopologyNode out;
+  const auto forward = per_stage(member(json, "forward_s", where), where + ".forward_s", true);
+  const auto input = backward_of(json, "backward_input_s", where, forward);
+  const auto weight = backward_of(json, "backward_weight_s", where, forward);
+  for (std::size_t s = 0; s < forward.size(); ++s) {
+    out.stages.push_back({forward[s], input[s], weight[s]});
+  }
+  out.name = json.contains("name") && json.at("name").is_string()
+                 ? json.at("name").get<std::string>()
+                 : fmt::format("rank {}", index);
+  if (json.contains("head_s")) out.head_s = seconds(json.at("head_s"), where + ".head_s", false);
+  const Json& memory = member(json, "memory_micro_batches", where);
+  if (!memory.is_number_integer() || memory.get<std::int64_t>() < 1 ||
+      memory.get<std::int64_t>() > (1 << 16)) {
+    fail(where + ".memory_micro_batches", shown(memory), "a whole number from 1 to 65536");
+  }
+  out.memory_micro_batches = memory.get<int>();
+  return out;
+}
+
+planner::Matrix matrix_from(const Json& json, const std::string& where, int nodes,
+                            bool above_zero) {
+  const auto size = static_cast<std::size_t>(nodes);
+  if (!json.is_array() || json.size() != size) {
+    fail(where, json.is_array() ? fmt::format("{} rows", json.size()) : shown(json),
+         fmt::format("{} rows, one per node", nodes));
+  }
+  planner::Matrix out(nodes);
+  for (int i = 0; i < nodes; ++i) {
+    const Json& row = json.at(static_cast<std::size_t>(i));
+    const std::string at = fmt::format("{}[{}]", where, i);
+    if (!row.is_array() || row.size() != size) {
+      fail(at, shown(row), fmt::format("{} numbers", nodes));
+    }
+    for (int j = 0; j < nodes; ++j) {
+      if (i == j) continue;  // nothing travels there
+      out.at(i, j) =
+          seconds(row.at(static_cast<std::size_t>(j)), fmt::format("{}[{}]", at, j), above_zero);
+    }
+  }
+  return out;
+}
+
+Json rows_of(const planner::Matrix& matrix) {
+  Json out = Json::array();
+  for (int i = 0; i < matrix.size(); ++i) {
+    Json row = Json::array();
+    for (int j = 0; j < matrix.size(); ++j) row.push_back(matrix.at(i, j));
+    out.push_back(std::move(row));
+  }
+  return out;
+}
+
+double mean_forward(const TopologyNode& node) {
+  double sum = 0;
+  for (const StageSeconds& stage : node.stages) sum += stage.forward;
+  return sum / static_cast<double>(node.stages.size());
+}
+
+}  // namespace
+
+Json to_json(const Topology& topology) {
+  Json out;
+  out["format"] = kFormat;
+  for (const TopologyNode& node : topology.nodes) {
+    Json one;
+    one["name"] = node.name;
+    for (const StageSeconds& stage : node.stages) {
+      one["forward_s"].push_back(stage.forward);
+      one["backward_input_s"].push_back(stage.backward_input);
+      one["backward_weight_s"].push_back(stage.backward_weight);
+    }
+    one["head_s"] = node.head_s;
+    one["memory_micro_batches"] = node.memory_micro_batches;
+    out["nodes"].push_back(std::move(one));
+  }
+  out["latency_s"] = rows_of(topology.latency_s);
+  out["bandwidth_bytes_per_s"] = rows_of(topology.bandwidth);
+  return out;
+}
+
+Topology topology_from_json(const Json& json, const std::string& where) {
+  const Json& format = member(json, "format", where);
+  if (format != kFormat) fail(where + ".format", shown(format), fmt::format("\"{}\"", kFormat));
+  Topology out;
+  const Json& nodes = member(json, "nodes", where);
+  if (!nodes.is_array() || nodes.empty()) fail(where + ".nodes", shown(nodes), "a list of ranks");
+  for (const Json& node : nodes) {
+    const std::size_t index = out.nodes.size();
+    out.nodes.push_back(node_from(node, fmt::format("{}.nodes[{}]", where, index), index));
+  }
+  const int size = static_cast<int>(out.nodes.size());
+  out.latency_s = matrix_from(member(json, "latency_s", where), where + ".latency_s", size, false);
+  out.bandwidth = matrix_from(member(json, "bandwidth_bytes_per_s", where),
+                              where + ".bandwidth_bytes_per_s", size, true);
+  return out;
+}
+
+Topology read_topology(const char* key, const std::string& path) {
+  return topology_from_json(read_json(key, path), path);
+}
+
+Json problem_on(const Topology& topology, const PathDemand& demand) {
+  const std::int64_t ranks = demand.parallel.dp * demand.parallel.pp;
+  if (static_cast<std::int64_t>(topology.nodes.size()) != ranks) {
+    throw Error(ErrorKind::kRecipe,
+                fmt::format("topology: got {} nodes, want {} (parallel.dp · parallel.pp)",
+                            topology.nodes.size(), ranks));
+  }
+  if (demand.micro_batches % demand.parallel.dp != 0) {
+    throw Error(ErrorKind::kRecipe,
+                fmt::format("pipeline.topology: got {} micro-batches a step, want a multiple of "
+                            "parallel.dp {}; try another train.global_batch_size",
+                            demand.micro_batches, demand.parallel.dp));
+  }
+  double forward = 0;
+  double backward = 0;
+  double head = 0;
+  Json out;
+  out["format"] = "ropewalk-problem/1";
+  for (const TopologyNode& node : topology.nodes) {
+    const double mean = mean_forward(node);
+    forward += mean;
+    head += node.head_s;
+    double sum = 0;
+    for (const StageSeconds& stage : node.stages) sum += stage.backward();
+    backward += sum / static_cast<double>(node.stages.size());
+    out["nodes"].push_back({{"name", node.name},
+                            {"forward_s", mean},
+                            {"memory_micro_batches", node.memory_micro_batches}});
+  }
+  planner::Matrix transfer(topology.latency_s.size());
+  for (int i = 0; i < transfer.size(); ++i) {
+    for (int j = 0; j < transfer.size(); ++j) {
+      if (i == j) continue;
+      transfer.at(i, j) =
+          topology.latency_s.at(i, j) + demand.activation_bytes / topology.bandwidth.at(i, j);
+    }
+  }
+  const std::int64_t others = demand.parallel.pp - 1;
+  const std::int64_t visits = demand.micro_batches * (demand.path_length - 1);
+  out["transfer_s"] = rows_of(transfer);
+  out["backward_factor"] = backward / forward;
+  out["loss_factor"] = head / forward;
+  out["gap_s"] = 0.0;
+  out["gap_first_forward_s"] = 0.0;
+  out["stage_sizes"] =
+      std::vector<std::int64_t>(static_cast<std::size_t>(demand.parallel.pp), demand.parallel.dp);
+  out["path_length"] = demand.path_length;
+  out["micro_batches_per_source"] = demand.micro_batches / demand.parallel.dp;
+  out["rules"] = {
+      {"max_swaps", demand.max_swaps},
+      {"max_jump", std::max<std::int64_t>(1, demand.parallel.pp - demand.path_length + 1)},
+      {"stage_quota", others > 0 ? (visits + others - 1) / others : 0}};
+  planner::Matrix bandwidth = topology.bandwidth;
+  for (int i = 0; i < bandwidth.size(); ++i) bandwidth.at(i, i) = 1;  // not read, but > 0
+  out["reduce"] = {{"latency_s", rows_of(topology.latency_s)},
+                   {"bandwidth_bytes_per_s", rows_of(bandwidth)},
+                   {"gradient_bytes", demand.gradient_bytes}};
+  out["objective"] = "iteration";
+  return out;
+}
+
+}  // namespace rw::pipeline

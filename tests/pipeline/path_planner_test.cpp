@@ -1,0 +1,88 @@
+// Part of Ropewalk, MIT licence.
+// The planner of paths behind plans that are in use.
+#include "pipeline/path_planner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "pipeline/classic.h"
+#include "pipeline/plan_check.h"
+#include "pipeline/planners.h"
+#include "pipeline/replanner.h"
+
+namespace rw::pipeline {
+namespace {
+
+Plan skipping(int dp, int pp, int micro_batches, int kept) {
+  Problem problem;
+  problem.dp = dp;
+  problem.pp = pp;
+  problem.micro_batches = micro_batches;
+  return plan_skipping(problem, kept);
+}
+
+/// Every rank alike but one.
+WalkCosts one_slow(const Plan& plan, int slow, double factor) {
+  const auto ranks = static_cast<std::size_t>(plan.ranks());
+  WalkCosts out;
+  out.forward_s.assign(ranks, 1);
+  out.forward_s[static_cast<std::size_t>(slow)] = factor;
+  out.loss_factor = 0.25;
+  out.transfer_s.assign(ranks, std::vector<double>(ranks, 0.1));
+  out.memory.assign(ranks, 4);
+  return out;
+}
+
+double end_of(const Plan& plan) {
+  double out = 0;
+  for (const auto& spans : plan.predicted) {
+    for (const Span& span : spans) out = std::max(out, span.end);
+  }
+  return out;
+}
+
+TEST(PathPlanner, TheProblemIsThatOfThePlanInUse) {
+  const Plan plan = skipping(2, 4, 12, 3);
+  const planner::Problem problem = problem_of(plan, one_slow(plan, 5, 3));
+  EXPECT_EQ(problem.arrangement.size(), 4U);
+  EXPECT_EQ(problem.arrangement[1], (std::vector<int>{1, 5}));
+  EXPECT_EQ(problem.path_length, 3);
+  EXPECT_EQ(problem.micro_batches_per_source, 6);
+  EXPECT_EQ(problem.rules.stage_quota, 8);  // 12 micro-batches visit 2 of 3 stages
+  EXPECT_EQ(problem.rules.max_swaps, 0);
+  EXPECT_EQ(problem.nodes[5].forward_s, 3);
+}
+
+TEST(PathPlanner, ASlowRankGetsLessToDoAndTheStepIsShorter) {
+  const Plan plan = skipping(2, 4, 12, 3);
+  const WalkCosts costs = one_slow(plan, 5, 3);
+  const Plan kept = replan_order(plan, costs);
+  const Plan next = replan_paths(plan, costs, 0.5);
+  EXPECT_EQ(takeover_problem(plan, next), "");
+  EXPECT_EQ(plan_problem(next), "");
+  EXPECT_LT(end_of(next), 0.9 * end_of(kept));
+  const auto visits = [](const Plan& of, int rank) {
+    int out = 0;
+    for (const auto& path : of.paths) {
+      out += static_cast<int>(std::count_if(
+          path.begin(), path.end(), [&](const Visit& visit) { return visit.rank == rank; }));
+    }
+    return out;
+  };
+  EXPECT_LT(visits(next, 5), visits(plan, 5));
+}
+
+TEST(PathPlanner, RefusesPlansOfOtherSchedules) {
+  Problem problem;
+  problem.dp = 1;
+  problem.pp = 2;
+  problem.micro_batches = 4;
+  const Plan plan = plan_1f1b(problem);
+  EXPECT_THROW(replan_paths(plan, one_slow(plan, 0, 1), 0.1), core::Error);
+}
+
+}  // namespace
+}  // namespace rw::pipeline
