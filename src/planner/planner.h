@@ -23,8 +23,6 @@ struct PlanOptions {
   Limits limits;
 };
 
-struct Tuning { double hot=3e-3, cold=1e-4, start_hot=2e-2, start_cold=2e-3, weight=0.05, strict_share=0.1, starts_share=0.5; int starts=3; };
-extern Tuning tuning;
 /// Placement, paths and order for a problem, by annealing against event-time decoding from several
 /// constructed starts; the free track starts from its own strict solution. With a limit on
 /// evaluations alone the result is a function of (problem, options) to the last bit, and solve_s is

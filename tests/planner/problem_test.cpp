@@ -110,6 +110,7 @@ TEST(Problem, StrictTrackNeedsEqualSlotsAndWholeWaves) {
   json["micro_batches_per_source"] = 3;
   EXPECT_NE(strict_refusal(problem_from_json(json, "p")).find("micro_batches_per_source"),
             std::string::npos);
+  json["micro_batches_per_source"] = 2;
   json["nodes"][0]["memory_micro_batches"] = 3;
   EXPECT_NE(strict_refusal(problem_from_json(json, "p")).find("memory_micro_batches"),
             std::string::npos);
