@@ -84,7 +84,8 @@ int run_plan(const PlanCommandOptions& options) {
   plan.threads = options.threads;
   plan.limits.evaluations = options.evaluations;
   plan.limits.time_s = options.time_limit_s;
-  if (options.time_limit_s <= 0 && options.evaluations <= 0) plan.limits.time_s = kDefaultTimeLimitS;
+  if (options.time_limit_s <= 0 && options.evaluations <= 0)
+    plan.limits.time_s = kDefaultTimeLimitS;
   plan.limits.elapsed_s = [begin] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   };
@@ -95,8 +96,8 @@ int run_plan(const PlanCommandOptions& options) {
     if (options.start.empty()) {
       solution = planner::plan(problem, plan);
     } else {
-      const auto former = planner::solution_from_json(read_json(*store, options.start), problem,
-                                                      options.start);
+      const auto former =
+          planner::solution_from_json(read_json(*store, options.start), problem, options.start);
       solution = planner::replan(problem, former, plan);
     }
   }

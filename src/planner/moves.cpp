@@ -93,7 +93,8 @@ bool Moves::exchange_same_kind() {
   const int kind = schedule_.memory_of(schedule_.at(at).operation);
   int before = schedule_.at(at).before_on_node;
   int skip = dice_.below(3);
-  while (before >= 0 && (schedule_.memory_of(schedule_.at(before).operation) != kind || skip-- > 0)) {
+  while (before >= 0 &&
+         (schedule_.memory_of(schedule_.at(before).operation) != kind || skip-- > 0)) {
     before = schedule_.at(before).before_on_node;
   }
   if (before < 0 || schedule_.job_at(before) == schedule_.job_at(at)) return false;

@@ -30,7 +30,9 @@ constexpr double kCold = 1e-4;
 constexpr double kStrictShare = 0.1;  // of the limit, for the strict track's solution
 constexpr double kStartsShare = 0.5;  // when the starts are over
 constexpr int kStarts = 4;
-constexpr int kCycles = 8;  // coolings of the best start
+constexpr int kCycles = 8;           // coolings of the best start
+constexpr double kReplanHot = 2e-2;  // a slower source wants other paths everywhere
+constexpr double kReplanShare = 0.7;
 constexpr int kSeedTries = 20000;
 constexpr int kFewOperations = 64;
 constexpr int kManyStarts = 12;
@@ -75,8 +77,7 @@ class Search {
       if (!best_ || better(problem_, *schedule, *best_)) best_ = std::move(schedule);
     }
     for (int i = 0; i < kCycles; ++i) {
-      const double until =
-          kStartsShare + (1 - kStartsShare) * (i + 1) / kCycles;
+      const double until = kStartsShare + (1 - kStartsShare) * (i + 1) / kCycles;
       anneal(*best_, dice_, placement_, {kHot, kCold, until}, budget_);
     }
     if (strict && better(problem_, *strict, *best_)) best_ = in_free_track(*strict);
@@ -84,6 +85,7 @@ class Search {
 
   void go_on(const Draft& draft) {
     best_ = std::make_unique<Schedule>(problem_, Track::kFree, draft, kMeanWeight);
+    anneal(*best_, dice_, Placement::kFixed, {kReplanHot, kCold, kReplanShare}, budget_);
     anneal(*best_, dice_, Placement::kFixed, {kHot, kCold, 1}, budget_);
   }
 
@@ -184,8 +186,8 @@ Solution plan(const Problem& problem, const PlanOptions& options) {
   require_limits(problem, options);
   const Arrangement given(problem.arrangement);
   const double bound = lower_bound(problem, problem.arrangement.empty() ? nullptr : &given);
-  const auto searches = run_searches(problem, options,
-                                     [&](Search& search) { search.plan(options.track); });
+  const auto searches =
+      run_searches(problem, options, [&](Search& search) { search.plan(options.track); });
   return finish(problem, options, searches, bound);
 }
 

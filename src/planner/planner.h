@@ -9,9 +9,10 @@ namespace rw::planner {
 
 /// When a search ends, and what it may tell meanwhile. At least one of the two limits is set.
 struct Limits {
-  std::int64_t evaluations = 0;       // 0: any number; of all threads together
-  double time_s = 0;                  // 0: any; needs elapsed_s
-  std::function<double()> elapsed_s;  // seconds since the search was asked for; called by any thread
+  std::int64_t evaluations = 0;  // 0: any number; of all threads together
+  double time_s = 0;             // 0: any; needs elapsed_s
+  std::function<double()>
+      elapsed_s;  // seconds since the search was asked for; called by any thread
   /// Called now and then by the first thread: share of the limit used, objective so far.
   std::function<void(double progress, double objective_s)> report;
 };
