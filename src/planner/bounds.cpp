@@ -107,9 +107,9 @@ class Bound {
     std::vector<double> peers;
     for (int other = 0; other < p_.size(); ++other) {
       if (other == node) continue;
-      peers.push_back(2 * (p_.reduction.latency_s.at(node, other) +
-                           p_.reduction.gradient_bytes /
-                               (size * p_.reduction.bandwidth.at(node, other))));
+      peers.push_back(
+          2 * (p_.reduction.latency_s.at(node, other) +
+               p_.reduction.gradient_bytes / (size * p_.reduction.bandwidth.at(node, other))));
     }
     std::nth_element(peers.begin(), peers.begin() + (size - 1), peers.end());
     return std::accumulate(peers.begin(), peers.begin() + (size - 1), 0.0);
@@ -118,8 +118,8 @@ class Bound {
   /// Least times from any source's start to the arrival at each inner node, and back.
   void reach() {
     head_ = reach_by(1.0, [&](int from, int to) { return p_.transfer_s.at(from, to); });
-    tail_ = reach_by(p_.backward_factor,
-                     [&](int from, int to) { return p_.transfer_s.at(to, from); });
+    tail_ =
+        reach_by(p_.backward_factor, [&](int from, int to) { return p_.transfer_s.at(to, from); });
   }
   double head(int node) const { return head_[node]; }
   double tail(int node) const { return tail_[node]; }
@@ -170,7 +170,8 @@ int visits_by(const Problem& p, const Bound& bound, int node, double end, double
   const double each = (1 + p.backward_factor) * bound.unit(node) + 2 * p.gap_s;
   const double room = end - bound.head(node) - after + p.gap_s + 1e-9;
   if (room < each) return 0;
-  return static_cast<int>(std::min(std::floor(room / each), static_cast<double>(p.micro_batches())));
+  return static_cast<int>(
+      std::min(std::floor(room / each), static_cast<double>(p.micro_batches())));
 }
 
 /// Least end for which `enough` holds; it holds for all later ones.

@@ -87,8 +87,9 @@ int Schedule::load() {
   load_states(checkpoint);
   // What the changed jobs had ahead of them may have been more.
   sum_ = 0;
-  most_ = problem_->objective == Objective::kMakespan ? saved_[checkpoint].makespan
-                                                      : saved_[checkpoint].iteration;
+  most_ = problem_->objective == Objective::kMakespan
+              ? saved_[checkpoint].makespan
+              : std::max(checkpoint > 0 ? saved_[checkpoint].iteration : 0, max_reduction());
   int end = per_job_;
   for (const JobState& state : job_) {
     double tail = 0, rest = 0;
@@ -158,7 +159,8 @@ void Schedule::save_checkpoints(int checkpoint) {
   const auto jobs_count = static_cast<std::ptrdiff_t>(jobs_.size());
   const auto nodes = static_cast<std::ptrdiff_t>(node_.size());
   load_states(checkpoint);
-  Ends ends = checkpoint == 0 ? Ends{} : saved_[checkpoint];
+  // A stage that nobody visits reduces at once.
+  Ends ends = checkpoint == 0 ? Ends{0, max_reduction(), 0} : saved_[checkpoint];
   const bool iteration = problem_->objective == Objective::kIteration;
   for (int i = checkpoint * kStride; i < operations(); ++i) {
     if (i % kStride == 0) {
@@ -183,7 +185,7 @@ void Schedule::save_checkpoints(int checkpoint) {
     node.held += step.memory;
     if (step.memory >= 0) continue;
     const double reduced = end + reductions_[arrangement_.stage_of(step.node)];
-    if (iteration ? reduced > ends.iteration : end > ends.makespan) ends.last_position = i;
+    if (iteration ? reduced >= ends.iteration : end >= ends.makespan) ends.last_position = i;
     ends.makespan = std::max(ends.makespan, end);
     ends.iteration = std::max(ends.iteration, reduced);
   }

@@ -5,7 +5,6 @@
 #include <cstddef>
 
 namespace rw::planner {
-int tune_place = 40;
 
 Moves::Moves(Schedule& schedule, Dice& dice, Placement placement)
     : schedule_(schedule),
@@ -41,7 +40,7 @@ void Moves::trace() {
 bool Moves::propose() {
   constexpr int kRetrace = 32;
   if (!traced_ || ++proposals_ % kRetrace == 0) trace();
-  if (placement_ == Placement::kOpen && dice_.below(1000) < tune_place) return swap_groups();
+  if (placement_ == Placement::kOpen && dice_.below(100) < 4) return swap_groups();
   const int draw = dice_.below(100);
   if (draw < 30) return change_critical_order();
   if (draw < 42) return change_any_order();
@@ -94,7 +93,8 @@ bool Moves::exchange_same_kind() {
   const int kind = schedule_.memory_of(schedule_.at(at).operation);
   int before = schedule_.at(at).before_on_node;
   int skip = dice_.below(3);
-  while (before >= 0 && (schedule_.memory_of(schedule_.at(before).operation) != kind || skip-- > 0)) {
+  while (before >= 0 &&
+         (schedule_.memory_of(schedule_.at(before).operation) != kind || skip-- > 0)) {
     before = schedule_.at(before).before_on_node;
   }
   if (before < 0 || schedule_.job_at(before) == schedule_.job_at(at)) return false;
@@ -111,10 +111,23 @@ bool Moves::change_path() {
   if (schedule_.problem().path_length < 2) return false;
   const int job = pick_job();
   const int draw = dice_.below(100);
-  if (draw < 40) return replace_node(job);
-  if (draw < 80) return exchange_nodes(job, false);
-  if (draw < 95) return exchange_tails(job);
-  return reorder_path(job);
+  const bool changed = draw < 40   ? replace_node(job)
+                       : draw < 80 ? exchange_nodes(job)
+                       : draw < 95 ? exchange_tails(job)
+                                   : reorder_path(job);
+  if (changed && dice_.below(2) == 0) shift_operation(job);
+  return changed;
+}
+
+/// Another turn on its node for an operation of a job, that its new path may need.
+void Moves::shift_operation(int job) {
+  const int per_job = schedule_.operations_per_job();
+  const int at = schedule_.position_of(job * per_job + 1 + dice_.below(per_job - 1));
+  constexpr int kWindow = 12;
+  const int to =
+      std::clamp(at + dice_.below(2 * kWindow + 1) - kWindow, 0, schedule_.operations() - 1);
+  if (to < at) schedule_.pull(to, at);
+  if (to > at) schedule_.push(at, to);
 }
 
 /// Whether a path over these nodes keeps the rules of order; sorts it by stage when only that helps.
@@ -169,10 +182,10 @@ bool Moves::replace_node(int job) {
   return apply(job, nodes_);
 }
 
-bool Moves::exchange_nodes(int job, bool whole) {
+bool Moves::exchange_nodes(int job) {
   const Problem& p = schedule_.problem();
   const int other = dice_.below(schedule_.jobs());
-  if (other == job || whole) return false;
+  if (other == job) return false;
   const int a = 1 + dice_.below(p.path_length - 1);
   int b = 1 + dice_.below(p.path_length - 1);
   nodes_.assign(schedule_.path(job), schedule_.path(job) + p.path_length);

@@ -30,7 +30,8 @@ class Moves {
   bool exchange_same_kind();
   bool change_path();
   bool replace_node(int job);
-  bool exchange_nodes(int job, bool whole);
+  bool exchange_nodes(int job);
+  void shift_operation(int job);
   bool exchange_tails(int job);
   bool reorder_path(int job);
   bool swap_groups();

@@ -19,12 +19,23 @@ namespace rw::planner {
 using core::Error;
 using core::ErrorKind;
 
-Tuning tuning;  // NOLINT
-
 namespace {
 
+// Found by trial on the three samples (docs/log.md). Temperatures are shares of the cost.
 constexpr double kMeanWeight = 0.05;
+constexpr double kStartHot = 1e-1;  // a node may change its group
+constexpr double kStartCold = 5e-4;
+constexpr double kHot = 2e-3;  // orders and paths change, groups hardly
+constexpr double kCold = 1e-4;
+constexpr double kStrictShare = 0.1;  // of the limit, for the strict track's solution
+constexpr double kStartsShare = 0.5;  // when the starts are over
+constexpr int kStarts = 4;
+constexpr int kCycles = 8;           // coolings of the best start
+constexpr double kReplanHot = 2e-2;  // a slower source wants other paths everywhere
+constexpr double kReplanShare = 0.7;
 constexpr int kSeedTries = 20000;
+constexpr int kFewOperations = 64;
+constexpr int kManyStarts = 12;
 
 /// Under the cap first, then the better objective.
 bool better(const Problem& problem, const Schedule& one, const Schedule& other) {
@@ -49,41 +60,51 @@ class Search {
 
   void plan(Track track) {
     const bool walks = track == Track::kFree && strict_refusal(problem_).empty();
-    const double strict_share = walks ? tuning.strict_share : 0;
+    const double strict_share = walks ? kStrictShare : 0;
     std::unique_ptr<Schedule> strict;
     if (walks) {
-      strict = seeded(Track::kStrict);
-      anneal(*strict, dice_, placement_, {tuning.start_hot, tuning.cold, strict_share}, budget_);
+      strict = seeded(Track::kStrict, kSeedTries);
+      anneal(*strict, dice_, placement_, {kStartHot, kCold, strict_share}, budget_);
     }
-    for (int i = 0; i < tuning.starts; ++i) {
-      if (best_ && budget_.progress() >= tuning.starts_share) break;
-      auto schedule = i == 0 && strict ? in_free_track(*strict) : seeded(track);
-      const double until =
-          strict_share + (tuning.starts_share - strict_share) * (i + 1) / tuning.starts;
-      anneal(*schedule, dice_, placement_, {tuning.start_hot, tuning.start_cold, until}, budget_);
+    const int starts = few_operations() ? kManyStarts : kStarts;
+    for (int i = 0; i < starts; ++i) {
+      if (best_ && budget_.progress() >= kStartsShare) break;
+      // Half of the starts aim at cheap reductions, half at nothing.
+      const int tries = problem_.objective == Objective::kIteration && i % 2 == 1 ? 0 : kSeedTries;
+      auto schedule = i == 0 && strict ? in_free_track(*strict) : seeded(track, tries);
+      const double until = strict_share + (kStartsShare - strict_share) * (i + 1) / starts;
+      anneal(*schedule, dice_, placement_, {kStartHot, kStartCold, until}, budget_);
       if (!best_ || better(problem_, *schedule, *best_)) best_ = std::move(schedule);
     }
-    anneal(*best_, dice_, placement_, {tuning.hot, tuning.cold, 1}, budget_);
+    for (int i = 0; i < kCycles; ++i) {
+      const double until = kStartsShare + (1 - kStartsShare) * (i + 1) / kCycles;
+      anneal(*best_, dice_, placement_, {kHot, kCold, until}, budget_);
+    }
     if (strict && better(problem_, *strict, *best_)) best_ = in_free_track(*strict);
   }
 
   void go_on(const Draft& draft) {
-    best_ = std::make_unique<Schedule>(problem_, Track::kFree, draft, tuning.weight);
-    anneal(*best_, dice_, Placement::kFixed, {tuning.hot, tuning.cold, 1}, budget_);
+    best_ = std::make_unique<Schedule>(problem_, Track::kFree, draft, kMeanWeight);
+    anneal(*best_, dice_, Placement::kFixed, {kReplanHot, kCold, kReplanShare}, budget_);
+    anneal(*best_, dice_, Placement::kFixed, {kHot, kCold, 1}, budget_);
   }
 
   const Schedule& best() const { return *best_; }
   std::int64_t evaluations() const { return budget_.evaluations(); }
 
  private:
-  std::unique_ptr<Schedule> seeded(Track track) {
-    const Arrangement arrangement = seed_arrangement(problem_, track, dice_, kSeedTries);
+  /// Small problems have few good arrangements, and each start is cheap.
+  bool few_operations() const {
+    return problem_.micro_batches() * problem_.operations_per_path() <= kFewOperations;
+  }
+  std::unique_ptr<Schedule> seeded(Track track, int tries) {
+    const Arrangement arrangement = seed_arrangement(problem_, track, dice_, tries);
     return std::make_unique<Schedule>(problem_, track, seed_paths(problem_, track, arrangement),
-                                      tuning.weight);
+                                      kMeanWeight);
   }
   std::unique_ptr<Schedule> in_free_track(const Schedule& strict) const {
     return std::make_unique<Schedule>(problem_, Track::kFree,
-                                      draft_of(problem_, solution_of(strict)), tuning.weight);
+                                      draft_of(problem_, solution_of(strict)), kMeanWeight);
   }
 
   const Problem& problem_;
@@ -165,8 +186,8 @@ Solution plan(const Problem& problem, const PlanOptions& options) {
   require_limits(problem, options);
   const Arrangement given(problem.arrangement);
   const double bound = lower_bound(problem, problem.arrangement.empty() ? nullptr : &given);
-  const auto searches = run_searches(problem, options,
-                                     [&](Search& search) { search.plan(options.track); });
+  const auto searches =
+      run_searches(problem, options, [&](Search& search) { search.plan(options.track); });
   return finish(problem, options, searches, bound);
 }
 

@@ -9,9 +9,10 @@ namespace rw::planner {
 
 /// When a search ends, and what it may tell meanwhile. At least one of the two limits is set.
 struct Limits {
-  std::int64_t evaluations = 0;       // 0: any number; of all threads together
-  double time_s = 0;                  // 0: any; needs elapsed_s
-  std::function<double()> elapsed_s;  // seconds since the search was asked for; called by any thread
+  std::int64_t evaluations = 0;  // 0: any number; of all threads together
+  double time_s = 0;             // 0: any; needs elapsed_s
+  std::function<double()>
+      elapsed_s;  // seconds since the search was asked for; called by any thread
   /// Called now and then by the first thread: share of the limit used, objective so far.
   std::function<void(double progress, double objective_s)> report;
 };
@@ -23,8 +24,6 @@ struct PlanOptions {
   Limits limits;
 };
 
-struct Tuning { double hot=3e-3, cold=1e-4, start_hot=2e-2, start_cold=2e-3, weight=0.05, strict_share=0.1, starts_share=0.5; int starts=3; };
-extern Tuning tuning;
 /// Placement, paths and order for a problem, by annealing against event-time decoding from several
 /// constructed starts; the free track starts from its own strict solution. With a limit on
 /// evaluations alone the result is a function of (problem, options) to the last bit, and solve_s is

@@ -48,7 +48,8 @@ class Field {
   std::vector<Field> list(std::size_t size, const std::string& of) const {
     if (!json_.is_array()) fail(shown(), fmt::format("a list of {}", of));
     if (size != kAny && json_.size() != size) {
-      fail(fmt::format("{} entries", json_.size()), fmt::format("{}: one for each of {}", size, of));
+      fail(fmt::format("{} entries", json_.size()),
+           fmt::format("{}: one for each of {}", size, of));
     }
     std::vector<Field> out;
     for (std::size_t i = 0; i < json_.size(); ++i) {
@@ -167,7 +168,8 @@ std::vector<int> best_stages(const Problem& p, const std::vector<int>& left) {
     for (int s = k; s < stages; ++s) {
       if (left[s] == 0) continue;
       for (int before = std::max(0, s - p.rules.max_jump); before < s; ++before) {
-        if (value[k - 1][before] == kNone || value[k - 1][before] + left[s] <= value[k][s]) continue;
+        if (value[k - 1][before] == kNone || value[k - 1][before] + left[s] <= value[k][s])
+          continue;
         value[k][s] = value[k - 1][before] + left[s];
         from[k][s] = before;
       }
@@ -190,12 +192,14 @@ void check_sizes(const Problem& p, const std::string& where) {
   int total = 0;
   for (const int size : p.stage_sizes) total += size;
   if (total != p.size()) {
-    fail(fmt::format(".stage_sizes: got a sum of {}, want the number of nodes, {}", total, p.size()));
+    fail(fmt::format(".stage_sizes: got a sum of {}, want the number of nodes, {}", total,
+                     p.size()));
   }
   if (p.path_length > p.stages()) {
-    fail(fmt::format(".path_length: got {}, want at most the number of stages, {}: a path visits "
-                     "distinct stages",
-                     p.path_length, p.stages()));
+    fail(
+        fmt::format(".path_length: got {}, want at most the number of stages, {}: a path visits "
+                    "distinct stages",
+                    p.path_length, p.stages()));
   }
   if (p.micro_batches() * p.operations_per_path() >= kMaxOperations) {
     fail(fmt::format(".micro_batches_per_source: got {} operations in all, want fewer than {}",
@@ -208,12 +212,13 @@ void check_rules(const Problem& p, const std::string& where) {
   const int visits = p.micro_batches() * (p.path_length - 1);
   const int room = p.rules.stage_quota * (p.stages() - 1);
   if (visits > room) {
-    throw Error(ErrorKind::kRecipe,
-                fmt::format("{}.rules.stage_quota: {} micro-batches visit {} stages each, {} visits, "
-                            "but {} stages of quota {} take {}; want a quota of at least {}",
-                            where, p.micro_batches(), p.path_length - 1, visits, p.stages() - 1,
-                            p.rules.stage_quota, room,
-                            (visits + p.stages() - 2) / std::max(1, p.stages() - 1)));
+    throw Error(
+        ErrorKind::kRecipe,
+        fmt::format("{}.rules.stage_quota: {} micro-batches visit {} stages each, {} visits, "
+                    "but {} stages of quota {} take {}; want a quota of at least {}",
+                    where, p.micro_batches(), p.path_length - 1, visits, p.stages() - 1,
+                    p.rules.stage_quota, room,
+                    (visits + p.stages() - 2) / std::max(1, p.stages() - 1)));
   }
   if (shared_stages(p, Track::kFree).empty()) {
     throw Error(ErrorKind::kRecipe,
@@ -289,8 +294,9 @@ Problem problem_from_json(const Json& json, const std::string& where) {
   check_sizes(out, where);
   if (in.has("reduce")) out.reduction = read_reduction(in.at("reduce"), nodes);
   if (in.has("objective")) {
-    out.objective = in.at("objective").one_of<Objective>(
-        {{"makespan", Objective::kMakespan}, {"iteration", Objective::kIteration}});
+    out.objective = in.at("objective")
+                        .one_of<Objective>({{"makespan", Objective::kMakespan},
+                                            {"iteration", Objective::kIteration}});
   }
   if (in.has("loss_at")) {
     out.loss_at =
@@ -331,8 +337,9 @@ int strict_slots(const Problem& problem) {
   int best = 0;
   for (const auto& node : problem.nodes) {
     if (node.memory <= best || !divides(node.memory)) continue;
-    const auto alike = std::count_if(problem.nodes.begin(), problem.nodes.end(),
-                                     [&](const Node& other) { return other.memory == node.memory; });
+    const auto alike =
+        std::count_if(problem.nodes.begin(), problem.nodes.end(),
+                      [&](const Node& other) { return other.memory == node.memory; });
     if (alike >= problem.sources()) best = node.memory;
   }
   return best;
@@ -351,7 +358,8 @@ std::string strict_refusal(const Problem& problem) {
   if (shared_stages(problem, Track::kStrict).empty()) {
     return fmt::format(
         "the strict track routes at most {} slots through a node and repeats each path {} times: "
-        "rules.stage_quota {} and stage_sizes leave no paths for all {} slots; want a larger quota, "
+        "rules.stage_quota {} and stage_sizes leave no paths for all {} slots; want a larger "
+        "quota, "
         "more nodes behind the sources, or the free track",
         slots, problem.micro_batches_per_source / slots, problem.rules.stage_quota,
         problem.sources() * slots);
@@ -372,7 +380,8 @@ double reduction_s(const Reduction& reduction, const std::vector<int>& members) 
     double sum = 0;
     for (const int peer : members) {
       if (peer == member) continue;
-      sum += 2 * (reduction.latency_s.at(member, peer) + share / reduction.bandwidth.at(member, peer));
+      sum +=
+          2 * (reduction.latency_s.at(member, peer) + share / reduction.bandwidth.at(member, peer));
     }
     most = std::max(most, sum);
   }

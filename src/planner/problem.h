@@ -59,9 +59,9 @@ struct Problem {
   std::string name;
   std::vector<Node> nodes;
   Matrix transfer_s;
-  double backward_factor = 2;  // of the node's forward
-  double loss_factor = 0;      // of the node's forward
-  double gap_s = 0;            // a node stays blocked so long after an operation
+  double backward_factor = 2;      // of the node's forward
+  double loss_factor = 0;          // of the node's forward
+  double gap_s = 0;                // a node stays blocked so long after an operation
   double gap_first_forward_s = 0;  // the same after the forward on the source
   std::vector<int> stage_sizes;
   int path_length = 0;  // L: nodes of a path, the source among them

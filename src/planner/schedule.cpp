@@ -104,9 +104,8 @@ void Schedule::price(int job) {
   double rest = 0, tail = 0;
   for (int k = per_job_ - 1; k >= 0; --k) {
     Step& step = steps[k];
-    const double reduction = makespan || step.memory >= 0
-                                 ? 0
-                                 : reductions_[arrangement_.stage_of(step.node)];
+    const double reduction =
+        makespan || step.memory >= 0 ? 0 : reductions_[arrangement_.stage_of(step.node)];
     rest += step.duration + step.lag;
     tail = std::max(tail + step.lag, step.memory < 0 ? reduction : 0.0) + step.duration;
     step.rest = rest;

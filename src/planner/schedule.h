@@ -127,7 +127,7 @@ class Schedule {
     double free = 0;
     int held = 0, memory = 0;
     int waiting = -1, last_waiting = -1;  // jobs without memory, first come, first served
-    int last = -1;  // position of what ran last
+    int last = -1;                        // position of what ran last
   };
   /// When what is done so far ended.
   struct Ends {

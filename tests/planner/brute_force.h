@@ -68,8 +68,8 @@ class BruteForce {
         for (const int b : group) {
           if (a != b && p_.reduction.latency_s.size() > 0) {
             sum += 2 * (p_.reduction.latency_s.at(a, b) +
-                        p_.reduction.gradient_bytes / (static_cast<double>(group.size()) *
-                                                       p_.reduction.bandwidth.at(a, b)));
+                        p_.reduction.gradient_bytes /
+                            (static_cast<double>(group.size()) * p_.reduction.bandwidth.at(a, b)));
           }
         }
         cost = std::max(cost, sum);
@@ -206,8 +206,8 @@ class BruteForce {
     for (std::size_t node = 0; node < free_.size(); ++node) {
       // All that is left to do here, one after the other.
       if (load_[node] > 0) {
-        bound = std::max(bound, free_[node] + load_[node] -
-                                    std::max(p_.gap_s, p_.gap_first_forward_s));
+        bound =
+            std::max(bound, free_[node] + load_[node] - std::max(p_.gap_s, p_.gap_first_forward_s));
       }
     }
     if (bound >= best_ - 1e-9) return;

@@ -199,11 +199,11 @@ TEST(Planner, FreeIsNoWorseThanItsOwnStrict) {
     if (!strict_refusal(problem).empty()) continue;
     Solution strict;
     try {
-      strict = plan(problem, options_of(4000, Track::kStrict));
+      strict = plan(problem, options_of(20000, Track::kStrict));
     } catch (const core::Error&) {
       continue;  // too few slots for the quotas
     }
-    const Solution free = plan(problem, options_of(4000));
+    const Solution free = plan(problem, options_of(20000));
     const bool iteration = problem.objective == Objective::kIteration;
     EXPECT_LE(iteration ? free.iteration_s : free.makespan_s,
               1.002 * (iteration ? strict.iteration_s : strict.makespan_s));

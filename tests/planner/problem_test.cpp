@@ -69,8 +69,7 @@ TEST(Problem, NonsenseIsRefusedByName) {
       {[](Json& j) { j["format"] = "other/1"; }, "format"},
       {[](Json& j) { j["nodes"][1]["forward_s"] = -1; }, "nodes[1].forward_s"},
       {[](Json& j) { j["nodes"][1]["forward_s"] = 0; }, "nodes[1].forward_s"},
-      {[](Json& j) { j["nodes"][3]["memory_micro_batches"] = 0; },
-       "nodes[3].memory_micro_batches"},
+      {[](Json& j) { j["nodes"][3]["memory_micro_batches"] = 0; }, "nodes[3].memory_micro_batches"},
       {[](Json& j) { j["nodes"][3]["memory_micro_batches"] = 1.5; },
        "nodes[3].memory_micro_batches"},
       {[](Json& j) { j["nodes"][0].erase("forward_s"); }, "forward_s"},
@@ -79,8 +78,14 @@ TEST(Problem, NonsenseIsRefusedByName) {
       {[](Json& j) { j["transfer_s"][0][1] = "fast"; }, "transfer_s[0][1]"},
       {[](Json& j) { j["backward_factor"] = -1; }, "backward_factor"},
       {[](Json& j) { j["gap_s"] = nullptr; }, "gap_s"},
-      {[](Json& j) { j["stage_sizes"] = {1, 1, 1}; }, "stage_sizes"},
-      {[](Json& j) { j["stage_sizes"] = {1, 3, 0}; }, "stage_sizes[2]"},
+      {[](Json& j) {
+         j["stage_sizes"] = {1, 1, 1};
+       },
+       "stage_sizes"},
+      {[](Json& j) {
+         j["stage_sizes"] = {1, 3, 0};
+       },
+       "stage_sizes[2]"},
       {[](Json& j) { j["path_length"] = 4; }, "path_length"},
       {[](Json& j) { j["micro_batches_per_source"] = 0; }, "micro_batches_per_source"},
       {[](Json& j) { j["micro_batches_per_source"] = 3; }, "stage_quota"},
@@ -91,8 +96,14 @@ TEST(Problem, NonsenseIsRefusedByName) {
       {[](Json& j) { j["reduce"]["bandwidth_bytes_per_s"][1][2] = 0; },
        "reduce.bandwidth_bytes_per_s[1][2]"},
       {[](Json& j) { j["objective"] = "speed"; }, "objective"},
-      {[](Json& j) { j["arrangement"] = {{0}, {1, 1}, {3}}; }, "arrangement[1][1]"},
-      {[](Json& j) { j["arrangement"] = {{0}, {1}, {2, 3}}; }, "arrangement[1]"},
+      {[](Json& j) {
+         j["arrangement"] = {{0}, {1, 1}, {3}};
+       },
+       "arrangement[1][1]"},
+      {[](Json& j) {
+         j["arrangement"] = {{0}, {1}, {2, 3}};
+       },
+       "arrangement[1]"},
       {[](Json& j) { j["arrangment"] = j["arrangement"]; }, "arrangment"},
   };
   for (const auto& [change, name] : cases) {
@@ -110,6 +121,7 @@ TEST(Problem, StrictTrackNeedsEqualSlotsAndWholeWaves) {
   json["micro_batches_per_source"] = 3;
   EXPECT_NE(strict_refusal(problem_from_json(json, "p")).find("micro_batches_per_source"),
             std::string::npos);
+  json["micro_batches_per_source"] = 2;
   json["nodes"][0]["memory_micro_batches"] = 3;
   EXPECT_NE(strict_refusal(problem_from_json(json, "p")).find("memory_micro_batches"),
             std::string::npos);

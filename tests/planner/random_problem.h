@@ -26,8 +26,8 @@ class RandomProblems {
   core::Json next() {
     for (;;) {
       core::Json out = draw();
-      const int micro_batches = out["stage_sizes"][0].get<int>() *
-                                out["micro_batches_per_source"].get<int>();
+      const int micro_batches =
+          out["stage_sizes"][0].get<int>() * out["micro_batches_per_source"].get<int>();
       if (micro_batches * (2 * out["path_length"].get<int>() + 1) <= range_.max_operations) {
         return out;
       }
@@ -66,9 +66,8 @@ class RandomProblems {
     const double unit = real(0.5, 2);
     const int memory = whole(1, 3);
     for (int i = 0; i < nodes; ++i) {
-      out["nodes"].push_back(
-          {{"forward_s", same_speed ? unit : real(0.5, 2)},
-           {"memory_micro_batches", same_memory ? memory : whole(1, 3)}});
+      out["nodes"].push_back({{"forward_s", same_speed ? unit : real(0.5, 2)},
+                              {"memory_micro_batches", same_memory ? memory : whole(1, 3)}});
     }
     out["transfer_s"] = matrix(nodes, 0, chance(0.5) ? 0.3 : 3);
     out["backward_factor"] = real(1, 2.5);

@@ -1,0 +1,97 @@
+"""ropewalk plan: a problem in, a solution out that the independent checker accepts."""
+import json
+import sys
+
+import cli
+
+sys.path.insert(0, str(cli.SOURCE / "tests/planner"))
+import check_solution  # noqa: E402
+
+
+def ring(nodes=6):
+    """Six nodes in a ring, three stages of two; every path leaves one stage out."""
+    way = [[0.25 * min(abs(a - b), nodes - abs(a - b)) for b in range(nodes)] for a in range(nodes)]
+    return {
+        "format": "ropewalk-problem/1", "name": "ring",
+        "nodes": [{"forward_s": 1.0, "memory_micro_batches": 2} for _ in range(nodes)], "transfer_s": way,
+        "backward_factor": 2, "loss_factor": 0.25, "gap_s": 0.125, "gap_first_forward_s": 0.0625, "stage_sizes": [2, 2, 2],
+        "path_length": 2, "micro_batches_per_source": 4, "rules": {"max_swaps": 0, "max_jump": 2, "stage_quota": 4},
+        "reduce": {"latency_s": way, "bandwidth_bytes_per_s": [[1e6] * nodes] * nodes, "gradient_bytes": 1000000},
+    }
+
+
+class PlanTest(cli.CliTestCase):
+    def plan(self, problem, *options, name="s.json"):
+        (self.folder / "p.json").write_text(json.dumps(problem))
+        return cli.run("plan", "--problem", self.folder / "p.json", "--out", self.folder / name, *options)
+
+    def solution(self, name="s.json"):
+        return json.loads((self.folder / name).read_text())
+
+    def test_both_tracks_and_objectives_pass_the_checker(self):
+        for track in ("free", "strict"):
+            for objective in ("makespan", "iteration"):
+                problem = {**ring(), "objective": objective}
+                done = self.plan(problem, "--track", track, "--evaluations", "20000")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertIn("makespan_s", done.stdout)
+                self.assertEqual(check_solution.check(problem, self.solution(), track), [])
+
+    def test_the_checker_refuses_what_is_wrong(self):
+        problem = ring()
+        self.assertEqual(self.plan(problem, "--evaluations", "2000").returncode, 0)
+        good = self.solution()
+
+        def broken(change):
+            solution = json.loads(json.dumps(good))
+            change(solution)
+            return " ".join(check_solution.check(problem, solution))
+
+        first = good["micro_batches"][0]
+        self.assertIn("transfer", broken(lambda s: s["micro_batches"][0].update(starts=[0.0] + first["starts"][1:2] * 4)))
+        self.assertIn("makespan_s", broken(lambda s: s.update(makespan_s=s["makespan_s"] - 1)))
+        self.assertIn("lower_bound_s", broken(lambda s: s.update(lower_bound_s=s["makespan_s"] + 1)))
+        self.assertIn("arrangement", broken(lambda s: s["arrangement"][0].reverse() or s["arrangement"][1].__setitem__(0, 99)))
+        # All micro-batches of a source at once: no node does two things, and none holds five.
+        later = broken(lambda s: [b.update(starts=first["starts"]) for b in s["micro_batches"] if b["path"] == first["path"]])
+        self.assertTrue("one at a time" in later or len({str(b["path"]) for b in good["micro_batches"]}) == 8, later)
+
+    def test_evaluations_give_the_same_bytes(self):
+        for name in ("a.json", "b.json"):
+            self.assertEqual(self.plan(ring(), "--evaluations", "5000", "--seed", "3", "--threads", "2", name=name).returncode, 0)
+        self.assertEqual((self.folder / "a.json").read_bytes(), (self.folder / "b.json").read_bytes())
+
+    def test_json_on_stdout_is_the_solution(self):
+        done = self.plan(ring(), "--evaluations", "500", "--json")
+        self.assertEqual(json.loads(done.stdout), self.solution())
+
+    def test_a_former_solution_keeps_its_arrangement(self):
+        self.assertEqual(self.plan(ring(), "--evaluations", "5000").returncode, 0)
+        slower = ring()
+        slower["nodes"][0]["forward_s"] = 2
+        done = self.plan(slower, "--evaluations", "5000", "--start", self.folder / "s.json", name="t.json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.solution("t.json")["arrangement"], self.solution()["arrangement"])
+        self.assertEqual(check_solution.check(slower, self.solution("t.json")), [])
+
+    def test_what_cannot_be_met_is_named(self):
+        def refused(change, *words, options=()):
+            problem = ring()
+            change(problem)
+            self.assert_refused(self.plan(problem, "--evaluations", "500", *options), 2, *words)
+
+        refused(lambda p: p["nodes"][1].update(forward_s=-1), "nodes[1].forward_s", "-1")
+        refused(lambda p: p["nodes"][1].update(memory_micro_batches=0), "nodes[1].memory_micro_batches")
+        refused(lambda p: p["rules"].update(stage_quota=3), "stage_quota", "at least 4")
+        refused(lambda p: p["reduce"].update(max_reduce_s=0.1), "max_reduce_s", "0.100")
+        refused(lambda p: p.update(micro_batches_per_source=3), "strict", "micro_batches_per_source",
+                options=("--track", "strict"))
+        refused(lambda p: p.update(format="x"), "format")
+
+    def test_files_that_are_not_there_or_not_json(self):
+        self.assertEqual(cli.run("plan", "--problem", self.folder / "none.json").returncode, 66)
+        (self.folder / "p.json").write_text("{")
+        self.assert_refused(cli.run("plan", "--problem", self.folder / "p.json"), 2, "p.json", "JSON")
+
+    def test_recipes_are_for_later(self):
+        self.assert_refused(cli.run("plan", "x.yaml"), 2, "not in this version")
