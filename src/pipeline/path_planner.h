@@ -16,7 +16,6 @@ planner::Problem problem_of(const Plan& current, const WalkCosts& measured);
 
 /// For Replanner: paths and order anew for what was measured, by the planner (planner/planner.h) warm
 /// from the paths in use; ranks keep their stages, micro-batches their sources. Takes `seconds`.
-Plan replan_paths(const Plan& current, const WalkCosts& measured,
-                  double seconds = kReplanSeconds);
+Plan replan_paths(const Plan& current, const WalkCosts& measured, double seconds = kReplanSeconds);
 
 }  // namespace rw::pipeline

@@ -92,6 +92,3 @@ class PlanTest(cli.CliTestCase):
         self.assertEqual(cli.run("plan", "--problem", self.folder / "none.json").returncode, 66)
         (self.folder / "p.json").write_text("{")
         self.assert_refused(cli.run("plan", "--problem", self.folder / "p.json"), 2, "p.json", "JSON")
-
-    def test_recipes_are_for_later(self):
-        self.assert_refused(cli.run("plan", "x.yaml"), 2, "not in this version")
