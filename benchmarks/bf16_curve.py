@@ -33,7 +33,7 @@ def train(options, precision, seed):
         return losses(folder)
     command = [options.ropewalk, "train", ROOT / "recipes" / "first_run.yaml", f"output_dir={folder}",
                f"precision={precision}", f"seed={seed}", f"train.max_steps={options.steps}",
-               f"data.sources=[{{path: {options.corpus}}}]", "data.validation=[]", "checkpoint.interval=0",
+               f"data.sources=[{{path: {options.corpus}}}]", "data.validation=[]", "data.validation_interval=0", "checkpoint.interval=0",
                "log.tensorboard=false", "log.trace=false", "--overwrite"]
     subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
     return losses(folder)
