@@ -19,7 +19,7 @@
 #include "model/flops.h"
 #include "model/hf.h"
 #include "model/resolve.h"
-#include "pipeline/classic.h"
+#include "pipeline/planners.h"
 #include "store/posix.h"
 
 namespace rw::launcher {

@@ -17,9 +17,9 @@
 #include "launcher/inputs.h"
 #include "launcher/recipe_facts.h"
 #include "model/flops.h"
-#include "pipeline/classic.h"
 #include "pipeline/layout.h"
 #include "pipeline/memory.h"
+#include "pipeline/planners.h"
 #include "pipeline/simulate.h"
 
 namespace rw::launcher {

@@ -77,6 +77,14 @@ class Communicator {
   [[nodiscard]] virtual Ticket send(const core::Tensor& tensor, int to, int tag) = 0;
   [[nodiscard]] virtual Ticket receive(core::Tensor& tensor, int from, int tag) = 0;
 
+  /// How many calls have ended or failed so far, as this object's rank can see: a number that only
+  /// grows. With wait_event one waits for any of several tickets: take events(), ask each ticket's
+  /// done(), and wait for what comes after. Any thread.
+  virtual std::uint64_t events() const = 0;
+  /// Returns once events() is past `seen`, or `seconds` have gone; < 0: for as long as it takes.
+  /// May return early. Calls that fail count too: done() then throws.
+  virtual void wait_event(std::uint64_t seen, double seconds) = 0;
+
   /// Variable-length messages between hosts (manifests, votes, complaints): every rank's bytes,
   /// rank order, on every rank. Waits.
   virtual std::vector<std::string> gather_text(const std::string& mine) = 0;

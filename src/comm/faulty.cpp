@@ -56,6 +56,10 @@ class FaultyCommunicator : public Communicator {
   Ticket receive(Tensor& tensor, int from, int tag) override {
     return lost(Fault::Call::kReceive) ? Ticket() : inner_->receive(tensor, from, tag);
   }
+  std::uint64_t events() const override { return inner_->events(); }
+  void wait_event(std::uint64_t seen, double seconds) override {
+    inner_->wait_event(seen, seconds);
+  }
   std::vector<std::string> gather_text(const std::string& mine) override {
     if (!lost(Fault::Call::kGatherText)) return inner_->gather_text(mine);
     std::vector<std::string> all(static_cast<std::size_t>(size()));

@@ -44,7 +44,7 @@ void Hub::require_alive() const {
 
 void Hub::fail(const std::string& message) {
   if (!failure_) failure_.emplace(ErrorKind::kRankLost, message);
-  changed_.notify_all();
+  tell();
 }
 
 void Hub::start(std::unique_lock<std::mutex>& lock, const std::shared_ptr<HubOp>& op,
@@ -57,7 +57,7 @@ void Hub::start(std::unique_lock<std::mutex>& lock, const std::shared_ptr<HubOp>
   } else {
     for (auto& job : jobs) jobs_.push_back({op, std::move(job)});
   }
-  changed_.notify_all();
+  tell();
 }
 
 void Hub::run(std::unique_lock<std::mutex>& lock, const HubJob& job) {
@@ -74,7 +74,7 @@ void Hub::run(std::unique_lock<std::mutex>& lock, const HubJob& job) {
   if (error && !job.op->error) job.op->error = error;
   if (--job.op->jobs_left == 0) {
     job.op->status = HubOp::Status::kDone;
-    changed_.notify_all();
+    tell();
   }
 }
 
@@ -90,6 +90,24 @@ void Hub::work() {
   auto held = lock();
   while (!stop_) {
     if (!run_one(held)) changed_.wait(held);
+  }
+}
+
+void Hub::tell() {
+  ++events_;
+  changed_.notify_all();
+}
+
+void Hub::wait_event(std::unique_lock<std::mutex>& lock, std::uint64_t seen, double seconds) {
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds > 0 ? seconds : 0);
+  while (events_ == seen) {
+    if (run_one(lock)) continue;
+    if (seconds < 0) {
+      changed_.wait(lock);
+    } else if (changed_.wait_until(lock, deadline) == std::cv_status::timeout) {
+      return;
+    }
   }
 }
 

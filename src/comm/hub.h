@@ -75,14 +75,19 @@ class Hub {
              std::vector<std::function<void()>> jobs, std::size_t bytes);
   /// Returns once `op` is done; seconds <= 0: for ever. Throws what it failed with.
   void wait(std::unique_lock<std::mutex>& lock, HubOp& op, double seconds);
+  /// How often something ended or failed; and the wait for the next time (communicator.h).
+  std::uint64_t events() const { return events_; }
+  void wait_event(std::unique_lock<std::mutex>& lock, std::uint64_t seen, double seconds);
 
  private:
   bool run_one(std::unique_lock<std::mutex>& lock);
   void run(std::unique_lock<std::mutex>& lock, const HubJob& job);
   void work();
+  void tell();  // everybody who waits, that something ended
 
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::uint64_t events_ = 0;
   std::deque<HubJob> jobs_;
   std::optional<core::Error> failure_;
   bool stop_ = false;

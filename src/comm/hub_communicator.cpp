@@ -234,6 +234,15 @@ class HubCommunicator : public Communicator {
     return message(tensor, from, rank_, tag, false);
   }
 
+  std::uint64_t events() const override {
+    const auto held = hub_->lock();
+    return hub_->events();
+  }
+  void wait_event(std::uint64_t seen, double seconds) override {
+    auto lock = hub_->lock();
+    hub_->wait_event(lock, seen, seconds);
+  }
+
   std::vector<std::string> gather_text(const std::string& mine) override {
     std::vector<std::string> all;
     join("gather_text", {.bring = [&](HubOp& op) { op.texts[me()] = mine; },

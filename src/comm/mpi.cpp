@@ -147,6 +147,10 @@ class MpiCommunicator : public Communicator {
 
   Ticket send(const Tensor& tensor, int to, int tag) override;
   Ticket receive(Tensor& tensor, int from, int tag) override;
+  std::uint64_t events() const override { return engine_->ended().count(); }
+  void wait_event(std::uint64_t seen, double seconds) override {
+    engine_->ended().wait(seen, seconds);
+  }
   std::vector<std::string> gather_text(const std::string& mine) override {
     const auto texts = std::make_shared<std::vector<std::string>>();
     submit("gather_text", text_steps(next_seat(), mine, texts)).wait();

@@ -180,6 +180,27 @@ void MpiTask::finish(std::optional<Error> error) {
   changed_.notify_all();
 }
 
+void EventCount::add() {
+  const std::lock_guard lock(mutex_);
+  ++count_;
+  changed_.notify_all();
+}
+
+std::uint64_t EventCount::count() const {
+  const std::lock_guard lock(mutex_);
+  return count_;
+}
+
+void EventCount::wait(std::uint64_t seen, double seconds) {
+  std::unique_lock lock(mutex_);
+  const auto past = [&] { return count_ != seen; };
+  if (seconds < 0) {
+    changed_.wait(lock, past);
+  } else {
+    changed_.wait_for(lock, std::chrono::duration<double>(seconds), past);
+  }
+}
+
 MpiEngine::MpiEngine(std::size_t chunk_bytes) : chunk_bytes_(chunk_bytes) {
   thread_ = std::thread([this] { work(); });
 }
@@ -207,7 +228,11 @@ bool MpiEngine::stop(double seconds) {
 
 bool MpiEngine::move_all() {
   bool moved = false;
-  for (auto& task : active_) moved = task->advance() || moved;
+  for (auto& task : active_) {
+    const bool was_over = task->over();
+    moved = task->advance() || moved;
+    if (!was_over && task->over()) ended_.add();
+  }
   std::erase_if(active_, [](const auto& task) { return task->finished(); });
   return moved;
 }
@@ -227,6 +252,7 @@ bool MpiEngine::drain() {
     if (clean) task->io().cancel_receives();
     task->fail(Error(ErrorKind::kComm, "the MPI session ended before this call was done"));
   }
+  ended_.add();
   return clean;
 }
 

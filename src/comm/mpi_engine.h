@@ -68,7 +68,8 @@ class MpiTask : public Ticket::State {
   void set_take(std::function<void()> take) { take_ = std::move(take); }
 
   // The communication thread's side.
-  bool advance();          // true when something moved
+  bool advance();  // true when something moved
+  bool over() const { return over_; }
   bool finished() const;   // no more steps, or failed
   bool abandoned() const;  // failed, with messages still under way
   void fail(const core::Error& error);
@@ -94,6 +95,19 @@ class MpiTask : public Ticket::State {
   std::optional<core::Error> error_;
 };
 
+/// Counts calls that have ended, and wakes those who wait for one more.
+class EventCount {
+ public:
+  void add();
+  std::uint64_t count() const;
+  void wait(std::uint64_t seen, double seconds);  // seconds < 0: for ever
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::uint64_t count_ = 0;
+};
+
 /// The communication thread of a process: starts calls in the order they were handed over and moves
 /// them on. Sleeps while nothing is under way, and ever longer (up to 1 ms) while nothing moves.
 class MpiEngine {
@@ -105,6 +119,7 @@ class MpiEngine {
   std::size_t chunk_bytes() const { return chunk_bytes_; }
   /// Bytes that calls of this process have sent so far, to itself included.
   std::atomic<std::uint64_t>& sent() { return sent_; }
+  EventCount& ended() { return ended_; }
   void submit(std::shared_ptr<MpiTask> task);  // throws Error{kComm} after stop()
   /// Gives messages that are being sent up to `seconds`, drops receives, ends the thread. True when
   /// nothing was left under way. Later calls fail.
@@ -117,6 +132,7 @@ class MpiEngine {
 
   const std::size_t chunk_bytes_;
   std::atomic<std::uint64_t> sent_{0};
+  EventCount ended_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::shared_ptr<MpiTask>> queue_;  // shared with their tickets

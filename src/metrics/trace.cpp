@@ -40,6 +40,10 @@ std::string lane_name(int lane) {
       return "data";
     case kLaneCheckpoint:
       return "checkpoint";
+    case kLaneWaiting:
+      return "waiting for";
+    case kLanePredicted:
+      return "predicted";
     default:
       return fmt::format("lane {}", lane);
   }

@@ -15,6 +15,8 @@ inline constexpr int kLaneCompute = 0;
 inline constexpr int kLaneComm = 1;
 inline constexpr int kLaneData = 2;
 inline constexpr int kLaneCheckpoint = 3;
+inline constexpr int kLaneWaiting = 4;    // what the training thread waits for
+inline constexpr int kLanePredicted = 5;  // compute, as the plan has it
 
 /// The timeline of one rank as Chrome's trace-event JSON (array form, one event a line), which
 /// ui.perfetto.dev opens: pid = rank, tid = lane, times in microseconds of the monotonic clock. Lines

@@ -206,6 +206,7 @@ Plan plan_forward(const Plan& like, int micro_batches) {
   plan.schedule = "forward";
   plan.forward_only = true;
   plan.stages = like.stages;
+  plan.head_alone = like.head_alone;
   plan.stages_of_rank = like.stages_of_rank;
   plan.operations.resize(like.operations.size());
   std::vector<std::vector<int>> replicas(at(plan.stages));
@@ -240,15 +241,6 @@ Plan make_plan(const std::string& schedule, const Problem& problem) {
   throw Error(ErrorKind::kRecipe, fmt::format("pipeline.schedule: {}: not in this version; try "
                                               "gpipe, 1f1b, interleaved or zero_bubble",
                                               schedule));
-}
-
-Plan plan_for(const ParallelOptions& parallel, const Options& options, std::int64_t micro_batches) {
-  Problem problem;
-  problem.dp = static_cast<int>(parallel.dp);
-  problem.pp = static_cast<int>(parallel.pp);
-  problem.chunks = options.schedule == "interleaved" ? static_cast<int>(options.chunks) : 1;
-  problem.micro_batches = static_cast<int>(micro_batches);
-  return make_plan(options.schedule, problem);
 }
 
 }  // namespace rw::pipeline

@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/options.h"
 #include "pipeline/plan.h"
 #include "pipeline/problem.h"
 
@@ -29,9 +28,6 @@ Plan plan_forward(const Plan& like, int micro_batches);
 /// By name in kScheduleNames. Every plan passes plan_check. Throws Error{kRecipe} on impossible
 /// numbers or a schedule that has no planner here.
 Plan make_plan(const std::string& schedule, const Problem& problem);
-
-/// The plan that a recipe's `parallel` and `pipeline` sections ask for. Errors as make_plan's.
-Plan plan_for(const ParallelOptions& parallel, const Options& options, std::int64_t micro_batches);
 
 /// Adds messages, reduces and update to lists that hold forward and backward operations only: each
 /// receive just before its use, each send just after its making. Fills live_bound with what the

@@ -16,79 +16,184 @@ using core::Error;
 using core::ErrorKind;
 using core::Tensor;
 
+constexpr double kNanosPerSecond = 1e9;
+constexpr std::int64_t kShortestIdleNanos = 1000;  // to be worth a note
+
 bool computes(OpKind kind) {
   return kind == OpKind::kForward || kind == OpKind::kBackward || kind == OpKind::kBackwardInput ||
          kind == OpKind::kBackwardWeight;
 }
 
+double seconds(std::int64_t ns) { return static_cast<double>(ns) / kNanosPerSecond; }
+
 }  // namespace
 
-Executor::Executor(const Plan& plan, std::map<int, model::Stage*> stages, std::int64_t hidden_size,
-                   comm::Communicator& world, core::Stream& stream, metrics::Trace* trace)
-    : plan_(plan),
-      stages_(std::move(stages)),
-      hidden_size_(hidden_size),
-      world_(world),
-      stream_(stream),
-      trace_(trace) {
-  const auto& list = plan_.operations[static_cast<std::size_t>(world_.rank())];
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    if (list[i].receives()) receives_.push_back(i);
+Executor::Executor(const Plan& plan, std::map<int, model::Stage*> stages, comm::Communicator& world,
+                   core::Stream& stream, const ExecutorOptions& options)
+    : plan_(plan), stages_(std::move(stages)), world_(world), stream_(stream), options_(options) {
+  std::map<int, std::size_t>
+      before;  // per micro-batch: its last operation that passes something on
+  for (std::size_t i = 0; i < list().size(); ++i) {
+    const Operation& op = list()[i];
+    if (op.receives()) {
+      receives_.push_back(i);
+      const auto found = before.find(op.micro_batch);
+      receives_after_[found == before.end() ? kAtOnce : found->second].push_back(i);
+    } else if (computes(op.kind) && op.kind != OpKind::kBackwardWeight) {
+      before[op.micro_batch] = i;
+    }
   }
+  if (options_.patience_s >= 0) agenda_ = std::make_unique<Agenda>(plan_, world_.rank());
 }
 
 Executor::~Executor() = default;
+
+const std::vector<Operation>& Executor::list() const {
+  return plan_.operations[static_cast<std::size_t>(world_.rank())];
+}
+
+std::int64_t Executor::since_begin() const { return metrics::now_ns() - begin_ns_; }
 
 Execution Executor::run(const MicroBatchSizes& sizes, const ExecutorHooks& hooks) {
   sizes_ = &sizes;
   hooks_ = &hooks;
   result_ = {};
   result_.loss_sums.assign(plan_.paths.size(), 0);
+  result_.loss_tokens.assign(plan_.paths.size(), 0);
   posted_ = received_ = 0;
-  const std::int64_t begin = metrics::now_ns();
-  post_receives();
-  for (const Operation& op : plan_.operations[static_cast<std::size_t>(world_.rank())]) {
-    if (op.kind == OpKind::kUpdate) result_.elapsed_ns = metrics::now_ns() - begin;
-    perform(op);
+  begin_ns_ = metrics::now_ns();
+  if (agenda_ != nullptr) {
+    run_agenda();
+  } else {
+    run_in_order();
   }
-  for (Incoming& sent : outgoing_) wait(sent.ticket);
+  for (Message& sent : outgoing_) wait(sent);
   outgoing_.clear();
-  if (result_.elapsed_ns == 0) result_.elapsed_ns = metrics::now_ns() - begin;
+  if (result_.elapsed_ns == 0) result_.elapsed_ns = since_begin();
+  record_predicted();
   return std::move(result_);
 }
 
-void Executor::perform(const Operation& op) {
-  const std::int64_t begin = metrics::now_ns();
-  switch (op.kind) {
+void Executor::run_in_order() {
+  post_receives();
+  for (std::size_t i = 0; i < list().size(); ++i) perform(i, list()[i].kind);
+}
+
+void Executor::run_agenda() {
+  agenda_->begin();
+  post_after(kAtOnce);
+  while (!agenda_->over()) {
+    take_arrivals();
+    auto choice = agenda_->planned();
+    if (!choice) {
+      rest();
+      choice = agenda_->planned();
+      if (!choice) choice = agenda_->other();
+      if (!choice) continue;
+    }
+    perform(choice->index, choice->kind);
+    stream_.sync();  // so that its end is known
+    agenda_->done(*choice);
+    if (choice->kind != OpKind::kBackwardWeight) {
+      send_made(choice->index);
+      post_after(choice->index);
+    }
+  }
+  for (std::size_t i = 0; i < list().size(); ++i) {
+    const OpKind kind = list()[i].kind;
+    if (kind == OpKind::kReduce || kind == OpKind::kUpdate) perform(i, kind);
+  }
+}
+
+/// Waits until the next planned operation can run, or, when patience ends, another one; at the longest
+/// until the next message.
+void Executor::rest() {
+  const std::int64_t begin = since_begin();
+  const auto missing = agenda_->missing();
+  const std::size_t cause = missing.value_or(list().size());
+  while (true) {
+    const std::uint64_t seen = world_.events();
+    take_arrivals();
+    if (agenda_->planned()) break;
+    const double left = options_.patience_s - seconds(since_begin() - begin);
+    const bool another = agenda_->other().has_value();
+    if (another && left <= 0) break;
+    if (!missing && !another) {
+      throw Error(ErrorKind::kBug, "executor: nothing is left to wait for; the plan is not sound");
+    }
+    world_.wait_event(seen, another ? left : -1);
+  }
+  idle(cause, begin);
+}
+
+void Executor::take_arrivals() {
+  for (std::size_t i = 0; i < incoming_.size();) {
+    if (!incoming_[i].ticket.done()) {
+      ++i;
+      continue;
+    }
+    const std::size_t index = incoming_[i].index;
+    keep(std::move(incoming_[i]));
+    incoming_.erase(incoming_.begin() + static_cast<std::ptrdiff_t>(i));
+    agenda_->arrived(index);
+  }
+  while (!outgoing_.empty() && outgoing_.front().ticket.done()) outgoing_.pop_front();
+}
+
+void Executor::post_after(std::size_t index) {
+  const auto found = receives_after_.find(index);
+  if (found == receives_after_.end()) return;
+  for (const std::size_t receive : found->second) incoming_.push_back(post(receive));
+}
+
+/// Sends what the operation at `index` made, if it goes to another rank.
+void Executor::send_made(std::size_t index) {
+  const Operation& op = list()[index];
+  const bool forward = op.kind == OpKind::kForward;
+  if ((forward ? activations_out_ : gradients_out_).count({op.micro_batch, op.stage}) == 0) return;
+  const OpKind kind = forward ? OpKind::kSendActivation : OpKind::kSendGradient;
+  for (std::size_t i = index + 1; i < list().size(); ++i) {
+    const Operation& one = list()[i];
+    if (one.kind == kind && one.micro_batch == op.micro_batch && one.stage == op.stage) {
+      send(i);
+      return;
+    }
+  }
+}
+
+void Executor::perform(std::size_t index, OpKind kind) {
+  const std::int64_t begin = since_begin();
+  const Operation& op = list()[index];
+  switch (kind) {
     case OpKind::kForward:
       forward(op);
       break;
     case OpKind::kBackward:
     case OpKind::kBackwardInput:
     case OpKind::kBackwardWeight:
-      backward(op);
+      backward(op, kind);
       break;
     case OpKind::kReceiveActivation:
     case OpKind::kReceiveGradient:
-      receive(op);
+      receive(index);
       break;
     case OpKind::kSendActivation:
     case OpKind::kSendGradient:
-      send(op);
+      send(index);
       break;
     case OpKind::kReduce: {
       stream_.sync();
-      const std::int64_t waiting = metrics::now_ns();
+      const std::int64_t waiting = since_begin();
       hooks_->reduce(op.stage);
-      result_.waiting_ns += metrics::now_ns() - waiting;
+      idle(index, waiting);
       break;
     }
     case OpKind::kUpdate:
+      result_.elapsed_ns = begin;
       hooks_->update(result_);
       break;
   }
-  if (computes(op.kind)) result_.busy_ns += metrics::now_ns() - begin;
-  record(op, begin);
+  record(index, kind, begin);
 }
 
 Tensor Executor::take(std::map<Key, Tensor>& from, const Operation& op) {
@@ -118,8 +223,9 @@ void Executor::hand_on(const Operation& op, int step, Tensor tensor, std::map<Ke
 
 void Executor::forward(const Operation& op) {
   model::Stage& stage = *stages_.at(op.stage);
+  const auto m = static_cast<std::size_t>(op.micro_batch);
   model::StageInput input;
-  input.batch = sizes_->rows[static_cast<std::size_t>(op.micro_batch)];
+  input.batch = sizes_->rows[m];
   input.tokens = sizes_->tokens;
   input.gradient_scale = sizes_->gradient_scale;
   if (stage.range().embedding) {
@@ -132,13 +238,14 @@ void Executor::forward(const Operation& op) {
   auto output = stage.forward(input, plan_.forward_only ? nullptr : &saved, stream_);
   if (!plan_.forward_only) saved_[{op.micro_batch, op.stage}] = std::move(saved);
   if (stage.range().head) {
-    result_.loss_sums[static_cast<std::size_t>(op.micro_batch)] = output.loss_sum;
+    result_.loss_sums[m] = output.loss_sum;
+    result_.loss_tokens[m] = static_cast<double>(output.loss_tokens);
   } else {
     hand_on(op, +1, std::move(output.y), inputs_, activations_out_);
   }
 }
 
-void Executor::backward(const Operation& op) {
+void Executor::backward(const Operation& op, OpKind kind) {
   model::Stage& stage = *stages_.at(op.stage);
   const Key key{op.micro_batch, op.stage};
   const auto found = saved_.find(key);
@@ -146,20 +253,20 @@ void Executor::backward(const Operation& op) {
     throw Error(ErrorKind::kBug,
                 fmt::format("executor: {} of micro-batch {}, stage {} comes before "
                             "its forward; the plan is not sound",
-                            op_name(op.kind), op.micro_batch, op.stage));
+                            op_name(kind), op.micro_batch, op.stage));
   }
   const auto done = [&](int bucket) {
     stream_.sync();  // the gradients are complete before they travel
     hooks_->bucket_done(op.stage, bucket);
   };
-  if (op.kind == OpKind::kBackwardWeight) {
+  if (kind == OpKind::kBackwardWeight) {
     stage.backward_weight(std::move(found->second), done, stream_);
     saved_.erase(found);
     return;
   }
   const Tensor dy = stage.range().head ? Tensor() : take(gradients_, op);
   Tensor dx;
-  if (op.kind == OpKind::kBackwardInput) {
+  if (kind == OpKind::kBackwardInput) {
     dx = stage.backward_input(*found->second, dy, stream_);
   } else {
     dx = stage.backward(std::move(found->second), dy, done, stream_);
@@ -168,54 +275,101 @@ void Executor::backward(const Operation& op) {
   if (!stage.range().embedding) hand_on(op, -1, std::move(dx), gradients_, gradients_out_);
 }
 
+Executor::Message Executor::post(std::size_t index) {
+  const Operation& op = list()[index];
+  const std::int64_t rows = sizes_->rows[static_cast<std::size_t>(op.micro_batch)];
+  Message one;
+  one.index = index;
+  const core::MemoryLabel label("receive buffers");
+  one.tensor = Tensor::empty({rows * sizes_->tokens, options_.hidden_size}, core::DType::kF32,
+                             stream_.device());
+  one.ticket = world_.receive(one.tensor, op.peer, op.tag);
+  return one;
+}
+
 void Executor::post_receives() {
-  const auto& list = plan_.operations[static_cast<std::size_t>(world_.rank())];
   const auto most = static_cast<std::size_t>(plan_.channels.receive_buffers);
   while (posted_ < receives_.size() && posted_ < received_ + most) {
-    const Operation& op = list[receives_[posted_++]];
-    const std::int64_t rows = sizes_->rows[static_cast<std::size_t>(op.micro_batch)];
-    Incoming& one = incoming_.emplace_back();
-    const core::MemoryLabel label("receive buffers");
-    one.tensor =
-        Tensor::empty({rows * sizes_->tokens, hidden_size_}, core::DType::kF32, stream_.device());
-    one.ticket = world_.receive(one.tensor, op.peer, op.tag);
+    incoming_.push_back(post(receives_[posted_++]));
   }
 }
 
-void Executor::receive(const Operation& op) {
-  Incoming one = std::move(incoming_.front());
-  incoming_.pop_front();
-  wait(one.ticket);
-  ++received_;
+void Executor::keep(Message message) {
+  const Operation& op = list()[message.index];
   auto& into = op.kind == OpKind::kReceiveActivation ? inputs_ : gradients_;
-  into[{op.micro_batch, op.stage}] = std::move(one.tensor);
+  into[{op.micro_batch, op.stage}] = std::move(message.tensor);
+}
+
+void Executor::receive(std::size_t) {
+  Message one = std::move(incoming_.front());
+  incoming_.pop_front();
+  wait(one);
+  ++received_;
+  keep(std::move(one));
   post_receives();
 }
 
-void Executor::send(const Operation& op) {
+void Executor::send(std::size_t index) {
+  const Operation& op = list()[index];
   auto& from = op.kind == OpKind::kSendActivation ? activations_out_ : gradients_out_;
-  Incoming one;
+  Message one;
+  one.index = index;
   one.tensor = take(from, op);
   stream_.sync();
   one.ticket = world_.send(one.tensor, op.peer, op.tag);
   outgoing_.push_back(std::move(one));
+  if (agenda_ != nullptr) return;
   while (outgoing_.size() > static_cast<std::size_t>(plan_.channels.send_buffers)) {
-    wait(outgoing_.front().ticket);
+    wait(outgoing_.front());
     outgoing_.pop_front();
   }
 }
 
-void Executor::wait(comm::Ticket& ticket) {
-  const std::int64_t begin = metrics::now_ns();
-  ticket.wait();
-  result_.waiting_ns += metrics::now_ns() - begin;
+void Executor::wait(Message& message) {
+  const std::int64_t begin = since_begin();
+  message.ticket.wait();
+  idle(message.index, begin);
 }
 
-void Executor::record(const Operation& op, std::int64_t begin) {
-  if (trace_ == nullptr) return;
-  const bool message = op.sends() || op.receives() || op.kind == OpKind::kReduce;
-  trace_->add(op_name(op.kind), message ? "comm" : "compute", begin, metrics::now_ns(),
-              op.micro_batch, op.stage, message ? metrics::kLaneComm : metrics::kLaneCompute);
+/// The training thread has waited since `begin_ns` for the operation at `index` (none: list end).
+void Executor::idle(std::size_t index, std::int64_t begin_ns) {
+  const std::int64_t end = since_begin();
+  result_.waiting_ns += end - begin_ns;
+  if (index >= list().size() || end - begin_ns < kShortestIdleNanos) return;
+  result_.times.idles.push_back({index, {seconds(begin_ns), seconds(end)}});
+  if (options_.trace == nullptr) return;
+  const Operation& op = list()[index];
+  options_.trace->add(op.text().c_str(), "wait", begin_ns_ + begin_ns, begin_ns_ + end,
+                      op.micro_batch, op.stage, metrics::kLaneWaiting);
+}
+
+void Executor::record(std::size_t index, OpKind kind, std::int64_t begin_ns) {
+  const std::int64_t end = since_begin();
+  if (computes(kind)) result_.busy_ns += end - begin_ns;
+  if (computes(kind) || kind == OpKind::kReduce) {
+    result_.times.events.push_back({index, kind, {seconds(begin_ns), seconds(end)}});
+  }
+  if (options_.trace == nullptr) return;
+  const Operation& op = list()[index];
+  const bool message = op.sends() || op.receives() || kind == OpKind::kReduce;
+  options_.trace->add(op_name(kind), message ? "comm" : "compute", begin_ns_ + begin_ns,
+                      begin_ns_ + end, op.micro_batch, op.stage,
+                      message ? metrics::kLaneComm : metrics::kLaneCompute);
+}
+
+/// Into the trace, beside what was measured: when the plan has each forward and backward.
+void Executor::record_predicted() {
+  if (options_.trace == nullptr || plan_.predicted.empty()) return;
+  const auto& spans = plan_.predicted[static_cast<std::size_t>(world_.rank())];
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    const Operation& op = list()[i];
+    if (!computes(op.kind)) continue;
+    const auto ns = [&](double s) {
+      return begin_ns_ + static_cast<std::int64_t>(s * kNanosPerSecond);
+    };
+    options_.trace->add(op_name(op.kind), "predicted", ns(spans[i].begin), ns(spans[i].end),
+                        op.micro_batch, op.stage, metrics::kLanePredicted);
+  }
 }
 
 }  // namespace rw::pipeline

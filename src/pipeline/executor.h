@@ -11,16 +11,20 @@
 #include "comm/communicator.h"
 #include "metrics/trace.h"
 #include "model/stage.h"
+#include "pipeline/agenda.h"
 #include "pipeline/plan.h"
+#include "pipeline/rank_times.h"
 
 namespace rw::pipeline {
 
 /// What one run of a plan did on this rank.
 struct Execution {
-  std::vector<double> loss_sums;  // per micro-batch, f64 nats; 0 where this rank has no head
-  std::int64_t elapsed_ns = 0;    // up to the update
-  std::int64_t busy_ns = 0;       // forwards and backwards
-  std::int64_t waiting_ns = 0;    // for messages and reductions
+  std::vector<double> loss_sums;    // per micro-batch, f64 nats; 0 where this rank has no head
+  std::vector<double> loss_tokens;  // per micro-batch, real targets; 0 where this rank has no head
+  std::int64_t elapsed_ns = 0;      // up to the update
+  std::int64_t busy_ns = 0;         // forwards and backwards
+  std::int64_t waiting_ns = 0;      // for messages and reductions
+  RankTimes times;
 };
 
 /// What the executor asks of its owner while it goes through a plan. Any may be empty when the plan
@@ -42,16 +46,25 @@ struct MicroBatchSizes {
   float gradient_scale = 0;
 };
 
-/// Runs one rank's list of a plan, whatever planner made it, in order: the only place of the
-/// pipeline that touches a device or the network (architecture.md §5). Receives are posted ahead of
-/// their use and sends left under way as far as the plan's channels allow. The plan must be sound
-/// (plan_check.h). Not thread-safe.
+struct ExecutorOptions {
+  std::int64_t hidden_size = 0;
+  double patience_s = -1;           // < 0: the planned order and no other
+  metrics::Trace* trace = nullptr;  // outlives the executor; may be null
+};
+
+/// Runs one rank's list of a plan, whatever planner made it: the only place of the pipeline that
+/// touches a device or the network (architecture.md §5). The plan must be sound (plan_check.h). Not
+/// thread-safe.
+///
+/// Without patience the list is run in order; receives are posted ahead of their use and sends left
+/// under way as far as the plan's channels allow. With patience a rank that has waited so long for its
+/// next planned operation takes another one that is ready and safe (agenda.h); every receive is posted
+/// before its message can be sent, and no send ever waits. Both give the same bits.
 class Executor {
  public:
-  /// `stages`: those of this rank, by number. plan, world and stages outlive the executor; trace may
-  /// be null.
-  Executor(const Plan& plan, std::map<int, model::Stage*> stages, std::int64_t hidden_size,
-           comm::Communicator& world, core::Stream& stream, metrics::Trace* trace);
+  /// `stages`: those of this rank, by number. plan, world and stages outlive the executor.
+  Executor(const Plan& plan, std::map<int, model::Stage*> stages, comm::Communicator& world,
+           core::Stream& stream, const ExecutorOptions& options);
   ~Executor();
   /// Collective. Throws what stages, messages and hooks throw.
   Execution run(const MicroBatchSizes& sizes, const ExecutorHooks& hooks);
@@ -59,41 +72,60 @@ class Executor {
  private:
   /// (micro-batch, stage)
   using Key = std::pair<int, int>;
-  struct Incoming {
+  struct Message {
+    std::size_t index = 0;  // in the list
     core::Tensor tensor;
     comm::Ticket ticket;
   };
-  void perform(const Operation& op);
+  const std::vector<Operation>& list() const;
+  std::int64_t since_begin() const;
+
+  void run_in_order();
+  void run_agenda();
+  void rest();
+  void take_arrivals();
+  void post_after(std::size_t index);
+
+  void perform(std::size_t index, OpKind kind);
   void forward(const Operation& op);
-  void backward(const Operation& op);
-  void receive(const Operation& op);
-  void send(const Operation& op);
+  void backward(const Operation& op, OpKind kind);
+  void receive(std::size_t index);
+  void send(std::size_t index);
+  void send_made(std::size_t index);
+  Message post(std::size_t index);
+  void keep(Message message);
   void post_receives();
   void hand_on(const Operation& op, int step, core::Tensor tensor,
                std::map<Key, core::Tensor>& next, std::map<Key, core::Tensor>& out);
-  void wait(comm::Ticket& ticket);
-  void record(const Operation& op, std::int64_t begin);
+  void wait(Message& message);
+  void idle(std::size_t index, std::int64_t begin_ns);
+  void record(std::size_t index, OpKind kind, std::int64_t begin_ns);
+  void record_predicted();
   core::Tensor take(std::map<Key, core::Tensor>& from, const Operation& op);
 
   const Plan& plan_;
   std::map<int, model::Stage*> stages_;
-  std::int64_t hidden_size_;
   comm::Communicator& world_;
   core::Stream& stream_;
-  metrics::Trace* trace_;
+  ExecutorOptions options_;
+  std::vector<std::size_t> receives_;  // indices of this rank's receive operations, in order
+  /// With patience: receives that may be posted once an operation is done; those of kAtOnce before all.
+  static constexpr std::size_t kAtOnce = ~std::size_t{0};
+  std::map<std::size_t, std::vector<std::size_t>> receives_after_;
+  std::unique_ptr<Agenda> agenda_;
 
   // The run that is under way.
   const MicroBatchSizes* sizes_ = nullptr;
   const ExecutorHooks* hooks_ = nullptr;
+  std::int64_t begin_ns_ = 0;
   Execution result_;
   std::map<Key, core::Tensor> inputs_, gradients_;  // ready to be used by (micro-batch, stage)
   std::map<Key, core::Tensor> activations_out_, gradients_out_;  // made, not sent yet
   std::map<Key, std::unique_ptr<model::Saved>> saved_;
-  std::vector<std::size_t> receives_;  // indices of this rank's receive operations, in order
-  std::size_t posted_ = 0;             // of receives_
-  std::size_t received_ = 0;           // of receives_
-  std::deque<Incoming> incoming_;      // posted, not used yet
-  std::deque<Incoming> outgoing_;      // sends under way
+  std::size_t posted_ = 0;        // of receives_
+  std::size_t received_ = 0;      // of receives_
+  std::deque<Message> incoming_;  // posted, not used yet
+  std::deque<Message> outgoing_;  // sends under way
 };
 
 }  // namespace rw::pipeline

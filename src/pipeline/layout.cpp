@@ -42,7 +42,9 @@ std::vector<int> Layout::stages_of(int rank) const {
 Layout make_layout(const model::Options& options, const Plan& plan,
                    const std::vector<std::int64_t>& stage_split) {
   Layout out;
-  const auto layers = stage_layers(options.num_hidden_layers, plan.stages, stage_split);
+  auto layers =
+      stage_layers(options.num_hidden_layers, plan.stages - (plan.head_alone ? 1 : 0), stage_split);
+  if (plan.head_alone) layers.emplace_back(options.num_hidden_layers, options.num_hidden_layers);
   for (std::size_t s = 0; s < layers.size(); ++s) {
     StageLayout stage;
     stage.range = {layers[s].first, layers[s].second, s == 0, s + 1 == layers.size()};

@@ -25,7 +25,14 @@ struct Options {
   std::vector<std::int64_t>
       stage_split;  // layers per stage; empty: even, earlier stages take the rest
   std::int64_t bucket_bytes =
-      0;  // gradients are reduced in buckets of at most this; 0: by the link
+      0;                     // gradients are reduced in buckets of at most this; 0: by the link
+  double skip_fraction = 0;  // skippipe: share of the stages, the first one counted, that each
+                             // micro-batch leaves out; pp · that is whole
+  std::string problem;       // skippipe: file of the problem that `solution` solves; empty: none
+  std::string solution;      // skippipe: file of a planner's solution; empty: skipping in turn
+  double patience_ms = -1;   // how long a rank waits for the next planned operation before it takes
+                             // another that is ready; < 0: for ever
+  double replan_share = 0;   // predicted and measured times part by more: plan anew; 0: never
 };
 
 }  // namespace rw::pipeline

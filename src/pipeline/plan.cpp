@@ -71,6 +71,26 @@ Operation operation_from(const Json& json) {
   return op;
 }
 
+Json spans_json(const std::vector<std::vector<Span>>& ranks) {
+  Json out = Json::array();
+  for (const auto& spans : ranks) {
+    Json list = Json::array();
+    for (const Span& span : spans) list.push_back(Json::array({span.begin, span.end}));
+    out.push_back(std::move(list));
+  }
+  return out;
+}
+
+std::vector<std::vector<Span>> spans_from(const Json& json) {
+  std::vector<std::vector<Span>> out;
+  for (const Json& list : json) {
+    auto& spans = out.emplace_back();
+    for (const Json& one : list)
+      spans.push_back({one.at(0).get<double>(), one.at(1).get<double>()});
+  }
+  return out;
+}
+
 Plan read_plan(const Json& json) {
   if (json.at("format").get<std::string>() != kFormat) {
     throw Error(ErrorKind::kDataMalformed,
@@ -80,6 +100,7 @@ Plan read_plan(const Json& json) {
   plan.schedule = json.at("schedule").get<std::string>();
   plan.stages = json.at("stages").get<int>();
   plan.forward_only = json.at("forward_only").get<bool>();
+  plan.head_alone = json.value("head_alone", false);
   plan.channels.receive_buffers = json.at("receive_buffers").get<int>();
   plan.channels.send_buffers = json.at("send_buffers").get<int>();
   plan.stages_of_rank = json.at("stages_of_rank").get<std::vector<std::vector<int>>>();
@@ -94,6 +115,7 @@ Plan read_plan(const Json& json) {
     auto& operations = plan.operations.emplace_back();
     for (const Json& op : list) operations.push_back(operation_from(op));
   }
+  if (json.contains("predicted")) plan.predicted = spans_from(json.at("predicted"));
   return plan;
 }
 
@@ -135,6 +157,7 @@ Json to_json(const Plan& plan) {
   out["schedule"] = plan.schedule;
   out["stages"] = plan.stages;
   out["forward_only"] = plan.forward_only;
+  out["head_alone"] = plan.head_alone;
   out["receive_buffers"] = plan.channels.receive_buffers;
   out["send_buffers"] = plan.channels.send_buffers;
   out["stages_of_rank"] = plan.stages_of_rank;
@@ -151,6 +174,7 @@ Json to_json(const Plan& plan) {
     for (const Operation& op : list) operations.push_back(operation_json(op));
     out["operations"].push_back(std::move(operations));
   }
+  if (!plan.predicted.empty()) out["predicted"] = spans_json(plan.predicted);
   return out;
 }
 

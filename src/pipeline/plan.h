@@ -47,6 +47,14 @@ struct Visit {
   bool operator==(const Visit&) const = default;
 };
 
+/// From when to when, in seconds since the step began.
+struct Span {
+  double begin = 0;
+  double end = 0;
+  double length() const { return end - begin; }
+  bool operator==(const Span&) const = default;
+};
+
 /// How messages are bounded. A rank's receives are posted in the order of its list, at most
 /// `receive_buffers` beyond those that are through; a send is through when its receive is posted; a
 /// rank goes on after a send while at most `send_buffers` are under way, and lets them go in order.
@@ -61,6 +69,7 @@ struct Channels {
 struct Plan {
   std::string schedule;       // which planner made it, for people
   int stages = 0;             // stage 0 has the embedding, the last one the head
+  bool head_alone = false;    // the last stage has no layers (docs/adr/0010-loss-at-the-source.md)
   bool forward_only = false;  // evaluation: neither backward nor reduce nor update
   Channels channels;
   std::vector<std::vector<int>> stages_of_rank;  // the stages that a rank holds
@@ -68,6 +77,9 @@ struct Plan {
   std::vector<int> live_bound;
   std::vector<std::vector<Visit>> paths;           // per micro-batch; stages may be left out
   std::vector<std::vector<Operation>> operations;  // per rank
+  /// When each operation is expected to run; of a message, its way from one rank to the other. As
+  /// `operations`, or empty: nobody knows.
+  std::vector<std::vector<Span>> predicted;
   int ranks() const { return static_cast<int>(operations.size()); }
   int micro_batches() const { return static_cast<int>(paths.size()); }
   bool operator==(const Plan&) const = default;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 #include <tuple>
@@ -293,6 +294,33 @@ std::string message_problem(const Plan& plan) {
   return "";
 }
 
+std::string prediction_problem(const Plan& plan) {
+  if (plan.predicted.empty()) return "";
+  if (plan.predicted.size() != plan.operations.size()) {
+    return fmt::format("got predicted times of {} ranks; want {}, or none", plan.predicted.size(),
+                       plan.operations.size());
+  }
+  for (int rank = 0; rank < plan.ranks(); ++rank) {
+    const auto& spans = plan.predicted[at(rank)];
+    const auto& list = plan.operations[at(rank)];
+    if (spans.size() != list.size()) {
+      return fmt::format("rank {}: got {} predicted times; want one per operation, {}", rank,
+                         spans.size(), list.size());
+    }
+    for (std::size_t i = 0; i < spans.size(); ++i) {
+      const bool good =
+          std::isfinite(spans[i].end) && spans[i].begin >= 0 && spans[i].begin <= spans[i].end;
+      if (!good) {
+        return fmt::format(
+            "rank {}, operation {} ({}): got predicted times {} to {}; want "
+            "0 <= begin <= end",
+            rank, i, list[i].text(), spans[i].begin, spans[i].end);
+      }
+    }
+  }
+  return "";
+}
+
 int peak_live(const Plan& plan, int rank) {
   Plan free = plan;
   free.live_bound.assign(free.operations.size(), plan.micro_batches() * plan.stages);
@@ -302,7 +330,8 @@ int peak_live(const Plan& plan, int rank) {
 }
 
 std::string plan_problem(const Plan& plan) {
-  for (const auto check : {placement_problem, order_problem, message_problem, deadlock_problem}) {
+  for (const auto check :
+       {placement_problem, order_problem, message_problem, deadlock_problem, prediction_problem}) {
     std::string problem = check(plan);
     if (!problem.empty()) return problem;
   }

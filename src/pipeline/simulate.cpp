@@ -15,7 +15,7 @@ using Message = std::tuple<int, int, int>;  // from, to, tag
 
 class Simulation {
  public:
-  Simulation(const Plan& plan, const Costs& costs) : plan_(plan), costs_(costs) {
+  Simulation(const Plan& plan, const CostFunctions& costs) : plan_(plan), costs_(costs) {
     const auto ranks = static_cast<std::size_t>(plan.ranks());
     line_.spans.resize(ranks);
     causes_.resize(ranks);
@@ -45,26 +45,6 @@ class Simulation {
   OperationRef last(int rank) { return {rank, static_cast<int>(spans(rank).size()) - 1}; }
   double now(int rank) { return spans(rank).empty() ? 0 : spans(rank).back().end; }
 
-  double cost(const Operation& op) const {
-    const auto stage = static_cast<std::size_t>(std::max(op.stage, 0));
-    switch (op.kind) {
-      case OpKind::kForward:
-        return costs_.forward.at(stage);
-      case OpKind::kBackward:
-        return costs_.backward_input.at(stage) + costs_.backward_weight.at(stage);
-      case OpKind::kBackwardInput:
-        return costs_.backward_input.at(stage);
-      case OpKind::kBackwardWeight:
-        return costs_.backward_weight.at(stage);
-      case OpKind::kReduce:
-        return costs_.reduce;
-      case OpKind::kUpdate:
-        return costs_.update;
-      default:
-        return 0;
-    }
-  }
-
   void place(int rank, double begin, double end, OperationRef cause) {
     spans(rank).push_back({begin, end});
     causes_[static_cast<std::size_t>(rank)].push_back(cause);
@@ -72,8 +52,8 @@ class Simulation {
 
   void send(int rank, const Operation& op) {
     double& free = link_free_[static_cast<std::size_t>(rank)];
-    free = std::max(free, now(rank)) + costs_.message;
-    sent_[{rank, op.peer, op.tag}] = {last(rank), free + costs_.transfer};
+    free = std::max(free, now(rank)) + costs_.operation(rank, op);
+    sent_[{rank, op.peer, op.tag}] = {last(rank), free + costs_.transfer(rank, op.peer)};
   }
 
   bool advance(int rank) {
@@ -83,7 +63,8 @@ class Simulation {
     const OperationRef before = last(rank);
     if (op.kind == OpKind::kUpdate) return false;
     if (!op.receives()) {
-      place(rank, begin, begin + cost(op), before);
+      const double cost = op.sends() ? 0 : costs_.operation(rank, op);
+      place(rank, begin, begin + cost, before);
       if (op.sends()) send(rank, op);
       return true;
     }
@@ -108,7 +89,9 @@ class Simulation {
     if (waiting.empty()) return false;
     const double begin = now(slowest);
     const OperationRef cause = last(slowest);
-    for (const int rank : waiting) place(rank, begin, begin + costs_.update, cause);
+    for (const int rank : waiting) {
+      place(rank, begin, begin + costs_.operation(rank, next(rank)), cause);
+    }
     return true;
   }
 
@@ -125,7 +108,9 @@ class Simulation {
     }
     for (int rank = 0; rank < plan_.ranks(); ++rank) {
       double busy = 0;
-      for (const Operation& op : list(rank)) busy += cost(op);
+      for (const Operation& op : list(rank)) {
+        if (!op.sends() && !op.receives()) busy += costs_.operation(rank, op);
+      }
       line_.bubble.push_back(line_.makespan > 0 ? 1 - busy / line_.makespan : 0);
     }
     for (; end.index >= 0;
@@ -136,7 +121,7 @@ class Simulation {
   }
 
   const Plan& plan_;
-  const Costs& costs_;
+  const CostFunctions& costs_;
   Timeline line_;
   std::vector<std::vector<OperationRef>> causes_;
   struct Sent {
@@ -147,6 +132,27 @@ class Simulation {
   std::vector<double> link_free_;  // per rank: when its last message is out
 };
 
+/// The same on every rank.
+double cost_of(const Costs& costs, const Operation& op) {
+  const auto stage = static_cast<std::size_t>(std::max(op.stage, 0));
+  switch (op.kind) {
+    case OpKind::kForward:
+      return costs.forward.at(stage);
+    case OpKind::kBackward:
+      return costs.backward_input.at(stage) + costs.backward_weight.at(stage);
+    case OpKind::kBackwardInput:
+      return costs.backward_input.at(stage);
+    case OpKind::kBackwardWeight:
+      return costs.backward_weight.at(stage);
+    case OpKind::kReduce:
+      return costs.reduce;
+    case OpKind::kUpdate:
+      return costs.update;
+    default:
+      return costs.message;
+  }
+}
+
 }  // namespace
 
 double Timeline::mean_bubble() const {
@@ -154,6 +160,13 @@ double Timeline::mean_bubble() const {
   return std::accumulate(bubble.begin(), bubble.end(), 0.0) / static_cast<double>(bubble.size());
 }
 
-Timeline simulate(const Plan& plan, const Costs& costs) { return Simulation(plan, costs).run(); }
+Timeline simulate(const Plan& plan, const Costs& costs) {
+  return simulate(plan, CostFunctions{[&](int, const Operation& op) { return cost_of(costs, op); },
+                                      [&](int, int) { return costs.transfer; }});
+}
+
+Timeline simulate(const Plan& plan, const CostFunctions& costs) {
+  return Simulation(plan, costs).run();
+}
 
 }  // namespace rw::pipeline

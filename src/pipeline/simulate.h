@@ -1,5 +1,6 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
+#include <functional>
 #include <vector>
 
 #include "pipeline/plan.h"
@@ -7,19 +8,13 @@
 
 namespace rw::pipeline {
 
-/// When an operation runs; a receive lasts from when the rank comes to it until the message is
-/// there.
-struct Span {
-  double begin = 0;
-  double end = 0;
-};
-
 struct OperationRef {
   int rank = 0;
   int index = 0;  // in the rank's list
   bool operator==(const OperationRef&) const = default;
 };
 
+/// A receive lasts from when its rank comes to it until the message is there.
 struct Timeline {
   std::vector<std::vector<Span>> spans;  // per rank, per operation
   double makespan = 0;
@@ -36,5 +31,13 @@ struct Timeline {
 /// busy for costs.message and arrives costs.transfer later, whatever the buffers. The update starts
 /// when all ranks are there. Throws Error{kBug} when the plan cannot be run to its end.
 Timeline simulate(const Plan& plan, const Costs& costs);
+
+/// What an operation takes on its rank (messages: how long they keep their sender's link busy), and how
+/// long a message is under way from one rank to another.
+struct CostFunctions {
+  std::function<double(int rank, const Operation& op)> operation;
+  std::function<double(int from, int to)> transfer;
+};
+Timeline simulate(const Plan& plan, const CostFunctions& costs);
 
 }  // namespace rw::pipeline

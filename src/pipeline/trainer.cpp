@@ -23,8 +23,12 @@
 #include "pipeline/layout.h"
 #include "pipeline/pieces.h"
 #include "pipeline/plan_check.h"
+#include "pipeline/plan_watch.h"
+#include "pipeline/planners.h"
 #include "pipeline/reducer.h"
 #include "pipeline/simulate.h"
+#include "pipeline/step_numbers.h"
+#include "pipeline/timeline.h"
 
 namespace rw::pipeline {
 namespace {
@@ -105,11 +109,13 @@ class Trainer final : public core::Method {
   Tensor to_device(const Tensor& host);
   void update(std::int64_t n, const Execution& so_far, core::StepResult& result);
   void apply(std::int64_t n, double norm, core::StepResult& result);
-  std::vector<double> gather_numbers(const Execution& so_far);
+  void follow_plan(std::int64_t n, const Execution& done);
   void make_optimizer();
+  void make_executor();
   void make_evaluation();
-  double owned_squares();
-  double scale_of(std::size_t param, double clip) const;
+  int stage_of_param(std::size_t param) const;
+  std::vector<StageNumbers> own_numbers(const Execution& so_far);
+  double norm_of(const StepNumbers& numbers) const;
   void refresh_copies();
   Tensor fetch(const ParamLayout& param);
 
@@ -125,6 +131,7 @@ class Trainer final : public core::Method {
   std::unique_ptr<Pieces> pieces_;
   std::vector<Segment> owned_;    // whose gradients this rank adds to the norm
   std::vector<Segment> updated_;  // what its optimizer updates: owned_ when sharded, or everything
+  ReduceOptions reducing_;
   std::unique_ptr<Reducer> reducer_;
   std::unique_ptr<ValueGather> values_;  // when sharded
   std::unique_ptr<optim::Adamw> optimizer_;
@@ -132,7 +139,9 @@ class Trainer final : public core::Method {
   std::vector<std::int64_t> needed_;
   std::unique_ptr<data::Loader> loader_;
   MicroBatchSizes sizes_;
-  std::vector<double> visited_share_;  // per stage: tokens that visit it / all tokens
+  StepNumbers numbers_;               // of the step that is under way, once all ranks know them
+  std::vector<double> stage_factor_;  // per stage: what its gradients are multiplied by
+  PlanWatch watch_;
   double bubble_pct_planned_ = 0;
   std::uint64_t step_ = 0;     // done
   bool copies_stale_ = false;  // values may have been loaded, or come from other replicas
@@ -147,7 +156,8 @@ Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, Plan plan)
       parts_(std::move(parts)),
       plan_(std::move(plan)),
       layout_(make_layout(options.model, plan_, options.pipeline.stage_split)),
-      stream_(options.device) {
+      stream_(options.device),
+      watch_(options.pipeline.replan_share, parts_.replan) {
   const int rank = parts_.world.rank();
   const auto held = layout_.stages_of(rank);
   const auto ranges = ranges_of(layout_, held);
@@ -165,27 +175,10 @@ Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, Plan plan)
     stage_of_[held[i]] = stage.get();
   }
   make_optimizer();
-  executor_ = std::make_unique<Executor>(plan_, stage_of_, options_.model.hidden_size, parts_.world,
-                                         stream_, parts_.trace);
-  needed_ = needed_here(plan_, rank);
-  data::LoaderOptions loading;
-  loading.micro_batch_size = options_.micro_batch_size;
-  loading.seq_len = options_.seq_len;
-  loading.micro_batches = needed_;
-  loading.threads = parts_.loader_threads;
-  loading.prefetch_steps = parts_.prefetch_steps;
-  loader_ = std::make_unique<data::Loader>(parts_.corpora, parts_.order, std::move(loading));
-
   sizes_.rows.assign(plan_.paths.size(), options_.micro_batch_size);
   sizes_.tokens = options_.seq_len;
   sizes_.gradient_scale = 1.0F / static_cast<float>(options_.global_batch_size * options_.seq_len);
-  visited_share_.assign(at(plan_.stages), 0);
-  for (const auto& path : plan_.paths) {
-    for (const Visit& visit : path) {
-      visited_share_[at(visit.stage)] += 1.0 / static_cast<double>(plan_.paths.size());
-    }
-  }
-  bubble_pct_planned_ = planned_bubble(options_.model, layout_, plan_);
+  make_executor();
   if (parts_.validation != nullptr) make_evaluation();
 }
 
@@ -196,15 +189,34 @@ void Trainer::make_optimizer() {
                        [&](const ParamLayout& one) { return one.spec.name == param.spec.name; }));
   }
   pieces_ = std::make_unique<Pieces>(layout_, *params_, parts_.world);
-  const ReduceOptions reducing = reduce_options(options_, *pieces_, parts_.world);
-  reducer_ = std::make_unique<Reducer>(*pieces_, plan_, parts_.world.rank(), *params_, stage_of_,
-                                       reducing);
+  const ReduceOptions& reducing = reducing_ = reduce_options(options_, *pieces_, parts_.world);
   owned_ = owned_segments(*pieces_, *params_);
   updated_ = reducing.sharded ? owned_ : whole_params(*params_);
   optimizer_ = std::make_unique<optim::Adamw>(options_.optimizer, adamw_params(*params_, updated_));
   if (reducing.sharded) {
     values_ = std::make_unique<ValueGather>(*pieces_, *params_, updated_, reducing.bucket_bytes);
   }
+}
+
+/// All that depends on the plan and not on where stages live.
+void Trainer::make_executor() {
+  const int rank = parts_.world.rank();
+  reducer_ = std::make_unique<Reducer>(*pieces_, plan_, rank, *params_, stage_of_, reducing_);
+  executor_ = std::make_unique<Executor>(
+      plan_, stage_of_, parts_.world, stream_,
+      ExecutorOptions{options_.model.hidden_size, options_.pipeline.patience_ms / 1e3,
+                      parts_.trace});
+  bubble_pct_planned_ = planned_bubble(options_.model, layout_, plan_);
+  const auto needed = needed_here(plan_, rank);
+  if (loader_ != nullptr && needed == needed_) return;
+  needed_ = needed;
+  data::LoaderOptions loading;
+  loading.micro_batch_size = options_.micro_batch_size;
+  loading.seq_len = options_.seq_len;
+  loading.micro_batches = needed_;
+  loading.threads = parts_.loader_threads;
+  loading.prefetch_steps = parts_.prefetch_steps;
+  loader_ = std::make_unique<data::Loader>(parts_.corpora, parts_.order, std::move(loading));
 }
 
 void Trainer::make_evaluation() {
@@ -214,8 +226,10 @@ void Trainer::make_evaluation() {
   for (std::int64_t m = 0; m < count; ++m) {
     evaluation_sizes_.rows.push_back(parts_.validation->micro_batch(m).batch);
   }
-  evaluator_ = std::make_unique<Executor>(evaluation_plan_, stage_of_, options_.model.hidden_size,
-                                          parts_.world, stream_, nullptr);
+  ExecutorOptions in_order;
+  in_order.hidden_size = options_.model.hidden_size;
+  evaluator_ =
+      std::make_unique<Executor>(evaluation_plan_, stage_of_, parts_.world, stream_, in_order);
 }
 
 void Trainer::refresh_copies() {
@@ -250,54 +264,73 @@ core::StepResult Trainer::step(std::int64_t n) {
   const Execution done = executor_->run(sizes_, hooks);
   result.comm_exposed_ms += static_cast<double>(done.waiting_ns) / 1e6;
   result.bubble_pct_planned = bubble_pct_planned_;
-  result.tokens = options_.global_batch_size * options_.seq_len;
   step_ = static_cast<std::uint64_t>(n);
+  follow_plan(n, done);
   return result;
 }
 
-/// Sum of squares of the gradients that this rank owns, normalised.
-double Trainer::owned_squares() {
-  double squares = 0;
-  for (const Segment& segment : owned_) {
-    const auto grad = params_->all[segment.param].grad.flat(segment.begin, segment.end);
-    const double factor = scale_of(segment.param, 1.0);
-    squares += kernels::sum_of_squares(grad, stream_) * factor * factor;
+/// Between two steps: what happened is written down, and another plan may take over.
+void Trainer::follow_plan(std::int64_t n, const Execution& done) {
+  const std::int64_t interval = options_.timeline_interval;
+  if (interval > 0 && (n == 2 || n % interval == 0)) {
+    const auto timeline = gather_timeline(parts_.world, plan_, n, done);
+    if (timeline && parts_.timeline) parts_.timeline(*timeline);
   }
-  return squares;
+  auto next = watch_.after_step(n, plan_, numbers_, parts_.world);
+  if (!watch_.note().empty() && parts_.note) parts_.note(watch_.note());
+  if (!next) return;
+  plan_ = std::move(*next);
+  make_executor();
 }
 
-/// Everything that all ranks must know, in one sum: per micro-batch its loss; per rank the sum of
-/// squares of the gradients it owns, the time it computed and the time it took.
-std::vector<double> Trainer::gather_numbers(const Execution& so_far) {
-  const auto ranks = at(parts_.world.size());
-  const auto mine = at(parts_.world.rank());
-  std::vector<double> numbers = so_far.loss_sums;
-  const auto losses = numbers.size();
-  numbers.resize(losses + 3 * ranks, 0);
-  numbers[losses + mine] = owned_squares();
-  numbers[losses + ranks + mine] = static_cast<double>(so_far.busy_ns);
-  numbers[losses + 2 * ranks + mine] = static_cast<double>(so_far.elapsed_ns);
-  parts_.world.all_reduce_sum(std::span<double>(numbers)).wait();
-  return numbers;
+/// The stage, held here, that a parameter's gradients are counted and normalised with. A tied embedding
+/// has two: every micro-batch visits both.
+int Trainer::stage_of_param(std::size_t param) const {
+  const auto& stages = layout_of_[param]->stages;
+  return *std::find_if(stages.begin(), stages.end(),
+                       [&](int stage) { return stage_of_.count(stage) > 0; });
+}
+
+/// What this rank adds to the numbers of the step.
+std::vector<StageNumbers> Trainer::own_numbers(const Execution& so_far) {
+  const int rank = parts_.world.rank();
+  auto out = stage_times(plan_, rank, so_far.times);
+  const auto& held = plan_.stages_of_rank[at(rank)];
+  for (const Segment& segment : owned_) {
+    const auto grad = params_->all[segment.param].grad.flat(segment.begin, segment.end);
+    const auto place =
+        std::find(held.begin(), held.end(), stage_of_param(segment.param)) - held.begin();
+    out[at(place)].squares += kernels::sum_of_squares(grad, stream_);
+  }
+  return out;
+}
+
+/// Rank by rank, each stage by stage.
+double Trainer::norm_of(const StepNumbers& numbers) const {
+  double squares = 0;
+  for (std::size_t rank = 0; rank < numbers.stages.size(); ++rank) {
+    double of_rank = 0;
+    for (std::size_t i = 0; i < numbers.stages[rank].size(); ++i) {
+      const double factor = stage_factor_[at(plan_.stages_of_rank[rank][i])];
+      of_rank += numbers.stages[rank][i].squares * factor * factor;
+    }
+    squares += of_rank;
+  }
+  return std::sqrt(squares);
 }
 
 void Trainer::update(std::int64_t n, const Execution& so_far, core::StepResult& result) {
-  const auto numbers = gather_numbers(so_far);
-  std::size_t next = 0;
-  double loss = 0;
-  for (std::size_t m = 0; m < plan_.paths.size(); ++m) loss += numbers[next++];
-  result.loss = loss / static_cast<double>(options_.global_batch_size * options_.seq_len);
-  const auto ranks = at(parts_.world.size());
-  double squares = 0;
-  for (std::size_t rank = 0; rank < ranks; ++rank) squares += numbers[next++];
-  result.grad_norm = std::sqrt(squares);
-  double busy = 0;
-  double longest = 0;
-  for (std::size_t rank = 0; rank < ranks; ++rank) {
-    busy += numbers[next + rank];
-    longest = std::max(longest, numbers[next + ranks + rank]);
+  numbers_ = exchange(plan_, parts_.world, so_far, own_numbers(so_far), watch_.offers());
+  result.loss = numbers_.loss();
+  result.tokens = static_cast<std::int64_t>(numbers_.tokens());
+  result.bubble_pct = numbers_.bubble_pct();
+  // Accumulated as if every token of a full batch had visited every stage.
+  const auto full = static_cast<double>(options_.global_batch_size * options_.seq_len);
+  stage_factor_.clear();
+  for (const double tokens : numbers_.tokens_of_stages(plan_)) {
+    stage_factor_.push_back(tokens > 0 ? full / tokens : 0);
   }
-  result.bubble_pct = longest > 0 ? 100 * (1 - busy / (longest * static_cast<double>(ranks))) : 0;
+  result.grad_norm = norm_of(numbers_);
   if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm)) {
     throw Error(
         ErrorKind::kNonFinite,
@@ -314,7 +347,8 @@ void Trainer::apply(std::int64_t n, double norm, core::StepResult& result) {
   const double clip = optim::clip_factor(norm, options_.clip_grad_norm);
   std::vector<float> scales;
   for (const Segment& segment : updated_) {
-    scales.push_back(static_cast<float>(scale_of(segment.param, clip)));
+    const double factor = stage_factor_[at(stage_of_param(segment.param))];
+    scales.push_back(static_cast<float>(clip * factor));
   }
   if (values_ == nullptr) {
     optimizer_->update(n, result.lr, scales, stream_);
@@ -331,11 +365,6 @@ void Trainer::apply(std::int64_t n, double norm, core::StepResult& result) {
   values_->wait();
   copies_stale_ = true;  // of what the other replicas updated
   result.comm_exposed_ms += static_cast<double>(metrics::now_ns() - waiting) / 1e6;
-}
-
-/// What a parameter's gradient is multiplied by: its stage may have seen a part of the tokens only.
-double Trainer::scale_of(std::size_t param, double clip) const {
-  return clip / visited_share_[at(layout_of_[param]->stages.front())];
 }
 
 std::optional<double> Trainer::validate() {

@@ -1,18 +1,22 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <string>
 
 #include "comm/communicator.h"
 #include "core/method.h"
 #include "data/corpus.h"
 #include "data/order.h"
 #include "data/validation.h"
+#include "metrics/timeline.h"
 #include "metrics/trace.h"
 #include "model/options.h"
 #include "optim/options.h"
 #include "pipeline/options.h"
 #include "pipeline/plan.h"
+#include "pipeline/replanner.h"
 
 namespace rw::pipeline {
 
@@ -31,6 +35,7 @@ struct TrainerOptions {
   core::DType compute = core::DType::kF32;  // or kBF16: Params::compute_in_bf16
   model::Recompute recompute = model::Recompute::kNone;
   core::Device device;
+  std::int64_t timeline_interval = 0;  // steps between two calls of TrainerParts::timeline; 0: none
 };
 
 struct TrainerParts {
@@ -41,6 +46,12 @@ struct TrainerParts {
   std::int64_t prefetch_steps = 4;
   std::unique_ptr<data::Validation> validation = nullptr;  // may be null
   metrics::Trace* trace = nullptr;                         // outlives the trainer; may be null
+  /// On rank 0, from the training thread, after step 2 and every timeline_interval-th.
+  std::function<void(const metrics::StepTimeline&)> timeline = nullptr;
+  /// Makes new plans when options.pipeline.replan_share asks for it. On rank 0.
+  Replan replan = nullptr;
+  /// Something that people want to know, on rank 0.
+  std::function<void(const std::string&)> note = nullptr;
 };
 
 /// The method `pipeline`: backprop over the plan that options.pipeline.schedule asks for, on dp·pp

@@ -42,6 +42,37 @@ TEST_P(ConformanceTest, MatchesByTagWhateverTheOrder) {
   });
 }
 
+TEST_P(ConformanceTest, WaitsForWhicheverMessageComesFirst) {
+  run([](Communicator& world) {
+    if (world.size() == 1) return;
+    const int last = world.size() - 1;
+    if (world.rank() ==
+        last) {  // sends the second one first, and the first one once that is through
+      world.send(Tensor::of({1}, {2}), 0, 2).wait();
+      Tensor answer = Tensor::zeros({1});
+      world.receive(answer, 0, 3).wait();
+      world.send(Tensor::of({1}, {1}), 0, 1).wait();
+    }
+    if (world.rank() == 0) {
+      Tensor first = Tensor::zeros({1});
+      Tensor second = Tensor::zeros({1});
+      Ticket of_first = world.receive(first, last, 1);
+      Ticket of_second = world.receive(second, last, 2);
+      while (true) {
+        const auto seen = world.events();
+        if (of_second.done()) break;
+        world.wait_event(seen, -1);
+      }
+      EXPECT_EQ(core::to_floats(second), (std::vector<float>{2}));
+      EXPECT_FALSE(of_first.done());
+      world.wait_event(world.events(), 0);  // no time at all: comes back
+      world.send(second, last, 3).wait();
+      of_first.wait();
+      EXPECT_EQ(core::to_floats(first), (std::vector<float>{1}));
+    }
+  });
+}
+
 TEST_P(ConformanceTest, MatchesOneTagInCallOrder) {
   run([](Communicator& world) {
     constexpr int kMessages = 100;

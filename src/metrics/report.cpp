@@ -1,0 +1,218 @@
+// Part of Ropewalk, MIT licence.
+#include "metrics/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <sstream>
+
+#include "core/json.h"
+#include "metrics/append_file.h"
+
+namespace rw::metrics {
+namespace {
+
+using core::Json;
+
+constexpr const char* kStyle = R"(
+body{font:15px/1.5 system-ui,sans-serif;color:#1d2733;background:#fff;max-width:1000px;margin:2em auto;padding:0 1em}
+h1{font-size:1.5em;margin-bottom:.2em}h2{font-size:1.15em;margin-top:2em}
+table{border-collapse:collapse}td,th{padding:.25em .8em;text-align:right;border-bottom:1px solid #e3e8ee}
+td.text,th.text{text-align:left}th{font-weight:600;color:#52606d}
+svg{max-width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:#52606d}
+pre{background:#f5f7fa;padding:1em;overflow:auto;font-size:13px}.note{color:#52606d}
+)";
+
+std::optional<double> number_of(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  if (found == json.end() || !found->is_number()) return std::nullopt;
+  return found->get<double>();
+}
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+/// The figures on top. The first step is left out of times: it makes buffers.
+std::string figures(const std::vector<ReportStep>& steps) {
+  if (steps.empty()) return "<p class=\"note\">No steps yet.</p>";
+  std::vector<double> ms;
+  std::vector<double> rate;
+  std::vector<double> bubble;
+  for (std::size_t i = steps.size() > 1 ? 1 : 0; i < steps.size(); ++i) {
+    ms.push_back(steps[i].step_ms);
+    rate.push_back(steps[i].tokens_per_s);
+    bubble.push_back(steps[i].bubble_pct);
+  }
+  const ReportStep& last = steps.back();
+  std::string out =
+      "<table><tr><th>step</th><th>loss</th><th>validation loss</th><th>median step</"
+      "th><th>median tokens/s</th><th>bubble</th><th>planned bubble</th></tr>";
+  const auto text = [](const std::optional<double>& x) {
+    return x ? fmt::format("{:.4f}", *x) : std::string("–");
+  };
+  std::optional<double> validation;
+  for (const ReportStep& step : steps) {
+    if (step.validation_loss) validation = step.validation_loss;
+  }
+  return out + fmt::format(
+                   "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.0f}</td><td>"
+                   "{:.1f} %</td><td>{:.1f} %</td></tr></table>",
+                   last.step, text(last.loss), text(validation), time_text(median(ms) / 1e3),
+                   median(rate), median(bubble), last.bubble_pct_planned);
+}
+
+std::string cause_text(const IdleCauses::Cause& cause, double steps) {
+  const std::string whom =
+      cause.rank >= 0 ? fmt::format("rank {}", cause.rank) : std::string("its replicas");
+  static const std::map<std::string, const char*> kWhat{{"activation", "for an activation of"},
+                                                        {"gradient", "for a gradient of"},
+                                                        {"reduce", "for sums with"},
+                                                        {"taking", "until taken by"}};
+  const auto found = kWhat.find(cause.what);
+  return fmt::format("{} {} {}", time_text(cause.seconds / steps),
+                     found == kWhat.end() ? html_text(cause.what) : found->second, whom);
+}
+
+/// The causes of one rank over all recorded steps.
+IdleCauses all_causes(const std::vector<StepTimeline>& timelines, std::size_t rank) {
+  RankTimeline whole;
+  for (const StepTimeline& one : timelines) {
+    if (rank >= one.ranks.size()) continue;
+    const RankTimeline& part = one.ranks[rank];
+    whole.elapsed_s += part.elapsed_s;
+    whole.operations.insert(whole.operations.end(), part.operations.begin(), part.operations.end());
+    whole.waits.insert(whole.waits.end(), part.waits.begin(), part.waits.end());
+  }
+  return idle_causes(whole);
+}
+
+}  // namespace
+
+std::string html_text(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+std::string time_text(double seconds) {
+  const double size = std::abs(seconds);
+  if (size == 0) return "0";
+  if (size < 1e-3) return fmt::format("{:.3g} µs", seconds * 1e6);
+  if (size < 1) return fmt::format("{:.3g} ms", seconds * 1e3);
+  return fmt::format("{:.3g} s", seconds);
+}
+
+std::vector<double> round_ticks(double low, double high, int count) {
+  if (!(high > low)) return {low};
+  const double raw = (high - low) / std::max(1, count);
+  const double power = std::pow(10, std::floor(std::log10(raw)));
+  double step = 10 * power;
+  for (const double factor : {1.0, 2.0, 5.0}) {
+    if (raw <= factor * power) {
+      step = factor * power;
+      break;
+    }
+  }
+  std::vector<double> out;
+  for (double i = std::ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; ++i) {
+    out.push_back(i * step);
+  }
+  return out;
+}
+
+std::vector<ReportStep> read_report_steps(const std::string& path) {
+  std::vector<ReportStep> out;
+  std::istringstream lines(read_text(path));
+  for (std::string line; std::getline(lines, line);) {
+    const Json json = Json::parse(line, nullptr, false);
+    if (!json.is_object() || !number_of(json, "step")) continue;
+    ReportStep step;
+    step.step = static_cast<std::int64_t>(*number_of(json, "step"));
+    step.loss = number_of(json, "loss");
+    step.validation_loss = number_of(json, "validation_loss");
+    step.step_ms = number_of(json, "step_ms").value_or(0);
+    step.tokens_per_s = number_of(json, "tokens_per_s").value_or(0);
+    step.bubble_pct = number_of(json, "bubble_pct").value_or(0);
+    step.bubble_pct_planned = number_of(json, "bubble_pct_planned").value_or(0);
+    out.push_back(step);
+  }
+  return out;
+}
+
+std::string idle_table(const std::vector<StepTimeline>& timelines) {
+  if (timelines.empty())
+    return "<p class=\"note\">No step was recorded (log.timeline_interval).</p>";
+  const auto steps = static_cast<double>(timelines.size());
+  std::string out =
+      "<table><tr><th>rank</th><th>step</th><th>computes</th><th class=\"text\">waits</th><th>other"
+      "</th></tr>";
+  for (std::size_t rank = 0; rank < timelines.back().ranks.size(); ++rank) {
+    const IdleCauses causes = all_causes(timelines, rank);
+    const double whole = causes.elapsed_s > 0 ? causes.elapsed_s : 1;
+    std::string waits;
+    for (const auto& cause : causes.causes) {
+      waits += (waits.empty() ? "" : "<br>") + cause_text(cause, steps);
+    }
+    out += fmt::format(
+        "<tr><td>{}</td><td>{}</td><td>{:.1f} %</td><td class=\"text\">{}</td><td>"
+        "{}</td></tr>",
+        rank, time_text(causes.elapsed_s / steps), 100 * causes.busy_s / whole,
+        waits.empty() ? "never" : waits, time_text(causes.other_s / steps));
+  }
+  return out + "</table>";
+}
+
+std::string report_html(const ReportInputs& inputs) {
+  std::string out = fmt::format(
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0}</title><style>"
+      "{1}</style></head><body>\n<h1>{0}</h1>\n",
+      html_text(inputs.title), kStyle);
+  out += figures(inputs.steps) + "\n<h2>Loss</h2>\n" + loss_svg(inputs.steps);
+  out += "\n<h2>Timeline</h2>\n";
+  if (inputs.timelines.empty()) {
+    out += "<p class=\"note\">No step was recorded (log.timeline_interval).</p>";
+  } else {
+    const StepTimeline& last = inputs.timelines.back();
+    out += fmt::format(
+        "<p class=\"note\">Step {}. Of each rank the upper row is what was planned, "
+        "the lower one what happened; F forward, B backward, W weight gradient, with "
+        "the number of the micro-batch; hatched: it waits.</p>\n",
+        last.step);
+    out += timeline_svg(last);
+  }
+  out += fmt::format(
+      "\n<h2>Whom each rank waits for</h2>\n<p class=\"note\">Means of {} recorded "
+      "steps.</p>\n",
+      inputs.timelines.size());
+  out += idle_table(inputs.timelines);
+  if (!inputs.recipe.empty()) {
+    out += "\n<h2>Recipe</h2>\n<pre>" + html_text(inputs.recipe) + "</pre>";
+  }
+  return out + "\n</body></html>\n";
+}
+
+}  // namespace rw::metrics

@@ -1,0 +1,70 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+
+namespace rw::metrics {
+
+/// A forward, backward or reduce of one rank. Seconds since the rank's step began; predicted ones are
+/// below 0 when nobody predicted them.
+struct TimelineOperation {
+  std::string name;      // "forward", "backward", …
+  int micro_batch = -1;  // -1: reduce
+  int stage = -1;
+  double predicted_begin_s = -1, predicted_end_s = -1;
+  double begin_s = 0, end_s = 0;
+};
+
+/// A wait of a rank's training thread.
+struct TimelineWait {
+  double begin_s = 0, end_s = 0;
+  int rank = -1;     // whom it waits for; -1: all replicas of a stage
+  std::string what;  // "activation", "gradient", "reduce", "taking" (of what this rank sent)
+  int micro_batch = -1;
+  int stage = -1;
+};
+
+struct RankTimeline {
+  std::vector<TimelineOperation> operations;  // in the order in which they ran
+  std::vector<TimelineWait> waits;
+  double elapsed_s = 0;  // up to the update
+};
+
+/// One step of all ranks: what was planned beside what happened.
+struct StepTimeline {
+  std::int64_t step = 0;
+  std::vector<RankTimeline> ranks;
+};
+
+/// docs/formats/timeline.md.
+core::Json to_json(const RankTimeline& rank);
+core::Json to_json(const StepTimeline& timeline);
+/// Throw core::Json::exception.
+RankTimeline rank_timeline_from(const core::Json& json);
+StepTimeline step_timeline_from(const core::Json& json);
+
+/// The steps in a file of lines, the last line of each step, in order of steps; torn lines are left
+/// out. Empty when there is no file.
+std::vector<StepTimeline> read_timelines(const std::string& path);
+
+/// Seconds per rank in which the training thread waited, by whom and what for; and what is neither
+/// computing nor such a wait.
+struct IdleCauses {
+  struct Cause {
+    int rank = -1;
+    std::string what;
+    double seconds = 0;
+    std::int64_t times = 0;
+  };
+  double elapsed_s = 0;
+  double busy_s = 0;
+  std::vector<Cause> causes;  // longest first
+  double other_s = 0;         // reading tokens, handing messages over, …
+};
+IdleCauses idle_causes(const RankTimeline& rank);
+
+}  // namespace rw::metrics

@@ -1,0 +1,100 @@
+// Part of Ropewalk, MIT licence.
+#include "pipeline/planners.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "core/json.h"
+#include "metrics/append_file.h"
+#include "pipeline/classic.h"
+#include "pipeline/walk_chooser.h"
+#include "pipeline/walks.h"
+
+namespace rw::pipeline {
+namespace {
+
+using core::Error;
+using core::ErrorKind;
+
+core::Json read_json(const char* key, const std::string& path) {
+  const std::string text = metrics::read_text(path);
+  if (text.empty()) {
+    throw Error(ErrorKind::kDataMissing, fmt::format("{}: got {}, which is empty or not there; "
+                                                     "want a JSON file",
+                                                     key, path));
+  }
+  try {
+    return core::Json::parse(text);
+  } catch (const core::Json::exception& error) {
+    throw Error(ErrorKind::kDataMalformed, fmt::format("{}: {}", path, error.what()));
+  }
+}
+
+/// A planner's answer, read from files.
+Plan plan_from_files(const Options& options, int ranks, std::int64_t micro_batches) {
+  const WalkCosts costs =
+      walk_costs_from_problem(read_json("pipeline.problem", options.problem), options.problem);
+  const Walks walks =
+      walks_from_solution(read_json("pipeline.solution", options.solution), options.solution);
+  if (static_cast<int>(costs.forward_s.size()) != ranks ||
+      static_cast<std::int64_t>(walks.micro_batches.size()) != micro_batches) {
+    throw Error(
+        ErrorKind::kRecipe,
+        fmt::format("pipeline.solution: got {} nodes and {} micro-batches; want {} nodes "
+                    "(parallel.dp · parallel.pp) and {} micro-batches "
+                    "(train.global_batch_size / train.micro_batch_size)",
+                    costs.forward_s.size(), walks.micro_batches.size(), ranks, micro_batches));
+  }
+  return plan_from_walks("skippipe", walks, costs);
+}
+
+}  // namespace
+
+int path_length(std::int64_t pp, double skip_fraction) {
+  const double left_out = static_cast<double>(pp) * skip_fraction;
+  const auto length = pp - static_cast<std::int64_t>(std::lround(left_out));
+  if (std::abs(left_out - std::round(left_out)) > 0.05 || length < std::min<std::int64_t>(2, pp)) {
+    throw Error(
+        ErrorKind::kRecipe,
+        fmt::format("pipeline.skip_fraction: got {}, which leaves out {:.4g} of parallel.pp "
+                    "= {} stages; want a whole number of them, at least two kept; try {:.4g}",
+                    skip_fraction, left_out, pp,
+                    std::clamp(std::floor(left_out), 0.0,
+                               static_cast<double>(std::max<std::int64_t>(0, pp - 2))) /
+                        static_cast<double>(pp)));
+  }
+  return static_cast<int>(length);
+}
+
+Plan plan_skipping(const Problem& problem, int path_length) {
+  constexpr double kForward = 1;
+  constexpr double kLoss = 0.25;
+  const auto nodes = static_cast<std::size_t>(problem.ranks());
+  WalkCosts costs;
+  costs.forward_s.assign(nodes, kForward);
+  costs.loss_factor = kLoss;
+  costs.transfer_s.assign(nodes, std::vector<double>(nodes, 0));
+  costs.memory.assign(nodes, path_length);
+  const Walks walks =
+      schedule_walks(spread_stages(problem), choose_paths(problem, path_length), costs);
+  for (int& memory : costs.memory) ++memory;
+  Plan plan = plan_from_walks("skippipe", walks, costs);
+  plan.predicted.clear();
+  return plan;
+}
+
+Plan plan_for(const ParallelOptions& parallel, const Options& options, std::int64_t micro_batches) {
+  Problem problem;
+  problem.dp = static_cast<int>(parallel.dp);
+  problem.pp = static_cast<int>(parallel.pp);
+  problem.chunks = options.schedule == "interleaved" ? static_cast<int>(options.chunks) : 1;
+  problem.micro_batches = static_cast<int>(micro_batches);
+  if (options.schedule != "skippipe") return make_plan(options.schedule, problem);
+  if (!options.solution.empty()) return plan_from_files(options, problem.ranks(), micro_batches);
+  return plan_skipping(problem, path_length(parallel.pp, options.skip_fraction));
+}
+
+}  // namespace rw::pipeline

@@ -1,0 +1,268 @@
+// Part of Ropewalk, MIT licence.
+#include "pipeline/walks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
+#include "core/error.h"
+#include "pipeline/classic.h"
+#include "pipeline/plan_check.h"
+
+namespace rw::pipeline {
+namespace {
+
+using core::Error;
+using core::ErrorKind;
+
+std::size_t at(int index) { return static_cast<std::size_t>(index); }
+
+/// Of the loss, the share that the head's forward takes: logits and input gradient, two of the three
+/// products; the third is the weight's gradient.
+constexpr double kLossForward = 2.0 / 3;
+
+/// An operation with its time and, for a message, the time of its way.
+struct Timed {
+  Operation op;
+  Span span;
+};
+
+class Builder {
+ public:
+  Builder(std::string schedule, const Walks& walks, const WalkCosts& costs)
+      : schedule_(std::move(schedule)), walks_(walks), costs_(costs) {}
+
+  Plan build() {
+    place();
+    for (std::size_t m = 0; m < walks_.micro_batches.size(); ++m) add_walk(static_cast<int>(m));
+    for (auto& list : timed_) sort_by_start(list);
+    plan_.operations.resize(timed_.size());
+    for (std::size_t rank = 0; rank < timed_.size(); ++rank) {
+      for (const Timed& one : timed_[rank]) plan_.operations[rank].push_back(one.op);
+    }
+    complete(plan_);  // messages, reduces, update
+    predict();
+    fit_channels();
+    for (std::size_t rank = 0; rank < timed_.size(); ++rank) {
+      const bool source = stage_of_[rank] == 0;
+      plan_.live_bound[rank] = costs_.memory[rank] + (source ? 1 : 0);
+    }
+    const std::string problem = plan_problem(plan_);
+    if (!problem.empty()) fail(problem);
+    return std::move(plan_);
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error(ErrorKind::kRecipe, fmt::format("{}: {}", schedule_, what));
+  }
+  int head() const { return plan_.stages - 1; }
+
+  void place() {
+    const std::size_t nodes = costs_.forward_s.size();
+    if (costs_.memory.size() != nodes || costs_.transfer_s.size() != nodes) {
+      fail(
+          fmt::format("got {} forward times, {} memories, {} rows of transfer times; want one of "
+                      "each per node",
+                      nodes, costs_.memory.size(), costs_.transfer_s.size()));
+    }
+    plan_.schedule = schedule_;
+    plan_.stages = static_cast<int>(walks_.arrangement.size()) + 1;
+    plan_.head_alone = true;
+    plan_.stages_of_rank.resize(nodes);
+    stage_of_.assign(nodes, -1);
+    timed_.resize(nodes);
+    for (std::size_t s = 0; s < walks_.arrangement.size(); ++s) {
+      for (const int node : walks_.arrangement[s]) {
+        if (node < 0 || at(node) >= nodes || stage_of_[at(node)] >= 0) {
+          fail(fmt::format("arrangement, stage {}: got node {}; want each of 0 to {} once", s, node,
+                           nodes - 1));
+        }
+        stage_of_[at(node)] = static_cast<int>(s);
+        plan_.stages_of_rank[at(node)].push_back(static_cast<int>(s));
+        if (s == 0) plan_.stages_of_rank[at(node)].push_back(head());
+      }
+    }
+    const auto missing = std::find(stage_of_.begin(), stage_of_.end(), -1);
+    if (missing != stage_of_.end()) {
+      fail(fmt::format("arrangement: node {} has no stage; want each of 0 to {} once",
+                       missing - stage_of_.begin(), nodes - 1));
+    }
+  }
+
+  void check(const Walk& walk, int m) const {
+    const std::size_t length = walk.nodes.size();
+    for (const int node : walk.nodes) {
+      if (node < 0 || at(node) >= stage_of_.size()) {
+        fail(fmt::format("path of micro-batch {}: got node {}; want 0 to {}", m, node,
+                         stage_of_.size() - 1));
+      }
+    }
+    if (length == 0 || stage_of_[at(walk.nodes[0])] != 0) {
+      fail(fmt::format("path of micro-batch {}: want it to begin at a node of stage 0", m));
+    }
+    if (walk.starts.size() != 2 * length + 1) {
+      fail(fmt::format("micro-batch {}: got {} starts for {} nodes; want {}", m, walk.starts.size(),
+                       length, 2 * length + 1));
+    }
+    for (std::size_t i = 0; i < walk.starts.size(); ++i) {
+      if (!std::isfinite(walk.starts[i]) || walk.starts[i] < 0 ||
+          (i > 0 && walk.starts[i] < walk.starts[i - 1])) {
+        fail(
+            fmt::format("micro-batch {}: got start {} of operation {}; want numbers from 0 that "
+                        "do not fall",
+                        m, walk.starts[i], i));
+      }
+    }
+  }
+
+  void add(int node, OpKind kind, int m, int stage, double begin, double length) {
+    timed_[at(node)].push_back({{kind, m, stage}, {begin, begin + length}});
+  }
+
+  void add_walk(int m) {
+    const Walk& walk = walks_.micro_batches[at(m)];
+    check(walk, m);
+    auto& path = plan_.paths.emplace_back();
+    const std::size_t length = walk.nodes.size();
+    const int source = walk.nodes[0];
+    for (std::size_t i = 0; i < length; ++i) {
+      const int node = walk.nodes[i];
+      const int stage = stage_of_[at(node)];
+      const double forward = costs_.forward_s[at(node)];
+      path.push_back({stage, node});
+      add(node, OpKind::kForward, m, stage, walk.starts[i], forward);
+      add(node, OpKind::kBackward, m, stage, walk.starts[2 * length - i],
+          costs_.backward_factor * forward);
+    }
+    path.push_back({head(), source});
+    const double loss = costs_.loss_factor * costs_.forward_s[at(source)];
+    const double begin = walk.starts[length];
+    add(source, OpKind::kForward, m, head(), begin, kLossForward * loss);
+    add(source, OpKind::kBackward, m, head(), begin + kLossForward * loss,
+        (1 - kLossForward) * loss);
+  }
+
+  /// By start; where operations without length share one, the micro-batch's own order holds.
+  void sort_by_start(std::vector<Timed>& list) const {
+    const auto key = [&](const Timed& one) {
+      const bool forward = one.op.kind == OpKind::kForward;
+      const int along = position_in(plan_.paths[at(one.op.micro_batch)], one.op.stage);
+      return std::tuple(one.span.begin, one.span.end, one.op.micro_batch, forward ? 0 : 1,
+                        forward ? along : -along);
+    };
+    std::sort(list.begin(), list.end(),
+              [&](const Timed& a, const Timed& b) { return key(a) < key(b); });
+  }
+
+  /// Times of the completed lists: those of the operations, and of each message its way.
+  void predict() {
+    double last = 0;
+    for (const auto& list : timed_) {
+      for (const Timed& one : list) last = std::max(last, one.span.end);
+    }
+    std::vector<double> made(at(2 * plan_.stages * plan_.micro_batches()), 0);  // by tag
+    const auto tag = [&](const Operation& op) {
+      return at(message_tag(op.micro_batch, op.stage, plan_.stages, op.kind == OpKind::kBackward));
+    };
+    for (const auto& list : timed_) {
+      for (const Timed& one : list) made[tag(one.op)] = one.span.end;
+    }
+    plan_.predicted.resize(timed_.size());
+    for (int rank = 0; rank < plan_.ranks(); ++rank) {
+      std::size_t next = 0;
+      double end = 0;  // of what this rank computes
+      for (const Timed& one : timed_[at(rank)]) end = std::max(end, one.span.end);
+      for (const Operation& op : plan_.operations[at(rank)]) {
+        Span span{end, end};
+        if (op.kind == OpKind::kUpdate) span = {last, last};
+        if (op.kind == OpKind::kForward || op.kind == OpKind::kBackward) {
+          span = timed_[at(rank)][next++].span;
+        } else if (op.sends() || op.receives()) {
+          const double begin = made[at(op.tag)];
+          const int from = op.sends() ? rank : op.peer;
+          const int to = op.sends() ? op.peer : rank;
+          span = {begin, begin + costs_.transfer_s[at(from)].at(at(to))};
+        }
+        plan_.predicted[at(rank)].push_back(span);
+      }
+    }
+  }
+
+  /// No send waits at all; and as many receives are posted ahead as messages need in time.
+  void fit_channels() {
+    for (int rank = 0; rank < plan_.ranks(); ++rank) {
+      const auto& list = plan_.operations[at(rank)];
+      int sends = 0;
+      std::vector<double> sent;  // per receive, in order: when its message leaves
+      std::vector<double> used;  // when the rank comes to it
+      for (std::size_t i = 0; i < list.size(); ++i) {
+        if (list[i].sends()) ++sends;
+        if (!list[i].receives()) continue;
+        sent.push_back(plan_.predicted[at(rank)][i].begin);
+        used.push_back(plan_.predicted[at(rank)][i + 1].begin);
+      }
+      int ahead = 0;
+      for (std::size_t k = 0; k < sent.size(); ++k) {
+        const auto through = std::upper_bound(used.begin(), used.end(), sent[k]) - used.begin();
+        ahead = std::max(ahead, static_cast<int>(k) + 1 - static_cast<int>(through));
+      }
+      plan_.channels.send_buffers = std::max(plan_.channels.send_buffers, sends);
+      plan_.channels.receive_buffers = std::max(plan_.channels.receive_buffers, ahead);
+    }
+  }
+
+  std::string schedule_;
+  const Walks& walks_;
+  const WalkCosts& costs_;
+  Plan plan_;
+  std::vector<int> stage_of_;              // per node
+  std::vector<std::vector<Timed>> timed_;  // per node, forwards and backwards
+};
+
+/// Calls `read` and says where a JSON error was met.
+template <class Read>
+auto reading(const std::string& where, const char* want, const Read& read) {
+  try {
+    return read();
+  } catch (const core::Json::exception& error) {
+    throw Error(ErrorKind::kDataMalformed,
+                fmt::format("{}: {}; want {}", where, error.what(), want));
+  }
+}
+
+}  // namespace
+
+Plan plan_from_walks(const std::string& schedule, const Walks& walks, const WalkCosts& costs) {
+  return Builder(schedule, walks, costs).build();
+}
+
+WalkCosts walk_costs_from_problem(const core::Json& problem, const std::string& where) {
+  return reading(where, "a problem as docs/formats describes it, ropewalk-problem/1", [&] {
+    WalkCosts out;
+    for (const core::Json& node : problem.at("nodes")) {
+      out.forward_s.push_back(node.at("forward_s").get<double>());
+      out.memory.push_back(node.at("memory_micro_batches").get<int>());
+    }
+    out.backward_factor = problem.at("backward_factor").get<double>();
+    out.loss_factor = problem.at("loss_factor").get<double>();
+    out.transfer_s = problem.at("transfer_s").get<std::vector<std::vector<double>>>();
+    return out;
+  });
+}
+
+Walks walks_from_solution(const core::Json& solution, const std::string& where) {
+  return reading(where, "a solution with arrangement and micro_batches", [&] {
+    Walks out;
+    out.arrangement = solution.at("arrangement").get<std::vector<std::vector<int>>>();
+    for (const core::Json& one : solution.at("micro_batches")) {
+      out.micro_batches.push_back(
+          {one.at("path").get<std::vector<int>>(), one.at("starts").get<std::vector<double>>()});
+    }
+    return out;
+  });
+}
+
+}  // namespace rw::pipeline

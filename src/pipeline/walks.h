@@ -1,0 +1,51 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "pipeline/plan.h"
+
+namespace rw::pipeline {
+
+/// The way of one micro-batch (papers/skippipe.md §1.4). nodes: L of them, the source first, no two
+/// of one group. starts: 2L + 1, in seconds: forward on nodes 0 … L − 1, the loss on nodes[0],
+/// backward on nodes L − 1 … 0.
+struct Walk {
+  std::vector<int> nodes;
+  std::vector<double> starts;
+};
+
+/// What a planner of paths finds. A node is a rank.
+struct Walks {
+  std::vector<std::vector<int>> arrangement;  // nodes of each stage; group 0: the sources
+  std::vector<Walk> micro_batches;
+};
+
+/// What operations and transfers of one micro-batch take, in seconds.
+struct WalkCosts {
+  std::vector<double> forward_s;                // per node
+  double backward_factor = 2;                   // of the node's forward
+  double loss_factor = 0;                       // of the source's forward
+  std::vector<std::vector<double>> transfer_s;  // [from][to]
+  /// Per node: most micro-batches kept from the start of a forward to the end of its backward.
+  std::vector<int> memory;
+};
+
+/// The executor's plan of `walks`: per rank the operations in the order of their starts, with
+/// predicted times. Stage s of the plan is group s; one more stage, without layers, is head and loss,
+/// and lives on the sources (docs/adr/0010-loss-at-the-source.md): the loss of a micro-batch is that
+/// stage's forward and backward, one after the other. Every send comes right after what it carries
+/// was made and never makes its rank wait; a receive comes right before its use, and enough are
+/// posted ahead that in time no message waits for its receiver. live_bound is the nodes' memory, and
+/// one more on sources for the loss under way. Throws Error{kRecipe} "SCHEDULE: …" when walks and
+/// costs do not fit each other or give no sound plan. Cost: about operations · log.
+Plan plan_from_walks(const std::string& schedule, const Walks& walks, const WalkCosts& costs);
+
+/// From `ropewalk-problem/1`: nodes, transfer_s, the two factors. Throws Error{kDataMalformed}.
+WalkCosts walk_costs_from_problem(const core::Json& problem, const std::string& where);
+/// From a planner's solution: arrangement, micro_batches[].path and .starts. Throws
+/// Error{kDataMalformed}.
+Walks walks_from_solution(const core::Json& solution, const std::string& where);
+
+}  // namespace rw::pipeline
