@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "data/order.h"
 #include "launcher/inputs.h"
+#include "metrics/append_file.h"
 #include "metrics/process_memory.h"
 #include "model/flops.h"
 #include "model/hf.h"
@@ -67,6 +68,19 @@ void write_plan(const recipe::Recipe& recipe, store::Store& store) {
                          recipe.train.global_batch_size / recipe.train.micro_batch_size);
   const fs::path path = fs::path(recipe.output_dir) / "plan" / "plan.json";
   store::write_whole(store, path.string(), pipeline::to_json(plan).dump() + "\n");
+}
+
+/// What rank 0 tells people, and what it plans with.
+void add_reporting(const recipe::Recipe& recipe, pipeline::TrainerParts& parts) {
+  const fs::path path = fs::path(recipe.output_dir) / "plan" / "timeline.jsonl";
+  // Shared by the copies that a std::function makes of itself.
+  const auto file =
+      std::make_shared<metrics::AppendFile>(path.string(), metrics::AppendFile::Start::kAtEnd);
+  parts.timeline = [file](const metrics::StepTimeline& timeline) {
+    file->append(metrics::to_json(timeline).dump() + "\n");
+  };
+  parts.note = [](const std::string& text) { core::log_info(text); };
+  parts.replan = pipeline::replan_order;
 }
 
 /// The step to go on from; 0: start anew.
@@ -147,6 +161,7 @@ pipeline::TrainerOptions trainer_options(const recipe::Recipe& recipe,
   out.clip_grad_norm = recipe.train.clip_grad_norm;
   out.recompute = model::recompute_of(recipe.train.recompute);
   if (recipe.precision == "bf16") out.compute = core::DType::kBF16;
+  out.timeline_interval = recipe.log.timeline_interval;
   return out;
 }
 
@@ -219,6 +234,7 @@ Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, c
   pipeline::TrainerParts parts{world, run.corpora, make_order(recipe, *run.corpora)};
   parts.validation = std::move(inputs.validation);
   parts.trace = run.trace.get();
+  if (world.rank() == 0) add_reporting(recipe, parts);
   run.method = make_method(recipe, inputs.trainer, std::move(parts));
 
   together(world, [&] {

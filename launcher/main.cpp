@@ -30,6 +30,7 @@
 #include "launcher/commands/data_train_tokenizer.h"
 #include "launcher/commands/eval.h"
 #include "launcher/commands/generate.h"
+#include "launcher/commands/report.h"
 #include "launcher/commands/schema.h"
 #include "launcher/commands/train.h"
 #include "launcher/waiting_policy.h"
@@ -41,7 +42,7 @@ namespace {
 /// What will run once the command line is understood.
 using Action = std::function<int()>;
 
-constexpr std::array kLater{"plan", "merge", "boom", "spsa", "launch", "report", "top", "doctor"};
+constexpr std::array kLater{"plan", "merge", "boom", "spsa", "launch", "top", "doctor"};
 
 /// Words `key=value` and --set k=v both override keys of the recipe; the last one typed holds.
 void add_recipe(CLI::App& command, std::string& recipe, std::vector<std::string>& overrides) {
@@ -92,6 +93,15 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_flag("--json", options->json, "only JSON on stdout");
   command->callback(
       [options, &action] { action = [options] { return run_bench_train(*options); }; });
+}
+
+void add_report(CLI::App& app, Action& action) {
+  auto* command = app.add_subcommand("report", "a run as one HTML page");
+  const auto options = std::make_shared<ReportOptions>();
+  command->add_option("run", options->run, "output_dir of a training")->required();
+  command->add_option("--out", options->out, "the page; default RUN/report.html");
+  command->add_flag("--json", options->json, "only JSON on stdout");
+  command->callback([options, &action] { action = [options] { return run_report(*options); }; });
 }
 
 void add_schema(CLI::App& app, Action& action) {
@@ -192,6 +202,13 @@ void add_eval(CLI::App& app, Action& action) {
       ->check(CLI::PositiveNumber);
   command->add_option("--precision", options->precision,
                       "of products and activations: f32 or bf16");
+  command
+      ->add_option("--stages", options->stages,
+                   "cut the layers into so many stages, as training does")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--keep-stages", options->keep_stages,
+                      "leave out all others: 0,2,3, or random:K[:SEED], K of them, drawn anew for "
+                      "each window; stage 0 always stays");
   command->add_flag("--json", options->json, "only JSON on stdout");
   command->callback([options, &action] { action = [options] { return run_eval(*options); }; });
 }
@@ -302,6 +319,7 @@ int parse_and_run(int argc, char** argv) {
   add_data(app, action);
   add_eval(app, action);
   add_generate(app, action);
+  add_report(app, action);
   add_ckpt(app, action);
   add_later(app, action);
   refuse_unknown_command(app, argc, argv);

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "data/tokenizer.h"
+#include "launcher/kept_stages.h"
 #include "launcher/load_model.h"
 #include "model/evaluate.h"
 #include "store/posix.h"
@@ -22,6 +23,9 @@ using core::ErrorKind;
 int run_eval(const EvalOptions& options) {
   if (options.text.empty() == options.token_ids.empty()) {
     throw Error(ErrorKind::kUsage, "eval: give one of --text FILE and --token-ids FILE");
+  }
+  if (options.stages > 0 && options.keep_stages.empty()) {
+    throw Error(ErrorKind::kUsage, "eval: --stages cuts layers for --keep-stages; give both");
   }
   const auto store = store::make_posix();
   const bool has_text = !options.text.empty();
@@ -45,7 +49,10 @@ int run_eval(const EvalOptions& options) {
   } else {
     ids = parse_ids(content, options.token_ids);
   }
-  const auto result = model::evaluate(model.options, model.params, ids, options.seq_len);
+  const KeptStages kept =
+      parse_kept_stages(options.keep_stages, options.stages, model.options.num_hidden_layers);
+  const auto result =
+      model::evaluate(model.options, model.params, ids, options.seq_len, kept.choices, kept.choose);
   const double loss = result.loss_sum / static_cast<double>(result.predicted_tokens);
   if (!std::isfinite(loss)) {
     throw Error(ErrorKind::kNonFinite,
@@ -60,6 +67,11 @@ int run_eval(const EvalOptions& options) {
   if (has_text) {
     out["bits_per_byte"] =
         result.loss_sum / std::numbers::ln2 / static_cast<double>(content.size());
+  }
+  if (!options.keep_stages.empty()) {
+    out["stages"] = kept.stages;
+    out["keep_stages"] = options.keep_stages;
+    out["layers_kept_mean"] = kept.layers_mean;
   }
   if (options.json) {
     std::cout << out.dump() << '\n';

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "core/error.h"
 #include "model/stage.h"
@@ -31,31 +32,85 @@ void check(const Options& options, std::span<const std::int32_t> ids) {
   }
 }
 
+/// Stages one after the other: embedding before the first range, head behind the last.
+class Chain {
+ public:
+  Chain(const Options& options, const std::shared_ptr<Params>& params, const LayerRanges& ranges) {
+    LayerRanges parts = ranges;
+    if (parts.empty()) parts.emplace_back(0, 0);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const StageRange range{parts[i].first, parts[i].second, i == 0, i + 1 == parts.size()};
+      stages_.emplace_back(options, range, params);
+    }
+  }
+  StageOutput forward(StageInput input, core::Stream& stream) {
+    StageOutput out;
+    for (Stage& stage : stages_) {
+      out = stage.forward(input, nullptr, stream);
+      input.x = out.y;
+    }
+    return out;
+  }
+
+ private:
+  std::vector<Stage> stages_;
+};
+
+/// Windows of one length that go through the same layers: `windows` of them, numbers into `ids`.
+StageInput batch_of(std::span<const std::int32_t> ids, std::span<const std::int64_t> windows,
+                    std::int64_t seq_len, std::int64_t tokens) {
+  std::vector<std::int32_t> in;
+  std::vector<std::int32_t> out;
+  for (const std::int64_t window : windows) {
+    const auto begin = ids.begin() + window * seq_len;
+    in.insert(in.end(), begin, begin + tokens);
+    out.insert(out.end(), begin + 1, begin + tokens + 1);
+  }
+  StageInput input;
+  input.batch = static_cast<std::int64_t>(windows.size());
+  input.tokens = tokens;
+  input.token_ids = core::Tensor::of_ints({input.batch * tokens}, in);
+  input.targets = core::Tensor::of_ints({input.batch * tokens}, out);
+  return input;
+}
+
 }  // namespace
 
 Evaluation evaluate(const Options& options, std::shared_ptr<Params> params,
                     std::span<const std::int32_t> ids, std::int64_t seq_len) {
+  return evaluate(options, params, ids, seq_len, {{{0, options.num_hidden_layers}}},
+                  [](std::int64_t) { return std::size_t{0}; });
+}
+
+Evaluation evaluate(const Options& options, const std::shared_ptr<Params>& params,
+                    std::span<const std::int32_t> ids, std::int64_t seq_len,
+                    const std::vector<LayerRanges>& choices,
+                    const std::function<std::size_t(std::int64_t window)>& choose) {
   check(options, ids);
-  Stage stage(options, {0, options.num_hidden_layers, true, true}, std::move(params));
   core::Stream stream;
   const auto predicted = static_cast<std::int64_t>(ids.size()) - 1;
   const std::int64_t tokens_at_once = std::min(kTokensAtOnce, kLogitsAtOnce / options.vocab_size);
-  const std::int64_t rows_at_once = std::max<std::int64_t>(1, tokens_at_once / seq_len);
+  const auto rows_at_once =
+      static_cast<std::size_t>(std::max<std::int64_t>(1, tokens_at_once / seq_len));
+  const std::int64_t whole = predicted / seq_len;  // windows; one more holds the rest
+  std::vector<std::vector<std::int64_t>> windows(choices.size());
+  for (std::int64_t w = 0; w * seq_len < predicted; ++w) windows.at(choose(w)).push_back(w);
   Evaluation out;
-  for (std::int64_t first = 0; first < predicted;) {
-    const std::int64_t tokens = std::min(seq_len, predicted - first);
-    const std::int64_t rows = std::min(rows_at_once, (predicted - first) / tokens);
-    const auto count = static_cast<std::size_t>(rows * tokens);
-    StageInput input;
-    input.batch = rows;
-    input.tokens = tokens;
-    const auto begin = static_cast<std::size_t>(first);
-    input.token_ids = core::Tensor::of_ints({rows * tokens}, ids.subspan(begin, count));
-    input.targets = core::Tensor::of_ints({rows * tokens}, ids.subspan(begin + 1, count));
-    const StageOutput result = stage.forward(input, nullptr, stream);
-    out.loss_sum += result.loss_sum;
-    out.predicted_tokens += result.loss_tokens;
-    first += rows * tokens;
+  for (std::size_t choice = 0; choice < choices.size(); ++choice) {
+    if (windows[choice].empty()) continue;
+    Chain chain(options, params, choices[choice]);
+    std::span<const std::int64_t> left = windows[choice];
+    while (!left.empty()) {
+      const bool last = left.front() == whole;
+      std::size_t count = std::min(rows_at_once, left.size());
+      if (!last && left[count - 1] == whole) --count;
+      const std::int64_t tokens = last ? predicted - whole * seq_len : seq_len;
+      const StageOutput result =
+          chain.forward(batch_of(ids, left.first(count), seq_len, tokens), stream);
+      out.loss_sum += result.loss_sum;
+      out.predicted_tokens += result.loss_tokens;
+      left = left.subspan(count);
+    }
   }
   return out;
 }

@@ -1,7 +1,9 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
 #include <array>
+#include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,14 +27,28 @@ struct Options {
   std::vector<std::int64_t>
       stage_split;  // layers per stage; empty: even, earlier stages take the rest
   std::int64_t bucket_bytes =
-      0;                     // gradients are reduced in buckets of at most this; 0: by the link
-  double skip_fraction = 0;  // skippipe: share of the stages, the first one counted, that each
-                             // micro-batch leaves out; pp · that is whole
-  std::string problem;       // skippipe: file of the problem that `solution` solves; empty: none
-  std::string solution;      // skippipe: file of a planner's solution; empty: skipping in turn
-  double patience_ms = -1;   // how long a rank waits for the next planned operation before it takes
-                             // another that is ready; < 0: for ever
-  double replan_share = 0;   // predicted and measured times part by more: plan anew; 0: never
+      0;                       // gradients are reduced in buckets of at most this; 0: by the link
+  double skip_fraction = 0;    // skippipe: share of the stages, the first one counted, that each
+                               // micro-batch leaves out; see kept_stages
+  std::int64_t max_swaps = 0;  // skippipe: steps back to an earlier stage that a path may have
+  std::string problem;         // skippipe: file of the problem that `solution` solves
+  std::string solution;        // skippipe: file of a planner's solution; empty: skipping in turn
+  double patience_ms = -1;  // how long a rank waits for the next planned operation before it takes
+                            // another that is ready and safe; < 0: for ever
+  double replan_share = 0;  // when predicted and measured times part by more, a new plan is made;
+                            // 0: never
 };
+
+/// Stages of a path that leaves out `skip_fraction` of `pp` stages (papers/skippipe.md §1.4:
+/// (S − L) / S, the first stage counted), so that 0.33 of six are two. nullopt: that is no whole number
+/// of stages, or fewer than two stay.
+inline std::optional<std::int64_t> kept_stages(std::int64_t pp, double skip_fraction) {
+  constexpr double kRounding = 0.05;  // of a stage: 0.33 stands for a third
+  const double left_out = static_cast<double>(pp) * skip_fraction;
+  const double whole = std::round(left_out);
+  const std::int64_t kept = pp - static_cast<std::int64_t>(whole);
+  if (std::abs(left_out - whole) > kRounding || (whole > 0 && kept < 2)) return std::nullopt;
+  return kept;
+}
 
 }  // namespace rw::pipeline

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "core/error.h"
 #include "core/json.h"
@@ -33,6 +32,17 @@ core::Json read_json(const char* key, const std::string& path) {
   }
 }
 
+/// Steps of a path to a stage below the highest so far (papers/skippipe.md §2, CC2).
+int swaps_of(const std::vector<Visit>& path) {
+  int highest = -1;
+  int out = 0;
+  for (const Visit& visit : path) {
+    if (visit.stage < highest) ++out;
+    highest = std::max(highest, visit.stage);
+  }
+  return out;
+}
+
 /// A planner's answer, read from files.
 Plan plan_from_files(const Options& options, int ranks, std::int64_t micro_batches) {
   const WalkCosts costs =
@@ -48,26 +58,19 @@ Plan plan_from_files(const Options& options, int ranks, std::int64_t micro_batch
                     "(train.global_batch_size / train.micro_batch_size)",
                     costs.forward_s.size(), walks.micro_batches.size(), ranks, micro_batches));
   }
-  return plan_from_walks("skippipe", walks, costs);
+  Plan plan = plan_from_walks("skippipe", walks, costs);
+  for (int m = 0; m < plan.micro_batches(); ++m) {
+    const int swaps = swaps_of(plan.paths[static_cast<std::size_t>(m)]);
+    if (swaps <= options.max_swaps) continue;
+    throw Error(ErrorKind::kRecipe,
+                fmt::format("pipeline.max_swaps: the path of micro-batch {} steps back {} times, "
+                            "want at most {}; try {}, or solve the problem with max_swaps {}",
+                            m, swaps, options.max_swaps, swaps, options.max_swaps));
+  }
+  return plan;
 }
 
 }  // namespace
-
-int path_length(std::int64_t pp, double skip_fraction) {
-  const double left_out = static_cast<double>(pp) * skip_fraction;
-  const auto length = pp - static_cast<std::int64_t>(std::lround(left_out));
-  if (std::abs(left_out - std::round(left_out)) > 0.05 || length < std::min<std::int64_t>(2, pp)) {
-    throw Error(
-        ErrorKind::kRecipe,
-        fmt::format("pipeline.skip_fraction: got {}, which leaves out {:.4g} of parallel.pp "
-                    "= {} stages; want a whole number of them, at least two kept; try {:.4g}",
-                    skip_fraction, left_out, pp,
-                    std::clamp(std::floor(left_out), 0.0,
-                               static_cast<double>(std::max<std::int64_t>(0, pp - 2))) /
-                        static_cast<double>(pp)));
-  }
-  return static_cast<int>(length);
-}
 
 Plan plan_skipping(const Problem& problem, int path_length) {
   constexpr double kForward = 1;
@@ -94,7 +97,14 @@ Plan plan_for(const ParallelOptions& parallel, const Options& options, std::int6
   problem.micro_batches = static_cast<int>(micro_batches);
   if (options.schedule != "skippipe") return make_plan(options.schedule, problem);
   if (!options.solution.empty()) return plan_from_files(options, problem.ranks(), micro_batches);
-  return plan_skipping(problem, path_length(parallel.pp, options.skip_fraction));
+  const auto kept = kept_stages(parallel.pp, options.skip_fraction);
+  if (!kept) {
+    throw Error(ErrorKind::kRecipe,
+                fmt::format("pipeline.skip_fraction: got {} of {} stages; want a whole number of "
+                            "stages left out, at least two kept",
+                            options.skip_fraction, parallel.pp));
+  }
+  return plan_skipping(problem, static_cast<int>(*kept));
 }
 
 }  // namespace rw::pipeline

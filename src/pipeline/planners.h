@@ -8,11 +8,6 @@
 
 namespace rw::pipeline {
 
-/// Stages that a path of `pp` stages keeps when it leaves out `skip_fraction` of them
-/// (papers/skippipe.md §1.4: (S − L) / S, stage 0 counted). Throws Error{kRecipe} when pp ·
-/// skip_fraction is not whole or fewer than two stages stay.
-int path_length(std::int64_t pp, double skip_fraction);
-
 /// Paths in turn (walk_chooser.h) as a plan. A node may keep one micro-batch more than the plan uses:
 /// the executor spends it when something is late. Without predicted times: no cost is known here.
 Plan plan_skipping(const Problem& problem, int path_length);

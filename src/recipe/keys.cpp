@@ -160,11 +160,39 @@ void add_parallel(std::vector<Key>& out) {
       .one_of({"f32", "bf16"});
 }
 
+/// Paths of micro-batches, and leaving the planned order.
+void add_skipping(std::vector<Key>& out) {
+  Adder add(out, "pipeline");
+  add("skip_fraction", Slot<double>([](Recipe& r) -> double& { return r.pipeline.skip_fraction; }),
+      "skippipe: share of the pp stages, the first one counted, that each micro-batch leaves out; "
+      "a "
+      "whole number of stages (0.33 of six is two)")
+      .within_range(0, 0.999);
+  add("max_swaps", Slot<Int>([](Recipe& r) -> Int& { return r.pipeline.max_swaps; }),
+      "skippipe: steps back to an earlier stage that a path may have")
+      .within_range(0, 1000);
+  add("problem", Slot<Text>([](Recipe& r) -> Text& { return r.pipeline.problem; }),
+      "skippipe: JSON file of the problem (nodes are ranks) that pipeline.solution solves")
+      .when_absent("none");
+  add("solution", Slot<Text>([](Recipe& r) -> Text& { return r.pipeline.solution; }),
+      "skippipe: JSON file of a planner's arrangement, paths and starts")
+      .when_absent("stages by rank, paths in turn");
+  add("patience_ms", Slot<double>([](Recipe& r) -> double& { return r.pipeline.patience_ms; }),
+      "how long a rank waits for its next planned operation before it takes another that is ready "
+      "and safe; -1: for ever; changes no bit")
+      .within_range(-1, 1e9)
+      .when_absent("1 with skippipe, otherwise -1");
+  add("replan_share", Slot<double>([](Recipe& r) -> double& { return r.pipeline.replan_share; }),
+      "skippipe: when the measured time of some rank is off its predicted one by more than this "
+      "share, a new plan is made in the background; 0: never")
+      .within_range(0, 1000);
+}
+
 void add_pipeline(std::vector<Key>& out) {
   Adder add(out, "pipeline");
   add("schedule", Slot<Text>([](Recipe& r) -> Text& { return r.pipeline.schedule; }), "planner")
-      .one_of({"gpipe", "1f1b", "interleaved", "zero_bubble"})
-      .not_yet({"skippipe", "file"});
+      .one_of({"gpipe", "1f1b", "interleaved", "zero_bubble", "skippipe"})
+      .not_yet({"file"});
   add("chunks", Slot<Int>([](Recipe& r) -> Int& { return r.pipeline.chunks; }),
       "interleaved: stages per rank")
       .within_range(1, 1000);
@@ -177,6 +205,7 @@ void add_pipeline(std::vector<Key>& out) {
       "gradients travel in messages of at most this size; changes no bit")
       .within_range(4, 17179869184)
       .when_absent("chosen at start from the measured link between replicas");
+  add_skipping(out);
 }
 
 void add_train(std::vector<Key>& out) {
@@ -298,6 +327,11 @@ void add_log(std::vector<Key>& out) {
       "write TensorBoard events");
   add("trace", Slot<bool>([](Recipe& r) -> bool& { return r.log.trace; }),
       "write a Perfetto trace per rank");
+  add("timeline_interval", Slot<Int>([](Recipe& r) -> Int& { return r.log.timeline_interval; }),
+      "steps between two records of what every rank did when, in plan/timeline.jsonl (and step 2); "
+      "0: none")
+      .within_range(0, 1e12)
+      .counting(Unit::kSteps);
 }
 
 void add_watchdog(std::vector<Key>& out) {
@@ -381,14 +415,9 @@ const std::vector<Section>& sections() {
 }
 
 const std::vector<std::string>& later_keys() {
-  static const std::vector<std::string> kLater{"eggroll",
-                                               "spsa",
-                                               "boom",
-                                               "pipeline.skip_fraction",
-                                               "pipeline.head",
-                                               "pipeline.topology",
-                                               "checkpoint.levels",
-                                               "checkpoint.mode"};
+  static const std::vector<std::string> kLater{
+      "eggroll",           "spsa",           "boom", "pipeline.head", "pipeline.topology",
+      "checkpoint.levels", "checkpoint.mode"};
   return kLater;
 }
 

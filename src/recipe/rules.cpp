@@ -191,6 +191,7 @@ void rule_stages(Book& book) {
       layers == 0) {
     return;
   }
+  if (!recipe.pipeline.solution.empty()) return;  // its arrangement says how many stages there are
   const bool interleaved = recipe.pipeline.schedule == "interleaved";
   const std::int64_t stages = recipe.parallel.pp * (interleaved ? recipe.pipeline.chunks : 1);
   if (stages > layers) {
@@ -259,8 +260,53 @@ void rule_data(const Facts& facts, Book& book) {
   }
 }
 
-/// max_steps from max_tokens.
+/// Skipping, and the files of a planner.
+void rule_skipping(const Facts& facts, Book& book) {
+  const auto& pipeline = book.recipe.pipeline;
+  if (!book.good("pipeline.schedule")) return;
+  const bool skips = pipeline.schedule == "skippipe";
+  for (const char* key : {"skip_fraction", "max_swaps", "problem", "solution", "replan_share"}) {
+    const std::string path = std::string("pipeline.") + key;
+    if (skips || !book.has(path) || !book.good(path)) continue;
+    book.complain(path,
+                  fmt::format("got it with pipeline.schedule {}, want it with skippipe alone; "
+                              "try pipeline.schedule: skippipe",
+                              pipeline.schedule));
+  }
+  if (!skips) return;
+  for (const auto& [here, there] : {std::pair{"pipeline.problem", "pipeline.solution"},
+                                    std::pair{"pipeline.solution", "pipeline.problem"}}) {
+    if (book.has(here) && !book.has(there) && book.good(here)) {
+      book.complain(here, fmt::format("got it without {}, want both or neither", there));
+    }
+  }
+  for (const auto& [key, path] : {std::pair{"pipeline.problem", &pipeline.problem},
+                                  std::pair{"pipeline.solution", &pipeline.solution}}) {
+    if (path->empty() || !facts.file_problem || !book.good(key)) continue;
+    if (const auto problem = facts.file_problem(*path)) {
+      book.complain(key, fmt::format("got {}, want a JSON file: {}", *path, *problem));
+    }
+  }
+  if (!book.good({"pipeline.skip_fraction", "parallel.pp"})) return;
+  const std::int64_t pp = book.recipe.parallel.pp;
+  if (pipeline.solution.empty() && !pipeline::kept_stages(pp, pipeline.skip_fraction)) {
+    std::string fits;
+    for (std::int64_t left_out = 0; left_out == 0 || left_out + 2 <= pp; ++left_out) {
+      const double share = static_cast<double>(left_out) / static_cast<double>(pp);
+      fits += fmt::format("{}{:.4g}", fits.empty() ? "" : ", ", share);
+    }
+    book.complain("pipeline.skip_fraction",
+                  fmt::format("got {}, want a whole number of parallel.pp = {} stages left out and "
+                              "at least two kept; try one of {}",
+                              pipeline.skip_fraction, pp, fits));
+  }
+}
+
+/// What follows from other keys: max_steps from max_tokens, patience from the schedule.
 void derive(Book& book) {
+  auto& pipeline = book.recipe.pipeline;
+  if (pipeline.schedule == "skippipe" && !book.has("pipeline.patience_ms"))
+    pipeline.patience_ms = 1;
   auto& train = book.recipe.train;
   const std::int64_t per_step = train.global_batch_size * train.seq_len;
   if (train.max_steps == 0 && train.max_tokens > 0 && per_step > 0 &&
@@ -296,6 +342,7 @@ void apply_rules(const Facts& facts, Book& book) {
   resolve_model(facts, book);
   rule_batches(book);
   rule_stages(book);
+  rule_skipping(facts, book);
   rule_ranks(facts, book);
   rule_data(facts, book);
 }

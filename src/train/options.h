@@ -19,6 +19,7 @@ struct LogOptions {
   std::int64_t interval = 1;  // steps
   bool tensorboard = true;
   bool trace = true;
+  std::int64_t timeline_interval = 50;  // steps; 0: never
 };
 
 struct WatchdogOptions {

@@ -153,18 +153,14 @@ TEST(Walks, PathsInTurnVisitAllStagesEquallyOften) {
 }
 
 TEST(Walks, SkipFractionIsTheShareOfAllStages) {
-  EXPECT_EQ(path_length(4, 0.25), 3);
-  EXPECT_EQ(path_length(6, 0.33), 4);
-  EXPECT_EQ(path_length(6, 0.5), 3);
-  EXPECT_EQ(path_length(8, 0), 8);
-  for (const auto& [pp, fraction] : {std::pair{4, 0.3}, std::pair{4, 0.75}, std::pair{2, 0.5}}) {
-    try {
-      path_length(pp, fraction);
-      ADD_FAILURE() << pp << " " << fraction;
-    } catch (const core::Error& error) {
-      EXPECT_THAT(error.what(), HasSubstr("pipeline.skip_fraction: got"));
-    }
-  }
+  EXPECT_EQ(kept_stages(4, 0.25), 3);
+  EXPECT_EQ(kept_stages(6, 0.33), 4);
+  EXPECT_EQ(kept_stages(6, 0.5), 3);
+  EXPECT_EQ(kept_stages(8, 0), 8);
+  EXPECT_EQ(kept_stages(1, 0), 1);
+  EXPECT_EQ(kept_stages(4, 0.3), std::nullopt);
+  EXPECT_EQ(kept_stages(4, 0.75), std::nullopt);
+  EXPECT_EQ(kept_stages(2, 0.5), std::nullopt);
 }
 
 std::string refusal(const Walks& walks, const WalkCosts& costs) {
