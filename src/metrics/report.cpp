@@ -26,6 +26,9 @@ svg{max-width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:#526
 pre{background:#f5f7fa;padding:1em;overflow:auto;font-size:13px}.note{color:#52606d}
 )";
 
+/// Of a step: shorter waits stay out of the table.
+constexpr double kWorthALine = 5e-4;
+
 std::optional<double> number_of(const Json& json, const char* key) {
   const auto found = json.find(key);
   if (found == json.end() || !found->is_number()) return std::nullopt;
@@ -175,6 +178,7 @@ std::string idle_table(const std::vector<StepTimeline>& timelines) {
     const double whole = causes.elapsed_s > 0 ? causes.elapsed_s : 1;
     std::string waits;
     for (const auto& cause : causes.causes) {
+      if (cause.seconds < kWorthALine * whole) continue;
       waits += (waits.empty() ? "" : "<br>") + cause_text(cause, steps);
     }
     out += fmt::format(

@@ -265,18 +265,23 @@ void rule_skipping(const Facts& facts, Book& book) {
   const auto& pipeline = book.recipe.pipeline;
   if (!book.good("pipeline.schedule")) return;
   const bool skips = pipeline.schedule == "skippipe";
-  for (const char* key : {"skip_fraction", "max_swaps", "problem", "solution", "replan_share"}) {
-    const std::string path = std::string("pipeline.") + key;
-    if (skips || !book.has(path) || !book.good(path)) continue;
-    book.complain(path,
-                  fmt::format("got it with pipeline.schedule {}, want it with skippipe alone; "
-                              "try pipeline.schedule: skippipe",
-                              pipeline.schedule));
+  const std::array<std::pair<const char*, bool>, 5> given{{
+      {"pipeline.skip_fraction", pipeline.skip_fraction != 0},
+      {"pipeline.max_swaps", pipeline.max_swaps != 0},
+      {"pipeline.problem", !pipeline.problem.empty()},
+      {"pipeline.solution", !pipeline.solution.empty()},
+      {"pipeline.replan_share", pipeline.replan_share != 0},
+  }};
+  for (const auto& [key, set] : given) {
+    if (skips || !set || !book.good(key)) continue;
+    book.complain(key, fmt::format("got it with pipeline.schedule {}, want it with skippipe alone; "
+                                   "try pipeline.schedule: skippipe",
+                                   pipeline.schedule));
   }
   if (!skips) return;
   for (const auto& [here, there] : {std::pair{"pipeline.problem", "pipeline.solution"},
                                     std::pair{"pipeline.solution", "pipeline.problem"}}) {
-    if (book.has(here) && !book.has(there) && book.good(here)) {
+    if (book.has(here) && !book.has(there) && book.good({here, there})) {
       book.complain(here, fmt::format("got it without {}, want both or neither", there));
     }
   }

@@ -110,7 +110,7 @@ class BadInputTest(cli.CliTestCase):
 
     def test_not_in_this_version(self):
         self.corpus()
-        for change in ("method=eggroll", "method=spsa", "pipeline.schedule=skippipe"):
+        for change in ("method=eggroll", "method=spsa", "pipeline.schedule=file"):
             self.assert_refused(cli.run("train", self.recipe(), change), 2, "not in this version")
 
     def test_several_complaints_at_once(self):

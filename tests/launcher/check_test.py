@@ -105,4 +105,4 @@ class SchemaTest(cli.CliTestCase):
         self.assertEqual(sorted(schema["required"]),
                          ["data", "method", "model", "optimizer", "output_dir", "train"])
         self.assertEqual(schema["properties"]["pipeline"]["properties"]["schedule"]["enum"],
-                         ["gpipe", "1f1b", "interleaved", "zero_bubble"])
+                         ["gpipe", "1f1b", "interleaved", "zero_bubble", "skippipe"])

@@ -300,8 +300,8 @@ TEST(Overrides, SupplyWhatTheFileLacks) {
 
 TEST(NotYet, IsSaidByName) {
   for (const char* change :
-       {"method=eggroll", "method=spsa", "pipeline.schedule=skippipe", "pipeline.schedule=file",
-        "pipeline.skip_fraction=0.2", "pipeline.topology=t.yaml", "pipeline.head=spread",
+       {"method=eggroll", "method=spsa", "pipeline.schedule=file",
+        "pipeline.topology=t.yaml", "pipeline.head=spread",
         "checkpoint.levels=2", "checkpoint.mode=lazy"}) {
     EXPECT_THAT(only(read(good_recipe(), {change})), HasSubstr("not in this version")) << change;
   }

@@ -1,0 +1,117 @@
+"""Training with skipped stages, reports, and models with stages left out."""
+import json
+import re
+
+import cli
+
+SKIPS = ["parallel.pp=4", "pipeline.schedule=skippipe", "pipeline.skip_fraction=0.25"]
+
+
+class SkippingTest(cli.CliTestCase):
+    def setUp(self):
+        super().setUp()
+        self.corpus()
+
+    def train(self, *more, out="run", ranks=0):
+        done = cli.run("train", self.recipe(), f"output_dir={self.folder / out}", *SKIPS, *more, ranks=ranks)
+        self.assert_ok(done)
+        return self.folder / out
+
+    def test_loss_falls_and_the_report_has_plan_and_measure(self):
+        run = self.train("train.max_steps=20", "log.timeline_interval=5")
+        losses = cli.losses(run)
+        self.assertEqual(len(losses), 20)
+        self.assertLess(losses[-1], losses[0] - 0.5)
+        lines = [json.loads(line) for line in (run / "plan" / "timeline.jsonl").read_text().splitlines()]
+        self.assertEqual([line["step"] for line in lines], [2, 5, 10, 15, 20])
+        self.assertEqual([len(line["ranks"]) for line in lines], [4] * 5)
+        done = cli.run("report", run, "--json")
+        self.assert_ok(done)
+        self.assertEqual(json.loads(done.stdout), {"report": str(run / "report.html"), "steps": 20, "timelines": 5})
+        page = (run / "report.html").read_text()
+        self.assertEqual(page.count("<svg"), 2)
+        self.assertIn("<title>planned, forward", page)
+        self.assertRegex(page, "for an? (activation|gradient) of rank [0-3]")
+        lanes = set(re.findall(r'"cat":"(\w+)"', (run / "trace" / "rank-1.json").read_text()))
+        self.assertLessEqual({"compute", "predicted", "wait"}, lanes)
+
+    def test_replanning_keeps_training(self):
+        run = self.train("train.max_steps=25", "pipeline.replan_share=0.000001")
+        self.assertIn("planning anew in the background", (run / "log" / "rank-0.txt").read_text())
+        self.assertLess(cli.losses(run)[-1], cli.losses(run)[0] - 0.5)
+
+    def test_a_planners_solution(self):
+        nodes = [{"name": f"n{i}", "forward_s": 1, "memory_micro_batches": 2} for i in range(3)]
+        transfer = [[0.0] * 3 for _ in range(3)]
+        problem, solution = self.folder / "problem.json", self.folder / "solution.json"
+        problem.write_text(json.dumps({"format": "ropewalk-problem/1", "nodes": nodes, "transfer_s": transfer,
+                                       "backward_factor": 2, "loss_factor": 0}))
+        # Micro-batch m goes to node 1 or 2 and back, one after the other.
+        walks = [{"path": [0, 1 + m % 2], "starts": [6 * m + t for t in (0, 1, 2, 2, 4)]} for m in range(4)]
+        solution.write_text(json.dumps({"arrangement": [[0], [1], [2]], "micro_batches": walks}))
+        keys = ["parallel.pp=3", "pipeline.schedule=skippipe", f"pipeline.problem={problem}",
+                f"pipeline.solution={solution}"]
+        recipe = self.recipe()
+        self.assert_ok(cli.run("train", recipe, *keys))
+        plan = json.loads((self.folder / "run" / "plan" / "plan.json").read_text())
+        self.assertEqual(plan["paths"][1], [[0, 0], [2, 2], [3, 0]])
+        self.assertEqual(len(plan["predicted"][0]), len(plan["operations"][0]))
+        losses = cli.losses(self.folder / "run")
+        self.assertLess(losses[-1], losses[0])
+        # What does not fit is named.
+        self.assert_refused(cli.run("check", recipe, *keys, "parallel.pp=2"), 2, "pipeline.solution", "want 2 nodes")
+        self.assert_refused(cli.run("check", recipe, *keys[:3]), 2, "pipeline.problem", "want both or neither")
+        solution.write_text("{")
+        self.assert_refused(cli.run("check", recipe, *keys), 65, "solution.json")
+
+    def test_what_cannot_be_skipped_is_refused_at_its_key(self):
+        recipe = self.recipe()
+        self.assert_refused(cli.run("check", recipe, *SKIPS, "pipeline.skip_fraction=0.3"), 2,
+                            "pipeline.skip_fraction: got 0.3", "try one of 0, 0.25, 0.5")
+        self.assert_refused(cli.run("check", recipe, "pipeline.skip_fraction=0.5", "parallel.pp=4"), 2,
+                            "pipeline.skip_fraction", "skippipe alone")
+
+    def test_a_report_of_nothing_is_refused(self):
+        self.assert_refused(cli.run("report", self.folder / "none"), 66, "metrics.jsonl", "output_dir of a training")
+
+
+class KeepStagesTest(cli.CliTestCase):
+    def setUp(self):
+        super().setUp()
+        self.corpus()
+        self.assert_ok(cli.run("train", self.recipe(), "train.max_steps=3"))
+        self.text = self.folder / "text.txt"
+        self.text.write_text((cli.SOURCE / "README.md").read_text()[:3000])
+
+    def eval(self, *more):
+        done = cli.run("eval", "--model", self.folder / "run" / "final", "--text", self.text, "--seq-len", 64, "--json",
+                       *more)
+        self.assert_ok(done)
+        return json.loads(done.stdout)
+
+    def test_all_stages_are_the_model_itself(self):
+        whole = self.eval()
+        kept = self.eval("--stages", 2, "--keep-stages", "0,1")
+        self.assertEqual(kept["loss"], whole["loss"])
+        self.assertEqual(kept["layers_kept_mean"], 4)
+        self.assertEqual(self.eval("--stages", 2, "--keep-stages", "random:2")["loss"], whole["loss"])
+
+    def test_left_out_stages_change_the_loss_and_lots_repeat(self):
+        whole = self.eval()
+        half = self.eval("--stages", 2, "--keep-stages", 0)
+        self.assertNotEqual(half["loss"], whole["loss"])
+        self.assertEqual(half["predicted_tokens"], whole["predicted_tokens"])
+        self.assertEqual(half["layers_kept_mean"], 2)
+        lots = [self.eval("--stages", 4, "--keep-stages", f"random:2:{seed}") for seed in (1, 1, 2)]
+        self.assertEqual(lots[0]["loss"], lots[1]["loss"])
+        self.assertNotEqual(lots[0]["loss"], lots[2]["loss"])
+        named = [self.eval("--keep-stages", f"0,{other}")["loss"] for other in (1, 2, 3)]
+        self.assertTrue(min(named) < lots[0]["loss"] < max(named))  # each window is one of these
+
+    def test_nonsense_is_refused(self):
+        for word in ("1,2", "0,9", "0,0", "x", "random:0", "random:9", "random:2:x", "random"):
+            done = cli.run("eval", "--model", self.folder / "run" / "final", "--text", self.text, "--keep-stages", word)
+            self.assert_refused(done, 2, "--keep-stages: got", "0 among them")
+        done = cli.run("eval", "--model", self.folder / "run" / "final", "--text", self.text, "--stages", 9,
+                       "--keep-stages", "0")
+        self.assert_refused(done, 2, "--stages: got 9")
