@@ -100,7 +100,7 @@ Plan read_plan(const Json& json) {
   plan.schedule = json.at("schedule").get<std::string>();
   plan.stages = json.at("stages").get<int>();
   plan.forward_only = json.at("forward_only").get<bool>();
-  plan.head_alone = json.value("head_alone", false);
+  plan.head_alone = json.at("head_alone").get<bool>();
   plan.channels.receive_buffers = json.at("receive_buffers").get<int>();
   plan.channels.send_buffers = json.at("send_buffers").get<int>();
   plan.stages_of_rank = json.at("stages_of_rank").get<std::vector<std::vector<int>>>();

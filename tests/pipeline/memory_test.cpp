@@ -133,7 +133,9 @@ INSTANTIATE_TEST_SUITE_P(Memory, MemoryOfLayout,
                                            Layout{1, 2, "1f1b", kNone, true},
                                            Layout{1, 2, "gpipe", kFull, false},
                                            Layout{1, 2, "interleaved", kSelective, false},
-                                           Layout{2, 2, "zero_bubble", kNone, true}));
+                                           Layout{2, 2, "zero_bubble", kNone, true},
+                                           Layout{1, 2, "skippipe", kNone, true},
+                                           Layout{2, 2, "skippipe", kSelective, false}));
 
 TEST(PredictMemory, RecomputeAndSchedulesShowInTheActivations) {
   const auto activations = [](int pp, const char* schedule, model::Recompute recompute) {
