@@ -62,10 +62,7 @@ ckpt::RunIdentity identity(const recipe::Recipe& recipe, const model::Options& m
 }
 
 /// output_dir/plan/plan.json: what every rank does in one step.
-void write_plan(const recipe::Recipe& recipe, store::Store& store) {
-  const auto plan =
-      pipeline::plan_for(recipe.parallel, recipe.pipeline,
-                         recipe.train.global_batch_size / recipe.train.micro_batch_size);
+void write_plan(const recipe::Recipe& recipe, const pipeline::Plan& plan, store::Store& store) {
   const fs::path path = fs::path(recipe.output_dir) / "plan" / "plan.json";
   store::write_whole(store, path.string(), pipeline::to_json(plan).dump() + "\n");
 }
@@ -167,10 +164,15 @@ pipeline::TrainerOptions trainer_options(const recipe::Recipe& recipe,
 
 std::unique_ptr<core::Method> make_method(const recipe::Recipe& recipe,
                                           const pipeline::TrainerOptions& trainer,
-                                          pipeline::TrainerParts parts) {
+                                          pipeline::TrainerParts parts, pipeline::Plan plan) {
   parts.loader_threads = recipe.data.loader_threads;
   parts.prefetch_steps = recipe.data.prefetch_steps;
-  return pipeline::make_trainer(trainer, std::move(parts));
+  return pipeline::make_trainer(trainer, std::move(parts), std::move(plan));
+}
+
+pipeline::Plan make_plan(const recipe::Recipe& recipe) {
+  return pipeline::plan_for(recipe.parallel, recipe.pipeline,
+                            recipe.train.global_batch_size / recipe.train.micro_batch_size);
 }
 
 std::shared_ptr<const data::Order> make_order(const recipe::Recipe& recipe,
@@ -209,6 +211,7 @@ Inputs open_inputs(const recipe::Recipe& recipe) {
   out.corpora = std::make_shared<data::Corpora>(recipe.data, train.seq_len);
   out.trainer = trainer_options(recipe, *out.corpora);
   check_inputs(recipe, *out.corpora);
+  out.plan = make_plan(recipe);
   if (!recipe.data.validation.empty()) {
     out.validation =
         std::make_unique<data::Validation>(recipe.data, train.seq_len, train.micro_batch_size);
@@ -235,11 +238,10 @@ Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, c
   parts.validation = std::move(inputs.validation);
   parts.trace = run.trace.get();
   if (world.rank() == 0) add_reporting(recipe, parts);
-  run.method = make_method(recipe, inputs.trainer, std::move(parts));
-
   together(world, [&] {
-    if (world.rank() == 0) write_plan(recipe, *run.store);
+    if (world.rank() == 0) write_plan(recipe, inputs.plan, *run.store);
   });
+  run.method = make_method(recipe, inputs.trainer, std::move(parts), std::move(inputs.plan));
 
   const auto same = identity(recipe, model, *run.corpora, resolved_recipe);
   const fs::path folder = fs::path(recipe.output_dir) / "checkpoints";

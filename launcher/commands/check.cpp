@@ -19,7 +19,6 @@
 #include "model/flops.h"
 #include "pipeline/layout.h"
 #include "pipeline/memory.h"
-#include "pipeline/planners.h"
 #include "pipeline/simulate.h"
 
 namespace rw::launcher {
@@ -43,14 +42,15 @@ std::int64_t parameters_of(const pipeline::Layout& layout, int rank) {
 }
 
 /// The peak of every rank, itemised, and of one process that holds them all (ranks as threads).
-void add_memory(const recipe::Recipe& recipe, const pipeline::Layout& layout, Json& out) {
+void add_memory(const recipe::Recipe& recipe, const pipeline::Plan& plan,
+                const pipeline::Layout& layout, Json& out) {
   const auto corpora = std::make_shared<data::Corpora>(recipe.data, recipe.train.seq_len);
   const auto order = make_order(recipe, *corpora);
   const auto options = trainer_options(recipe, *corpora);
   std::int64_t process = kProcessBytes;
   for (int rank = 0; rank < recipe.parallel.dp * recipe.parallel.pp; ++rank) {
     auto memory =
-        pipeline::predict_memory(options, corpora, order, recipe.data.prefetch_steps, rank);
+        pipeline::predict_memory(options, corpora, order, recipe.data.prefetch_steps, rank, plan);
     memory.parts["runtime"] = kRankBytes;
     const std::int64_t peak = memory.peak_bytes + kRankBytes;
     process += peak;
@@ -62,9 +62,7 @@ void add_memory(const recipe::Recipe& recipe, const pipeline::Layout& layout, Js
 }
 
 Json facts_of(const recipe::Recipe& recipe) {
-  const auto plan =
-      pipeline::plan_for(recipe.parallel, recipe.pipeline,
-                         recipe.train.global_batch_size / recipe.train.micro_batch_size);
+  const auto plan = make_plan(recipe);
   const auto layout = pipeline::make_layout(recipe.model, plan, recipe.pipeline.stage_split);
   pipeline::Costs costs;
   costs.forward = costs.backward_input = costs.backward_weight =
@@ -79,7 +77,7 @@ Json facts_of(const recipe::Recipe& recipe) {
   out["tokens_per_step"] = recipe.train.global_batch_size * recipe.train.seq_len;
   out["flops_per_token"] = model::flops_per_token(recipe.model, recipe.train.seq_len);
   out["bubble_pct_planned"] = 100 * pipeline::simulate(plan, costs).mean_bubble();
-  add_memory(recipe, layout, out);
+  add_memory(recipe, plan, layout, out);
   return out;
 }
 

@@ -11,7 +11,7 @@ namespace rw::pipeline {
 RankMemory predict_memory(const TrainerOptions& options,
                           std::shared_ptr<const data::Corpora> corpora,
                           std::shared_ptr<const data::Order> order, std::int64_t prefetch_steps,
-                          int rank) {
+                          int rank, Plan plan) {
   core::DryRun dry;
   TrainerOptions on_nothing = options;
   on_nothing.model.from.clear();
@@ -20,7 +20,7 @@ RankMemory predict_memory(const TrainerOptions& options,
   TrainerParts parts{*world, std::move(corpora), std::move(order)};
   parts.loader_threads = 1;
   parts.prefetch_steps = prefetch_steps;
-  const auto trainer = make_trainer(on_nothing, std::move(parts));
+  const auto trainer = make_trainer(on_nothing, std::move(parts), std::move(plan));
   trainer->step(1);
   trainer->step(2);  // what is made in the first step and stays is there from its beginning
   RankMemory out;

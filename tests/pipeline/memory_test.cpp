@@ -12,6 +12,7 @@
 #include <string>
 
 #include "core/arena.h"
+#include "pipeline/planners.h"
 #include "tiny_job.h"
 
 namespace {
@@ -68,6 +69,13 @@ struct SizedJob : TinyJob {
   }
 };
 
+RankMemory predicted(const SizedJob& job, const TrainerParts& parts, int rank) {
+  const auto& options = job.options;
+  return predict_memory(options, parts.corpora, parts.order, parts.prefetch_steps, rank,
+                        plan_for(options.parallel, options.pipeline,
+                                 options.global_batch_size / options.micro_batch_size));
+}
+
 constexpr std::size_t kSmallBytes = 16
                                     << 10;  // an activation of a SizedJob has eight times as many
 
@@ -77,8 +85,7 @@ TEST_P(MemoryOfLayout, NeedsWhatWasPredicted) {
   const SizedJob job(GetParam());
   test::on_ranks(GetParam().dp * GetParam().pp, [&](comm::Communicator& world) {
     const auto parts = job.parts(world);
-    const auto want =
-        predict_memory(job.options, parts.corpora, parts.order, parts.prefetch_steps, world.rank());
+    const auto want = predicted(job, parts, world.rank());
     make_trainer(job.options, job.parts(world))->step(1);  // kernels keep scratch per thread
     world.barrier().wait();
     const core::OwnArena arena;
@@ -141,7 +148,7 @@ TEST(PredictMemory, RecomputeAndSchedulesShowInTheActivations) {
   const auto activations = [](int pp, const char* schedule, model::Recompute recompute) {
     const SizedJob job({1, pp, schedule, recompute, false});
     const auto parts = job.parts(*comm::make_local());
-    return predict_memory(job.options, parts.corpora, parts.order, 1, 0).parts.at("activations");
+    return predicted(job, parts, 0).parts.at("activations");
   };
   EXPECT_LT(activations(1, "1f1b", kSelective), activations(1, "1f1b", kNone));
   EXPECT_LT(activations(1, "1f1b", kFull), activations(1, "1f1b", kSelective) / 2);
