@@ -34,8 +34,14 @@ int run_report(const ReportOptions& options) {
   const auto store = store::make_posix();
   store::write_whole(*store, out, metrics::report_html(inputs));
   if (options.json) {
-    const core::Json json{
-        {"report", out}, {"steps", inputs.steps.size()}, {"timelines", inputs.timelines.size()}};
+    core::Json json{{"report", out}, {"steps", inputs.steps.size()}};
+    json["timelines"] = core::Json::array();
+    for (const auto& timeline : inputs.timelines) {
+      const auto ends = metrics::step_ends(timeline);
+      core::Json one{{"step", timeline.step}, {"measured_s", ends.measured_s}};
+      if (ends.predicted_s >= 0) one["predicted_s"] = ends.predicted_s;
+      json["timelines"].push_back(std::move(one));
+    }
     std::cout << json.dump() << '\n';
   } else {
     std::cout << out << '\n';

@@ -71,6 +71,18 @@ std::string figures(const std::vector<ReportStep>& steps) {
                    median(rate), median(bubble), last.bubble_pct_planned);
 }
 
+/// How the end of the last backward was planned and measured.
+std::string ends_text(const StepTimeline& timeline) {
+  const StepEnds ends = step_ends(timeline);
+  if (ends.predicted_s <= 0) {
+    return fmt::format("The last backward ended after {}; nothing was predicted.",
+                       time_text(ends.measured_s));
+  }
+  return fmt::format("The last backward ended after {}, planned {} ({:+.1f} %).",
+                     time_text(ends.measured_s), time_text(ends.predicted_s),
+                     100 * (ends.measured_s / ends.predicted_s - 1));
+}
+
 std::string cause_text(const IdleCauses::Cause& cause, double steps) {
   const std::string whom =
       cause.rank >= 0 ? fmt::format("rank {}", cause.rank) : std::string("its replicas");
@@ -206,7 +218,7 @@ std::string report_html(const ReportInputs& inputs) {
         "the lower one what happened; F forward, B backward, W weight gradient, with "
         "the number of the micro-batch; hatched: it waits.</p>\n",
         last.step);
-    out += timeline_svg(last);
+    out += "<p>" + ends_text(last) + "</p>\n" + timeline_svg(last);
   }
   out += fmt::format(
       "\n<h2>Whom each rank waits for</h2>\n<p class=\"note\">Means of {} recorded "

@@ -72,7 +72,20 @@ std::vector<StepTimeline> read_timelines(const std::string& path) {
     by_step[one.step] = std::move(one);
   }
   std::vector<StepTimeline> out;
+  out.reserve(by_step.size());
   for (auto& [step, one] : by_step) out.push_back(std::move(one));
+  return out;
+}
+
+StepEnds step_ends(const StepTimeline& timeline) {
+  StepEnds out;
+  for (const RankTimeline& rank : timeline.ranks) {
+    for (const TimelineOperation& op : rank.operations) {
+      if (op.name == "reduce") continue;
+      out.predicted_s = std::max(out.predicted_s, op.predicted_end_s);
+      out.measured_s = std::max(out.measured_s, op.end_s);
+    }
+  }
   return out;
 }
 

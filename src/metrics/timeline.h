@@ -51,6 +51,12 @@ StepTimeline step_timeline_from(const core::Json& json);
 /// out. Empty when there is no file.
 std::vector<StepTimeline> read_timelines(const std::string& path);
 
+/// When the last forward or backward of any rank ends; below 0: there is none, or none predicted.
+struct StepEnds {
+  double predicted_s = -1, measured_s = -1;
+};
+StepEnds step_ends(const StepTimeline& timeline);
+
 /// Seconds per rank in which the training thread waited, by whom and what for; and what is neither
 /// computing nor such a wait.
 struct IdleCauses {

@@ -136,6 +136,7 @@ void Executor::take_arrivals() {
     keep(std::move(incoming_[i]));
     incoming_.erase(incoming_.begin() + static_cast<std::ptrdiff_t>(i));
     agenda_->arrived(index);
+    record(index, list()[index].kind, since_begin());  // when it was noticed
   }
   while (!outgoing_.empty() && outgoing_.front().ticket.done()) outgoing_.pop_front();
 }
@@ -155,7 +156,7 @@ void Executor::send_made(std::size_t index) {
   for (std::size_t i = index + 1; i < list().size(); ++i) {
     const Operation& one = list()[i];
     if (one.kind == kind && one.micro_batch == op.micro_batch && one.stage == op.stage) {
-      send(i);
+      perform(i, kind);
       return;
     }
   }

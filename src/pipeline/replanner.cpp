@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -75,8 +76,16 @@ Plan replan_order(const Plan& current, const WalkCosts& measured) {
     auto& nodes = paths.emplace_back();
     for (std::size_t i = 0; i + 1 < path.size(); ++i) nodes.push_back(path[i].rank);
   }
-  return plan_from_walks(current.schedule, schedule_walks(std::move(arrangement), paths, measured),
-                         measured);
+  // A slot that the plan leaves free stays free: ranks leave the planned order with it.
+  WalkCosts used = measured;
+  for (int rank = 0; rank < current.ranks(); ++rank) {
+    const auto r = static_cast<std::size_t>(rank);
+    if (peak_live(current, rank) < current.live_bound[r]) {
+      used.memory[r] = std::max(1, used.memory[r] - 1);
+    }
+  }
+  const Walks walks = schedule_walks(std::move(arrangement), paths, used);
+  return plan_from_walks(current.schedule, walks, measured);
 }
 
 }  // namespace rw::pipeline

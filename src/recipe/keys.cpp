@@ -184,7 +184,7 @@ void add_skipping(std::vector<Key>& out) {
       .when_absent("1 with skippipe, otherwise -1");
   add("replan_share", Slot<double>([](Recipe& r) -> double& { return r.pipeline.replan_share; }),
       "skippipe: when the measured time of some rank is off its predicted one by more than this "
-      "share, a new plan is made in the background; 0: never")
+      "share, a new plan is made in the background; 0: never; bits then depend on timing")
       .within_range(0, 1000);
 }
 

@@ -79,6 +79,7 @@ TEST(Report, PageNeedsNothingElseAndTextIsText) {
   inputs.timelines = {example()};
   const std::string page = report_html(inputs);
   EXPECT_THAT(page, HasSubstr("<h1>a &lt;run&gt; &amp; more</h1>"));
+  EXPECT_THAT(page, HasSubstr("ended after 9 ms, planned 8 ms (+12.5 %)"));
   EXPECT_THAT(page, HasSubstr("1.5 ms for a gradient of rank 1"));
   EXPECT_THAT(page, HasSubstr("3 ms for an activation of rank 0"));
   EXPECT_EQ(count(page, "<svg"), 2U);
