@@ -76,7 +76,7 @@ StageInput batch_of(std::span<const std::int32_t> ids, std::span<const std::int6
 
 }  // namespace
 
-Evaluation evaluate(const Options& options, std::shared_ptr<Params> params,
+Evaluation evaluate(const Options& options, const std::shared_ptr<Params>& params,
                     std::span<const std::int32_t> ids, std::int64_t seq_len) {
   return evaluate(options, params, ids, seq_len, {{{0, options.num_hidden_layers}}},
                   [](std::int64_t) { return std::size_t{0}; });

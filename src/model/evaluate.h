@@ -24,7 +24,7 @@ using LayerRanges = std::vector<std::pair<std::int64_t, std::int64_t>>;
 /// Loss of a whole model on one stream of token ids: windows of seq_len + 1 ids that overlap by
 /// one, the last one shorter, so that every id after the first is predicted exactly once. Throws
 /// Error{kDataMalformed} naming the first id outside the vocabulary or when there are fewer than two.
-Evaluation evaluate(const Options& options, std::shared_ptr<Params> params,
+Evaluation evaluate(const Options& options, const std::shared_ptr<Params>& params,
                     std::span<const std::int32_t> ids, std::int64_t seq_len);
 
 /// The same with layers left out: window w (from 0) goes through `choices[choose(w)]`, embedding and
