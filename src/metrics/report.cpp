@@ -215,7 +215,7 @@ std::string report_html(const ReportInputs& inputs) {
     const StepTimeline& last = inputs.timelines.back();
     out += fmt::format(
         "<p class=\"note\">Step {}. Of each rank the upper row is what was planned, "
-        "the lower one what happened; F forward, B backward, W weight gradient, with "
+        "the lower one what happened; F forward, B backward, W weight gradient, L loss, with "
         "the number of the micro-batch; hatched: it waits.</p>\n",
         last.step);
     out += "<p>" + ends_text(last) + "</p>\n" + timeline_svg(last);

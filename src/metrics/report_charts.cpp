@@ -56,11 +56,11 @@ struct Look {
 };
 
 Look look_of(const std::string& name) {
-  static const std::map<std::string, Look> kLooks{{"forward", {"F", "#7aa7d9"}},
-                                                  {"backward", {"B", "#6fb58a"}},
-                                                  {"backward_input", {"B", "#8fc9a4"}},
-                                                  {"backward_weight", {"W", "#c9dfb0"}},
-                                                  {"reduce", {"R", "#d9b36a"}}};
+  static const std::map<std::string, Look> kLooks{
+      {"forward", {"F", "#7aa7d9"}},        {"backward", {"B", "#6fb58a"}},
+      {"backward_input", {"B", "#8fc9a4"}}, {"backward_weight", {"W", "#c9dfb0"}},
+      {"loss", {"L", "#d9957a"}},           {"loss_backward", {"L", "#e6b9a6"}},
+      {"reduce", {"R", "#d9b36a"}}};
   const auto found = kLooks.find(name);
   return found == kLooks.end() ? Look{"?", "#c5ced8"} : found->second;
 }

@@ -19,6 +19,12 @@ const char* wait_name(OpKind kind) {
   }
 }
 
+/// The passes of a head that is a stage of its own.
+const char* loss_name(OpKind kind) {
+  if (kind == OpKind::kReduce) return op_name(kind);
+  return kind == OpKind::kForward ? "loss" : "loss_backward";
+}
+
 }  // namespace
 
 metrics::RankTimeline describe(const Plan& plan, int rank, const Execution& done) {
@@ -28,7 +34,8 @@ metrics::RankTimeline describe(const Plan& plan, int rank, const Execution& done
   for (const Event& event : done.times.events) {
     const Operation& op = list[event.index];
     metrics::TimelineOperation one;
-    one.name = op_name(event.kind);
+    const bool loss = plan.head_alone && op.stage + 1 == plan.stages;
+    one.name = loss ? loss_name(event.kind) : op_name(event.kind);
     one.micro_batch = op.micro_batch;
     one.stage = op.stage;
     one.begin_s = event.span.begin;

@@ -212,6 +212,7 @@ TEST(Timeline, HasEveryOperationOfEveryRankBesideItsPrediction) {
       EXPECT_LE(op.begin_s, op.end_s);
       end = op.end_s;
       if (op.name == "reduce") continue;
+      EXPECT_EQ(op.name.substr(0, 4) == "loss", op.stage == 3);
       ++computed;
       EXPECT_GE(op.predicted_begin_s, 0);  // the pace of steps 2 to 4
       EXPECT_GT(op.predicted_end_s, op.predicted_begin_s);
