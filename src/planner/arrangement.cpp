@@ -6,7 +6,7 @@
 
 namespace rw::planner {
 
-Arrangement::Arrangement(std::vector<std::vector<int>> members) : members_(std::move(members)) {
+Arrangement::Arrangement(List<List<int>> members) : members_(std::move(members)) {
   std::size_t nodes = 0;
   for (const auto& group : members_) nodes += group.size();
   stage_of_.resize(nodes);

@@ -57,8 +57,8 @@ class Bound {
     const double own = (1 + p_.backward_factor) * unit(source);
     const double work = 1 + p_.backward_factor;
     if (p_.path_length == 1) return own + p_.loss_factor * unit(source);
-    std::vector<TwoBest> now(p_.nodes.size());
-    std::vector<TwoBest> next(p_.nodes.size());
+    List<TwoBest> now(p_.nodes.size());
+    List<TwoBest> next(p_.nodes.size());
     for (int node = 0; node < p_.size(); ++node) {
       if (node == source || !may_be_inner(node) || !may_follow(source, node)) continue;
       now[node].add(own + hop(source, node) + work * unit(node), source);
@@ -104,7 +104,7 @@ class Bound {
   /// A group of `size` with this node takes at least so long to reduce.
   double least_reduction(int node, int size) const {
     if (p_.reduction.latency_s.size() == 0 || size < 2) return 0;
-    std::vector<double> peers;
+    List<double> peers;
     for (int other = 0; other < p_.size(); ++other) {
       if (other == node) continue;
       peers.push_back(
@@ -127,10 +127,10 @@ class Bound {
  private:
   /// Dijkstra from all sources at once; what a node costs itself is paid when it is left.
   template <class Way>
-  std::vector<double> reach_by(double factor, const Way& way) const {
+  List<double> reach_by(double factor, const Way& way) const {
     const auto n = static_cast<std::size_t>(p_.size());
-    std::vector<double> out(n, kInfinity);
-    std::vector<char> done(n, 0);
+    List<double> out(n, kInfinity);
+    List<char> done(n, 0);
     if (arrangement_ == nullptr) {
       // Any other node may be the source, so the nearest step is the best way.
       for (int to = 0; to < p_.size(); ++to) {
@@ -162,7 +162,7 @@ class Bound {
 
   const Problem& p_;
   const Arrangement* arrangement_;
-  std::vector<double> head_, tail_;
+  List<double> head_, tail_;
 };
 
 /// Visits that a node can take in a plan that ends at `end` (docs/planner.md, bound 3).
@@ -194,7 +194,7 @@ double first_end(double from, const Enough& enough) {
 
 double bound_on(const Problem& p, const Arrangement& arrangement, const Bound& bound) {
   const bool iteration = p.objective == Objective::kIteration;
-  std::vector<double> reductions;
+  List<double> reductions;
   for (const auto& group : arrangement.members()) {
     reductions.push_back(iteration ? reduction_s(p.reduction, group) : 0);
   }
@@ -220,8 +220,8 @@ double bound_on(const Problem& p, const Arrangement& arrangement, const Bound& b
 double bound_on_any(const Problem& p, const Bound& bound) {
   const bool iteration = p.objective == Objective::kIteration;
   const int sources = p.sources();
-  std::vector<double> as_source;
-  std::vector<double> first_reductions;
+  List<double> as_source;
+  List<double> first_reductions;
   double best = 0;
   for (int node = 0; node < p.size(); ++node) {
     first_reductions.push_back(iteration ? bound.least_reduction(node, sources) : 0);
@@ -230,14 +230,14 @@ double bound_on_any(const Problem& p, const Bound& bound) {
   }
   for (const int size : p.stage_sizes) {
     if (!iteration) break;
-    std::vector<double> all;
+    List<double> all;
     for (int node = 0; node < p.size(); ++node) all.push_back(bound.least_reduction(node, size));
     std::nth_element(all.begin(), all.begin() + (size - 1), all.end());
     best = std::max(best, all[size - 1]);
   }
   const double after_sources = *std::min_element(first_reductions.begin(), first_reductions.end());
   const std::int64_t wanted = std::int64_t{p.micro_batches()} * (p.path_length - 1);
-  std::vector<int> allowed;
+  List<int> allowed;
   return first_end(best, [&](double end) {
     // Enough nodes can be sources; those of them that would be the least use elsewhere are.
     allowed.clear();
@@ -263,9 +263,9 @@ double lower_bound(const Problem& problem, const Arrangement* arrangement) {
                                 : bound_on_any(problem, bound);
 }
 
-std::vector<double> shortest_trips(const Problem& problem, const Arrangement* arrangement) {
+List<double> shortest_trips(const Problem& problem, const Arrangement* arrangement) {
   const Bound bound(problem, arrangement);
-  std::vector<double> out;
+  List<double> out;
   for (int node = 0; node < problem.size(); ++node) {
     out.push_back(bound.may_be_source(node) ? bound.shortest_trip(node) : kInfinity);
   }

@@ -1,8 +1,8 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
-#include <vector>
 
 #include "planner/arrangement.h"
+#include "planner/list.h"
 #include "planner/problem.h"
 
 namespace rw::planner {
@@ -14,6 +14,6 @@ double lower_bound(const Problem& problem, const Arrangement* arrangement);
 
 /// The unloaded round trip of the fastest path from each node as source; infinity where none starts.
 /// Paths may be shorter than any real one: nodes may repeat, but not at once.
-std::vector<double> shortest_trips(const Problem& problem, const Arrangement* arrangement);
+List<double> shortest_trips(const Problem& problem, const Arrangement* arrangement);
 
 }  // namespace rw::planner

@@ -131,7 +131,7 @@ void Moves::shift_operation(int job) {
 }
 
 /// Whether a path over these nodes keeps the rules of order; sorts it by stage when only that helps.
-bool Moves::allowed(std::vector<int>& nodes) {
+bool Moves::allowed(List<int>& nodes) {
   const Problem& p = schedule_.problem();
   const auto read = [&] {
     stages_.clear();
@@ -146,7 +146,7 @@ bool Moves::allowed(std::vector<int>& nodes) {
   return path_allowed(p.rules, stages_.data(), p.path_length);
 }
 
-bool Moves::apply(int job, std::vector<int>& nodes) {
+bool Moves::apply(int job, List<int>& nodes) {
   const int* path = schedule_.path(job);
   bool changed = false;
   for (int k = 1; k < static_cast<int>(nodes.size()); ++k) {

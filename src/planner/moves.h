@@ -1,9 +1,9 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
 #include <utility>
-#include <vector>
 
 #include "planner/dice.h"
+#include "planner/list.h"
 #include "planner/schedule.h"
 
 namespace rw::planner {
@@ -36,8 +36,8 @@ class Moves {
   bool reorder_path(int job);
   bool swap_groups();
   bool swap_labels(int a, int b);
-  bool apply(int job, std::vector<int>& nodes);
-  bool allowed(std::vector<int>& nodes);
+  bool apply(int job, List<int>& nodes);
+  bool allowed(List<int>& nodes);
   int pick_job();
 
   Schedule& schedule_;
@@ -46,10 +46,10 @@ class Moves {
   int slots_;
   bool traced_ = false;
   int proposals_ = 0;
-  std::vector<std::pair<int, int>> arcs_;  // positions on one node of a critical path
-  std::vector<int> critical_;              // positions of a critical path, last one first
-  std::vector<int> nodes_, others_;
-  std::vector<int> stages_;
+  List<std::pair<int, int>> arcs_;  // positions on one node of a critical path
+  List<int> critical_;              // positions of a critical path, last one first
+  List<int> nodes_, others_;
+  List<int> stages_;
 };
 
 }  // namespace rw::planner

@@ -27,8 +27,8 @@ constexpr double kStartHot = 1e-1;  // a node may change its group
 constexpr double kStartCold = 5e-4;
 constexpr double kHot = 2e-3;  // orders and paths change, groups hardly
 constexpr double kCold = 1e-4;
-constexpr double kStrictShare = 0.1;  // of the limit, for the strict track's solution
-constexpr double kStartsShare = 0.5;  // when the starts are over
+constexpr double kStrictShare = 0.2;  // of the limit, for the strict track's solution
+constexpr double kStartsShare = 0.6;  // when the starts are over
 constexpr int kStarts = 4;
 constexpr int kCycles = 8;           // coolings of the best start
 constexpr double kReplanHot = 2e-2;  // a slower source wants other paths everywhere
@@ -71,9 +71,11 @@ class Search {
       if (best_ && budget_.progress() >= kStartsShare) break;
       // Half of the starts aim at cheap reductions, half at nothing.
       const int tries = problem_.objective == Objective::kIteration && i % 2 == 1 ? 0 : kSeedTries;
-      auto schedule = i == 0 && strict ? in_free_track(*strict) : seeded(track, tries);
+      const bool from_strict = i == 0 && strict;
+      auto schedule = from_strict ? in_free_track(*strict) : seeded(track, tries);
       const double until = strict_share + (kStartsShare - strict_share) * (i + 1) / starts;
-      anneal(*schedule, dice_, placement_, {kStartHot, kStartCold, until}, budget_);
+      const double hot = from_strict ? kHot : kStartHot;
+      anneal(*schedule, dice_, placement_, {hot, kStartCold, until}, budget_);
       if (!best_ || better(problem_, *schedule, *best_)) best_ = std::move(schedule);
     }
     for (int i = 0; i < kCycles; ++i) {
@@ -114,7 +116,7 @@ class Search {
   std::unique_ptr<Schedule> best_;
 };
 
-using Searches = std::vector<std::unique_ptr<Search>>;
+using Searches = List<std::unique_ptr<Search>>;
 
 /// `threads` searches side by side, each on its share of the evaluations.
 template <class Work>
@@ -125,7 +127,7 @@ Searches run_searches(const Problem& problem, const PlanOptions& options, const 
     const std::int64_t share = limit / options.threads + (i < limit % options.threads ? 1 : 0);
     out.push_back(std::make_unique<Search>(problem, options, i, share));
   }
-  std::vector<std::exception_ptr> failures(out.size());
+  List<std::exception_ptr> failures(out.size());
   const auto guarded = [&](std::size_t i) {
     try {
       work(*out[i]);
@@ -133,7 +135,7 @@ Searches run_searches(const Problem& problem, const PlanOptions& options, const 
       failures[i] = std::current_exception();
     }
   };
-  std::vector<std::thread> threads;
+  List<std::thread> threads;
   for (std::size_t i = 1; i < out.size(); ++i) threads.emplace_back(guarded, i);
   guarded(0);
   for (auto& thread : threads) thread.join();

@@ -45,13 +45,13 @@ class Field {
     }
     return {*found, fmt::format("{}.{}", where_, key)};
   }
-  std::vector<Field> list(std::size_t size, const std::string& of) const {
+  List<Field> list(std::int64_t size, const std::string& of) const {
     if (!json_.is_array()) fail(shown(), fmt::format("a list of {}", of));
-    if (size != kAny && json_.size() != size) {
+    if (size != kAny && static_cast<std::int64_t>(json_.size()) != size) {
       fail(fmt::format("{} entries", json_.size()),
            fmt::format("{}: one for each of {}", size, of));
     }
-    std::vector<Field> out;
+    List<Field> out;
     for (std::size_t i = 0; i < json_.size(); ++i) {
       out.emplace_back(json_[i], fmt::format("{}[{}]", where_, i));
     }
@@ -78,7 +78,7 @@ class Field {
     return json_.get<std::string>();
   }
   template <class T>
-  T one_of(const std::vector<std::pair<const char*, T>>& choices) const {
+  T one_of(const List<std::pair<const char*, T>>& choices) const {
     std::string names;
     for (const auto& [name, value] : choices) {
       if (json_ == name) return value;
@@ -107,15 +107,15 @@ class Field {
       }
     }
   }
-  static constexpr std::size_t kAny = static_cast<std::size_t>(-1);
+  static constexpr std::int64_t kAny = -1;
 
  private:
   const Json& json_;
   std::string where_;
 };
 
-std::vector<Node> read_nodes(const Field& in) {
-  std::vector<Node> out;
+List<Node> read_nodes(const Field& in) {
+  List<Node> out;
   for (const auto& field : in.list(Field::kAny, "nodes")) {
     field.only({"name", "site", "forward_s", "memory_micro_batches"});
     Node node;
@@ -140,10 +140,10 @@ Reduction read_reduction(const Field& in, int nodes) {
   return out;
 }
 
-std::vector<std::vector<int>> read_arrangement(const Field& in, const Problem& problem) {
-  std::vector<std::vector<int>> out;
+List<List<int>> read_arrangement(const Field& in, const Problem& problem) {
+  List<List<int>> out;
   std::set<int> seen;
-  const auto groups = in.list(problem.stage_sizes.size(), "the stages");
+  const auto groups = in.list(problem.stages(), "the stages");
   for (std::size_t stage = 0; stage < groups.size(); ++stage) {
     auto& group = out.emplace_back();
     for (const auto& field : groups[stage].list(problem.stage_sizes[stage], "its stage's nodes")) {
@@ -156,13 +156,13 @@ std::vector<std::vector<int>> read_arrangement(const Field& in, const Problem& p
 
 /// Most visits that one path can make of the stages >= 1 given what is left of their quotas, as a
 /// choice of stages in rising order that keeps max_jump; the largest sum of what is left.
-std::vector<int> best_stages(const Problem& p, const std::vector<int>& left) {
+List<int> best_stages(const Problem& p, const List<int>& left) {
   const int stages = p.stages();
   const int steps = p.path_length - 1;
   constexpr std::int64_t kNone = -1;
   // value[k][s]: best sum with k stages, the last of them s; stage 0 after none.
-  std::vector<std::vector<std::int64_t>> value(steps + 1, std::vector<std::int64_t>(stages, kNone));
-  std::vector<std::vector<int>> from(steps + 1, std::vector<int>(stages, 0));
+  auto value = filled(steps + 1, filled(stages, kNone));
+  auto from = filled(steps + 1, filled(stages, 0));
   value[0][0] = 0;
   for (int k = 1; k <= steps; ++k) {
     for (int s = k; s < stages; ++s) {
@@ -178,7 +178,7 @@ std::vector<int> best_stages(const Problem& p, const std::vector<int>& left) {
   const auto& last = value[steps];
   int s = static_cast<int>(std::max_element(last.begin(), last.end()) - last.begin());
   if (last[s] == kNone) return {};
-  std::vector<int> out;
+  List<int> out;
   for (int k = steps; k > 0; --k) {
     out.push_back(s);
     s = from[k][s];
@@ -243,8 +243,8 @@ void check_reduction(const Problem& p, const std::string& where) {
 
 }  // namespace
 
-std::vector<std::vector<int>> shared_stages(const Problem& problem, Track track) {
-  std::vector<int> left(problem.stages(), problem.rules.stage_quota);
+List<List<int>> shared_stages(const Problem& problem, Track track) {
+  auto left = filled(problem.stages(), problem.rules.stage_quota);
   int walks = problem.micro_batches();
   if (track == Track::kStrict) {
     const int slots = strict_slots(problem);
@@ -254,7 +254,7 @@ std::vector<std::vector<int>> shared_stages(const Problem& problem, Track track)
       left[stage] = std::min(left[stage] / waves, problem.stage_sizes[stage] * slots);
     }
   }
-  std::vector<std::vector<int>> out;
+  List<List<int>> out;
   for (int i = 0; i < walks; ++i) {
     out.push_back(best_stages(problem, left));
     if (out.back().empty() && problem.path_length > 1) return {};
@@ -372,7 +372,7 @@ void require_strict(const Problem& problem) {
   if (!why.empty()) throw Error(ErrorKind::kRecipe, why);
 }
 
-double reduction_s(const Reduction& reduction, const std::vector<int>& members) {
+double reduction_s(const Reduction& reduction, const List<int>& members) {
   double most = 0;
   if (reduction.latency_s.size() == 0) return most;
   const double share = reduction.gradient_bytes / static_cast<double>(members.size());

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <limits>
 #include <string>
-#include <vector>
 
 #include "core/json.h"
+#include "planner/list.h"
 
 namespace rw::planner {
 
@@ -17,14 +17,14 @@ inline constexpr double kTolerance = 1e-3;
 class Matrix {
  public:
   Matrix() = default;
-  explicit Matrix(int n) : n_(n), values_(static_cast<std::size_t>(n) * n) {}
+  explicit Matrix(int n) : n_(n), values_(filled(n * n, 0.0)) {}
   int size() const { return n_; }
-  double& at(int from, int to) { return values_[static_cast<std::size_t>(from) * n_ + to]; }
-  double at(int from, int to) const { return values_[static_cast<std::size_t>(from) * n_ + to]; }
+  double& at(int from, int to) { return values_[std::int64_t{from} * n_ + to]; }
+  double at(int from, int to) const { return values_[std::int64_t{from} * n_ + to]; }
 
  private:
   int n_ = 0;
-  std::vector<double> values_;
+  List<double> values_;
 };
 
 /// A machine of the pipeline.
@@ -57,20 +57,20 @@ enum class Track : std::uint8_t { kFree, kStrict };
 /// which paths the micro-batches may walk. Indices are positions in `nodes`. All times in seconds.
 struct Problem {
   std::string name;
-  std::vector<Node> nodes;
+  List<Node> nodes;
   Matrix transfer_s;
   double backward_factor = 2;      // of the node's forward
   double loss_factor = 0;          // of the node's forward
   double gap_s = 0;                // a node stays blocked so long after an operation
   double gap_first_forward_s = 0;  // the same after the forward on the source
-  std::vector<int> stage_sizes;
+  List<int> stage_sizes;
   int path_length = 0;  // L: nodes of a path, the source among them
   int micro_batches_per_source = 0;
   PathRules rules;
   Reduction reduction;
   Objective objective = Objective::kMakespan;
   LossAt loss_at = LossAt::kSource;
-  std::vector<std::vector<int>> arrangement;  // empty: the planner places the nodes
+  List<List<int>> arrangement;  // empty: the planner places the nodes
 
   int size() const { return static_cast<int>(nodes.size()); }
   int stages() const { return static_cast<int>(stage_sizes.size()); }
@@ -95,12 +95,12 @@ void require_strict(const Problem& problem);
 int strict_slots(const Problem& problem);
 /// For each job of a track the stages >= 1 of an allowed path, rising, all quotas kept and the stages
 /// used as evenly as can be; empty when none was found.
-std::vector<std::vector<int>> shared_stages(const Problem& problem, Track track);
+List<List<int>> shared_stages(const Problem& problem, Track track);
 /// "" or why the strict track cannot be walked.
 std::string strict_refusal(const Problem& problem);
 
 /// The cost of reducing the gradients of a stage held by `members`, in seconds.
-double reduction_s(const Reduction& reduction, const std::vector<int>& members);
+double reduction_s(const Reduction& reduction, const List<int>& members);
 
 /// Whether a path over these stages (the first one 0) keeps the rules of order; quotas apart.
 bool path_allowed(const PathRules& rules, const int* stages, int length);

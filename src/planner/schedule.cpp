@@ -7,9 +7,9 @@
 
 namespace rw::planner {
 
-std::vector<Job> jobs_of(const Problem& problem, Track track) {
+List<Job> jobs_of(const Problem& problem, Track track) {
   const int each = problem.micro_batches_per_source;
-  std::vector<Job> jobs;
+  List<Job> jobs;
   for (int source = 0; source < problem.sources(); ++source) {
     if (track == Track::kFree) {
       for (int i = 0; i < each; ++i) jobs.push_back({source, 1, 0});
@@ -35,8 +35,8 @@ Schedule::Schedule(const Problem& problem, Track track, const Draft& draft, doub
   for (const auto& group : arrangement_.members()) {
     reductions_.push_back(reduction_s(problem.reduction, group));
   }
-  visits_.assign(problem.stages(), 0);
-  routed_.assign(problem.size(), 0);
+  visits_ = filled(problem.stages(), 0);
+  routed_ = filled(problem.size(), 0);
   steps_.resize(ops);
   for (const auto& nodes : draft.paths) {
     tried_path_.insert(tried_path_.end(), nodes.begin(), nodes.end());
@@ -65,7 +65,7 @@ Schedule::Schedule(const Problem& problem, Track track, const Draft& draft, doub
   first_changed_ = 0;
   if (evaluate(kNever) == kNever) {
     // They wait for each other: one after the other always works.
-    for (std::size_t i = 0; i < ops; ++i) order_[i] = static_cast<std::uint16_t>(i / per_job_);
+    for (int i = 0; i < operations(); ++i) order_[i] = static_cast<std::uint16_t>(i / per_job_);
     evaluate(kNever);
   }
   keep();
@@ -229,15 +229,16 @@ void Schedule::forget_changes() {
   order_high_ = -1;
 }
 
-std::vector<std::uint16_t> Schedule::order_by_lonely_times() const {
-  std::vector<std::pair<double, std::uint16_t>> starts;
-  std::vector<int> nth(problem_->sources());
+List<std::uint16_t> Schedule::order_by_lonely_times() const {
+  List<std::pair<double, std::uint16_t>> starts;
+  auto nth = filled(problem_->sources(), 0);
   for (int job = 0; job < jobs(); ++job) {
     // The next of a source goes when its node is free again, or when memory is.
     const int rank = nth[jobs_[job].source]++;
     const Node& source = problem_->nodes[path(job)[0]];
     const Step* steps = steps_.data() + std::ptrdiff_t{job} * per_job_;
-    double at = (rank / source.memory) * steps->rest + (rank % source.memory) * source.forward_s;
+    const int wave = rank / source.memory;
+    double at = wave * steps->rest + (rank % source.memory) * source.forward_s;
     for (int k = 0; k < per_job_; ++k) {
       starts.emplace_back(at, static_cast<std::uint16_t>(job));
       at += steps[k].duration + steps[k].lag;
@@ -245,7 +246,7 @@ std::vector<std::uint16_t> Schedule::order_by_lonely_times() const {
   }
   std::stable_sort(starts.begin(), starts.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<std::uint16_t> order;
+  List<std::uint16_t> order;
   for (const auto& [start, job] : starts) order.push_back(job);
   return order;
 }
@@ -286,8 +287,8 @@ void Schedule::restart(const Draft& draft) {
   *this = Schedule(*problem_, track_, draft, mean_weight_);
 }
 
-std::vector<double> Schedule::starts(int job) const {
-  std::vector<double> out;
+List<double> Schedule::starts(int job) const {
+  List<double> out;
   for (int k = 0; k < per_job_; ++k) out.push_back(placed_[position_[job * per_job_ + k]].start);
   return out;
 }

@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <limits>
 #include <utility>
-#include <vector>
 
 #include "planner/arrangement.h"
+#include "planner/list.h"
 #include "planner/problem.h"
 
 namespace rw::planner {
@@ -19,7 +19,7 @@ struct Job {
 };
 
 /// The jobs of a track, source by source; every job has as many waves as the others.
-std::vector<Job> jobs_of(const Problem& problem, Track track);
+List<Job> jobs_of(const Problem& problem, Track track);
 
 /// An operation where it stands in the kept schedule.
 struct Placed {
@@ -31,8 +31,8 @@ struct Placed {
 /// Paths and order as they are handed from one schedule to another.
 struct Draft {
   Arrangement arrangement;
-  std::vector<std::vector<int>> paths;  // per job
-  std::vector<std::uint16_t> order;     // empty: by the times that operations would have alone
+  List<List<int>> paths;      // per job
+  List<std::uint16_t> order;  // empty: by the times that operations would have alone
 };
 
 /// Placement, paths and order, in event time. The order is a list of jobs, each as often as it has
@@ -107,7 +107,7 @@ class Schedule {
   /// Takes another schedule instead.
   void restart(const Draft& draft);
   /// Starts of all operations of a job.
-  std::vector<double> starts(int job) const;
+  List<double> starts(int job) const;
 
  private:
   struct Step {
@@ -147,47 +147,47 @@ class Schedule {
   int take_recorded(int from);
   void save_checkpoints(int checkpoint);
   void forget_changes();
-  std::vector<std::uint16_t> order_by_lonely_times() const;
+  List<std::uint16_t> order_by_lonely_times() const;
   double release(int job) const;
 
   const Problem* problem_;
   Track track_;
   double mean_weight_;
   int length_, per_job_ = 0;
-  std::vector<Job> jobs_;
+  List<Job> jobs_;
   Arrangement arrangement_;
-  std::vector<double> reductions_;
-  std::vector<int> visits_, routed_;
+  List<double> reductions_;
+  List<int> visits_, routed_;
 
-  std::vector<std::uint16_t> order_, kept_order_;
-  std::vector<Step> steps_, kept_steps_;
-  std::vector<int> tried_path_, kept_path_;
+  List<std::uint16_t> order_, kept_order_;
+  List<Step> steps_, kept_steps_;
+  List<int> tried_path_, kept_path_;
   // What the change touched.
   int first_changed_ = 0;
   int order_low_ = 0, order_high_ = -1;
-  std::vector<int> dirty_jobs_;
-  std::vector<char> dirty_;
-  std::vector<std::pair<int, int>> swapped_nodes_;
+  List<int> dirty_jobs_;
+  List<char> dirty_;
+  List<std::pair<int, int>> swapped_nodes_;
 
-  std::vector<Placed> placed_;
-  std::vector<int> position_;
+  List<Placed> placed_;
+  List<int> position_;
   double cost_ = kNever;
   Ends ends_;
 
   // While decoding.
-  std::vector<JobState> job_;
-  std::vector<NodeState> node_;
-  std::vector<int> after_;
+  List<JobState> job_;
+  List<NodeState> node_;
+  List<int> after_;
   int waiting_ = 0;
   double most_ = 0, sum_ = 0;
-  std::vector<Placed> recorded_;
+  List<Placed> recorded_;
   int recorded_count_ = 0, evaluated_from_ = 0;
   double evaluated_cost_ = kNever;
   // The state before every kStride-th position of the kept order.
   static constexpr int kStride = 16;
-  std::vector<JobState> saved_job_;
-  std::vector<NodeState> saved_node_;
-  std::vector<Ends> saved_;
+  List<JobState> saved_job_;
+  List<NodeState> saved_node_;
+  List<Ends> saved_;
 };
 
 }  // namespace rw::planner

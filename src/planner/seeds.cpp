@@ -5,26 +5,25 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
-#include <vector>
 
 namespace rw::planner {
 
 namespace {
 
 /// How far a group is from what is wanted: what it takes beyond the cap, or all that it takes.
-double excess(const Problem& p, const std::vector<int>& group) {
+double excess(const Problem& p, const List<int>& group) {
   const double cost = reduction_s(p.reduction, group);
   if (p.objective == Objective::kIteration) return cost;
   return std::max(0.0, cost - p.reduction.max_s);
 }
 
 /// The cheapest nodes of the given stages for one job, by dynamic programming.
-std::vector<int> cheapest_nodes(const Problem& p, const Arrangement& arrangement, int source,
-                                const std::vector<int>& stages, const std::vector<double>& price) {
+List<int> cheapest_nodes(const Problem& p, const Arrangement& arrangement, int source,
+                         const List<int>& stages, const List<double>& price) {
   const double work = 1 + p.backward_factor;
   const auto hop = [&](int a, int b) { return p.transfer_s.at(a, b) + p.transfer_s.at(b, a); };
-  std::vector<std::vector<double>> value(stages.size());
-  std::vector<std::vector<int>> from(stages.size());
+  List<List<double>> value(stages.size());
+  List<List<int>> from(stages.size());
   for (std::size_t k = 0; k < stages.size(); ++k) {
     for (const int node : arrangement.group(stages[k])) {
       double best = k == 0 ? hop(source, node) : std::numeric_limits<double>::infinity();
@@ -43,7 +42,7 @@ std::vector<int> cheapest_nodes(const Problem& p, const Arrangement& arrangement
       from[k].push_back(best_from);
     }
   }
-  std::vector<int> out(stages.size() + 1, source);
+  List<int> out(stages.size() + 1, source);
   if (stages.empty()) return out;
   const auto& last = value.back();
   int at = static_cast<int>(std::min_element(last.begin(), last.end()) - last.begin());
@@ -58,14 +57,14 @@ std::vector<int> cheapest_nodes(const Problem& p, const Arrangement& arrangement
 
 Arrangement seed_arrangement(const Problem& p, Track track, Dice& dice, int tries) {
   if (!p.arrangement.empty()) return Arrangement(p.arrangement);
-  std::vector<int> nodes(p.nodes.size());
+  List<int> nodes(p.nodes.size());
   std::iota(nodes.begin(), nodes.end(), 0);
   for (int i = p.size() - 1; i > 0; --i) std::swap(nodes[i], nodes[dice.below(i + 1)]);
   if (track == Track::kStrict) {
     std::stable_partition(nodes.begin(), nodes.end(),
                           [&](int node) { return p.nodes[node].memory == strict_slots(p); });
   }
-  std::vector<std::vector<int>> members;
+  List<List<int>> members;
   auto next = nodes.begin();
   for (const int size : p.stage_sizes) {
     members.emplace_back(next, next + size);
@@ -75,7 +74,7 @@ Arrangement seed_arrangement(const Problem& p, Track track, Dice& dice, int trie
   // Strict: who can be a source stays among the sources.
   const int slots = track == Track::kStrict ? strict_slots(p) : 0;
   const auto fits = [&](int node) { return slots == 0 || p.nodes[node].memory == slots; };
-  std::vector<double> excesses;
+  List<double> excesses;
   for (const auto& group : out.members()) excesses.push_back(excess(p, group));
   double sum = std::accumulate(excesses.begin(), excesses.end(), 0.0);
   double heat = 0.1 * sum / p.stages();
@@ -105,13 +104,13 @@ Arrangement seed_arrangement(const Problem& p, Track track, Dice& dice, int trie
 Draft seed_paths(const Problem& p, Track track, const Arrangement& arrangement) {
   const auto jobs = jobs_of(p, track);
   const auto stages = shared_stages(p, track);
-  std::vector<double> visits(p.stages());
+  auto visits = filled(p.stages(), 0.0);
   for (const auto& chosen : stages) {
     for (const int stage : chosen) visits[stage] += 1;
   }
   const int slots = strict_slots(p);
-  std::vector<int> routed(p.nodes.size());
-  std::vector<double> price(p.nodes.size());
+  List<int> routed(p.nodes.size());
+  List<double> price(p.nodes.size());
   Draft out{arrangement, {}, {}};
   for (std::size_t job = 0; job < jobs.size(); ++job) {
     for (int node = 0; node < p.size(); ++node) {

@@ -58,8 +58,8 @@ Solution solution_from_json(const Json& json, const Problem& p, const std::strin
   try {
     json.at("arrangement").get_to(out.arrangement);
     for (const auto& batch : json.at("micro_batches")) {
-      out.micro_batches.push_back({batch.at("path").get<std::vector<int>>(),
-                                   batch.at("starts").get<std::vector<double>>()});
+      out.micro_batches.push_back(
+          {batch.at("path").get<List<int>>(), batch.at("starts").get<List<double>>()});
     }
   } catch (const Json::exception& error) {
     throw Error(ErrorKind::kRecipe, fmt::format("{}: is no solution: {}", where, error.what()));
@@ -68,7 +68,7 @@ Solution solution_from_json(const Json& json, const Problem& p, const std::strin
     throw Error(ErrorKind::kRecipe, fmt::format("{}: does not fit the problem: {}", where, what));
   };
   std::set<int> seen;
-  std::vector<int> sizes;
+  List<int> sizes;
   for (const auto& group : out.arrangement) {
     sizes.push_back(static_cast<int>(group.size()));
     for (const int node : group) {
@@ -78,11 +78,11 @@ Solution solution_from_json(const Json& json, const Problem& p, const std::strin
   if (sizes != p.stage_sizes) fail("the sizes of its stages");
   if (static_cast<int>(out.micro_batches.size()) != p.micro_batches()) fail("its micro-batches");
   const Arrangement arrangement(out.arrangement);
-  for (std::size_t i = 0; i < out.micro_batches.size(); ++i) {
+  for (int i = 0; i < out.micro_batches.count(); ++i) {
     const auto& [path, starts] = out.micro_batches[i];
     if (static_cast<int>(path.size()) != p.path_length) fail("the length of a path");
     if (static_cast<int>(starts.size()) != p.operations_per_path()) fail("the starts of a path");
-    std::vector<int> stages;
+    List<int> stages;
     for (const int node : path) {
       if (!seen.contains(node)) fail("a node of a path");
       stages.push_back(arrangement.stage_of(node));
@@ -96,7 +96,7 @@ Solution solution_from_json(const Json& json, const Problem& p, const std::strin
 
 Draft draft_of(const Problem& p, const Solution& solution) {
   Draft out{Arrangement(solution.arrangement), {}, {}};
-  std::vector<std::pair<double, std::uint16_t>> entries;
+  List<std::pair<double, std::uint16_t>> entries;
   for (std::size_t job = 0; job < solution.micro_batches.size(); ++job) {
     out.paths.push_back(solution.micro_batches[job].path);
     for (int k = 0; k < p.operations_per_path(); ++k) {

@@ -2,24 +2,24 @@
 #pragma once
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "core/json.h"
+#include "planner/list.h"
 #include "planner/schedule.h"
 
 namespace rw::planner {
 
 /// A micro-batch in a solution: L nodes, and the starts of its 2L + 1 operations in seconds.
 struct MicroBatch {
-  std::vector<int> path;
-  std::vector<double> starts;
+  List<int> path;
+  List<double> starts;
 };
 
 /// What the planner found (docs/formats/solution.md). Micro-batches source by source; strict: slot by
 /// slot, wave by wave.
 struct Solution {
-  std::vector<std::vector<int>> arrangement;
-  std::vector<MicroBatch> micro_batches;
+  List<List<int>> arrangement;
+  List<MicroBatch> micro_batches;
   double makespan_s = 0;     // end of the last B
   double iteration_s = 0;    // end of the last reduction
   double lower_bound_s = 0;  // of the objective

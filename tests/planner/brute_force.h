@@ -6,8 +6,8 @@
 #include <numeric>
 #include <optional>
 #include <utility>
-#include <vector>
 
+#include "planner/list.h"
 #include "planner/problem.h"
 
 namespace rw::test {
@@ -78,7 +78,7 @@ class BruteForce {
       reductions_.push_back(cost);
     }
     paths_.clear();
-    std::vector<int> stages;
+    planner::List<int> stages;
     extend(stages, 0, 0);
     chosen_.clear();
     used_.assign(static_cast<std::size_t>(p_.stages()), 0);
@@ -86,9 +86,9 @@ class BruteForce {
   }
 
   /// All orders of stages behind stage 0 that the rules allow.
-  void extend(std::vector<int>& stages, int furthest, int swaps) {
+  void extend(planner::List<int>& stages, int furthest, int swaps) {
     if (static_cast<int>(stages.size()) == p_.path_length - 1) {
-      std::vector<int> nodes;
+      planner::List<int> nodes;
       pick_nodes(stages, nodes);
       return;
     }
@@ -103,7 +103,7 @@ class BruteForce {
     }
   }
 
-  void pick_nodes(const std::vector<int>& stages, std::vector<int>& nodes) {
+  void pick_nodes(const planner::List<int>& stages, planner::List<int>& nodes) {
     if (nodes.size() == stages.size()) {
       paths_.emplace_back(stages, nodes);
       return;
@@ -142,7 +142,7 @@ class BruteForce {
     const auto nodes = static_cast<std::size_t>(p_.size());
     load_.assign(nodes, 0);
     for (std::size_t job = 0; job < chosen_.size(); ++job) {
-      std::vector<int> path{
+      planner::List<int> path{
           groups_[0][job / static_cast<std::size_t>(p_.micro_batches_per_source)]};
       const auto& inner = paths_[chosen_[job]].second;
       path.insert(path.end(), inner.begin(), inner.end());
@@ -156,9 +156,9 @@ class BruteForce {
     descend(0, 0, 0);
   }
 
-  std::vector<Op> priced(const std::vector<int>& path) const {
+  planner::List<Op> priced(const planner::List<int>& path) const {
     const auto length = path.size();
-    std::vector<Op> out;
+    planner::List<Op> out;
     for (std::size_t k = 0; k <= 2 * length; ++k) {
       const int node = k < length ? path[k] : k == length ? path[0] : path[2 * length - k];
       const double unit = p_.nodes[node].forward_s;
@@ -239,15 +239,15 @@ class BruteForce {
   const planner::Problem& p_;
   double best_;
   std::int64_t left_;
-  std::vector<int> group_of_;
-  std::vector<std::vector<int>> groups_;
-  std::vector<double> reductions_;
-  std::vector<std::pair<std::vector<int>, std::vector<int>>> paths_;  // stages, nodes
-  std::vector<int> chosen_, used_;
-  std::vector<std::vector<Op>> jobs_;
-  std::vector<std::size_t> next_;
-  std::vector<double> ready_, free_, load_;
-  std::vector<int> held_;
+  planner::List<int> group_of_;
+  planner::List<planner::List<int>> groups_;
+  planner::List<double> reductions_;
+  planner::List<std::pair<planner::List<int>, planner::List<int>>> paths_;  // stages, nodes
+  planner::List<int> chosen_, used_;
+  planner::List<planner::List<Op>> jobs_;
+  planner::List<std::size_t> next_;
+  planner::List<double> ready_, free_, load_;
+  planner::List<int> held_;
 };
 
 }  // namespace rw::test

@@ -91,7 +91,7 @@ TEST(Planner, OneMicroBatchAtATimeByHand) {
   const Problem problem = problem_from_json(small_problem(), "p");
   const Solution solution = plan(problem, options_of(1000));
   // F0 0-1, way .5, F1 1.5-2.5, way .25, loss 2.75-3.25, way .5, B1 3.75-5.75, way .25, B0 6-8.
-  const std::vector<double> first{0, 1.5, 2.75, 3.75, 6};
+  const List<double> first{0, 1.5, 2.75, 3.75, 6};
   ASSERT_EQ(solution.micro_batches.size(), 2U);
   const auto& batches = solution.micro_batches;
   EXPECT_EQ(batches[0].starts[0] == 0 ? batches[0].starts : batches[1].starts, first);

@@ -26,7 +26,7 @@ Problem shared_node(int memory) {
   return problem_from_json(json, "p");
 }
 
-Draft draft(const Problem& p, std::vector<std::uint16_t> order) {
+Draft draft(const Problem& p, List<std::uint16_t> order) {
   return {Arrangement(p.arrangement), {{0, 2}, {1, 2}}, std::move(order)};
 }
 
@@ -34,9 +34,9 @@ TEST(Schedule, FirstComeFirstServedByHand) {
   const Problem p = shared_node(2);
   const Schedule schedule(p, Track::kFree, draft(p, {0, 0, 1, 1, 0, 0, 0, 1, 1, 1}), 0);
   // Job 0: F 0-1, way 1, F 2-3, way 1, loss at 4, way 1, B 5-7, way 1, B 8-10.
-  EXPECT_EQ(schedule.starts(0), (std::vector<double>{0, 2, 4, 5, 8}));
+  EXPECT_EQ(schedule.starts(0), (List<double>{0, 2, 4, 5, 8}));
   // Job 1: F 0-1, way 3, F 4-5, way 3, loss at 8, way 3, B 11-13, way 3, B 16-18.
-  EXPECT_EQ(schedule.starts(1), (std::vector<double>{0, 4, 8, 11, 16}));
+  EXPECT_EQ(schedule.starts(1), (List<double>{0, 4, 8, 11, 16}));
   EXPECT_DOUBLE_EQ(schedule.makespan(), 18);
   EXPECT_DOUBLE_EQ(schedule.iteration(), 18);
 }
@@ -58,7 +58,7 @@ TEST(Schedule, AForwardWithoutMemoryWaitsAside) {
   const Problem p = shared_node(1);
   // Job 1 is asked for all its operations while job 0 fills node 2.
   const Schedule schedule(p, Track::kFree, draft(p, {0, 0, 1, 1, 1, 1, 1, 0, 0, 0}), 0);
-  EXPECT_EQ(schedule.starts(1), (std::vector<double>{0, 7, 11, 14, 19}));
+  EXPECT_EQ(schedule.starts(1), (List<double>{0, 7, 11, 14, 19}));
   // The kept list is the order in which they ran.
   for (int i = 1; i < schedule.operations(); ++i) {
     EXPECT_LE(schedule.at(i - 1).start, schedule.at(i).start);
