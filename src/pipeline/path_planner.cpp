@@ -29,6 +29,10 @@ std::vector<std::vector<int>> arrangement_of(const Plan& plan) {
   return out;
 }
 
+planner::List<int> list_of(const std::vector<int>& values) {
+  return {values.begin(), values.end()};
+}
+
 /// The nodes of a path without the way back to the head.
 std::vector<int> nodes_of(const std::vector<Visit>& path) {
   std::vector<int> out;
@@ -68,11 +72,17 @@ planner::PathRules rules_of(const Plan& plan) {
 }  // namespace
 
 planner::Problem problem_of(const Plan& current, const WalkCosts& measured) {
-  const auto sources = arrangement_of(current).front().size();
-  if (!current.head_alone || current.micro_batches() % static_cast<int>(sources) != 0) {
+  if (!current.head_alone) {
     throw Error(ErrorKind::kRecipe,
                 fmt::format("plan {}: its paths are fixed; want a plan of paths (skippipe)",
                             current.schedule));
+  }
+  const int sources = static_cast<int>(arrangement_of(current).front().size());
+  if (current.micro_batches() % sources != 0) {
+    throw Error(
+        ErrorKind::kRecipe,
+        fmt::format("plan {}: got {} micro-batches of {} sources, want equally many of each",
+                    current.schedule, current.micro_batches(), sources));
   }
   planner::Problem out;
   out.name = current.schedule;
@@ -87,8 +97,8 @@ planner::Problem problem_of(const Plan& current, const WalkCosts& measured) {
   }
   out.backward_factor = measured.backward_factor;
   out.loss_factor = measured.loss_factor;
-  out.arrangement = arrangement_of(current);
-  for (const auto& group : out.arrangement) {
+  for (const auto& group : arrangement_of(current)) {
+    out.arrangement.push_back(list_of(group));
     out.stage_sizes.push_back(static_cast<int>(group.size()));
   }
   out.path_length = static_cast<int>(current.paths.front().size()) - 1;
@@ -98,7 +108,7 @@ planner::Problem problem_of(const Plan& current, const WalkCosts& measured) {
                                                 "length",
                                                 current.schedule));
   }
-  out.micro_batches_per_source = current.micro_batches() / static_cast<int>(sources);
+  out.micro_batches_per_source = current.micro_batches() / sources;
   out.rules = rules_of(current);
   return out;
 }
@@ -108,18 +118,18 @@ Plan replan_paths(const Plan& current, const WalkCosts& measured, double seconds
   const std::vector<int> order = by_source(current);
   Paths paths;
   for (const int m : order) paths.push_back(nodes_of(current.paths[at(m)]));
-  const Walks former = schedule_walks(problem.arrangement, paths, measured);
+  const Walks former = schedule_walks(arrangement_of(current), paths, measured);
   planner::Solution start;
   start.arrangement = problem.arrangement;
   for (const Walk& walk : former.micro_batches)
-    start.micro_batches.push_back({walk.nodes, walk.starts});
+    start.micro_batches.push_back({list_of(walk.nodes), {walk.starts.begin(), walk.starts.end()}});
   planner::PlanOptions how;
   const std::int64_t begin = metrics::now_ns();
   how.limits.time_s = seconds;
   how.limits.elapsed_s = [begin] { return static_cast<double>(metrics::now_ns() - begin) * 1e-9; };
   const planner::Solution found = planner::replan(problem, start, how);
   Walks walks;
-  walks.arrangement = problem.arrangement;
+  walks.arrangement = former.arrangement;
   walks.micro_batches.resize(order.size());
   for (std::size_t k = 0; k < order.size(); ++k) {
     walks.micro_batches[at(order[k])] = {found.micro_batches[k].path,

@@ -48,7 +48,7 @@ TEST(PathPlanner, TheProblemIsThatOfThePlanInUse) {
   const Plan plan = skipping(2, 4, 12, 3);
   const planner::Problem problem = problem_of(plan, one_slow(plan, 5, 3));
   EXPECT_EQ(problem.arrangement.size(), 4U);
-  EXPECT_EQ(problem.arrangement[1], (std::vector<int>{1, 5}));
+  EXPECT_EQ(problem.arrangement[1], (planner::List<int>{1, 5}));
   EXPECT_EQ(problem.path_length, 3);
   EXPECT_EQ(problem.micro_batches_per_source, 6);
   EXPECT_EQ(problem.rules.stage_quota, 8);  // 12 micro-batches visit 2 of 3 stages

@@ -95,7 +95,7 @@ TEST(Topology, MakesAProblemThatThePlannerReads) {
   EXPECT_DOUBLE_EQ(problem.loss_factor, 0.5 / 6);
   EXPECT_DOUBLE_EQ(problem.transfer_s.at(0, 1), 0.25 + 0.5);
   EXPECT_DOUBLE_EQ(problem.transfer_s.at(1, 0), 0.5 + 0.25);
-  EXPECT_EQ(problem.stage_sizes, (std::vector<int>{1, 1}));
+  EXPECT_EQ(problem.stage_sizes, (planner::List<int>{1, 1}));
   EXPECT_EQ(problem.micro_batches(), 3);
   EXPECT_EQ(problem.rules.stage_quota, 3);
   EXPECT_EQ(problem.objective, planner::Objective::kIteration);
