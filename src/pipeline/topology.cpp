@@ -58,7 +58,7 @@ std::vector<double> backward_of(const Json& node, const char* key, const std::st
                                 const std::vector<double>& forward) {
   if (!node.contains(key)) return forward;
   auto out = per_stage(node.at(key), where + "." + key, false);
-  if (out.size() == 1) out.resize(forward.size(), out.front());
+  if (!node.at(key).is_array()) out.resize(forward.size(), out.front());
   if (out.size() != forward.size()) {
     fail(where + "." + key, fmt::format("{} numbers", out.size()),
          fmt::format("{}, as forward_s has", forward.size()));
