@@ -140,5 +140,5 @@ class RunTest(cli.CliTestCase):
         self.assertEqual(cli.run().returncode, 2)
 
     def test_later_commands_are_not_in_this_version(self):
-        for name in ("merge", "boom", "spsa", "launch", "report", "top", "doctor"):
+        for name in ("merge", "boom", "spsa", "launch", "top", "doctor"):
             self.assert_refused(cli.run(name, "x.yaml"), 2, "not in this version")
