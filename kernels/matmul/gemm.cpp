@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
-#include <tuple>
 #include <utility>
 
 #include "core/buffer.h"
@@ -104,8 +103,9 @@ class Worker {
           pack_b(column + p * kTileColumns, k, depth, packed_b + p * kTileColumns * depth);
         }
         meet(team);
-        for (auto [tile, end] = team.take(tiles); tile < tiles;
-             std::tie(tile, end) = team.take(tiles)) {
+        while (true) {
+          const auto [tile, end] = team.take(tiles);
+          if (tile == end) break;
           block_of_rows({tile * kTileRows, std::min(by_.m, end * kTileRows), column, column + width,
                          k, depth},
                         packed_a, packed_b);
