@@ -17,10 +17,6 @@ bool passes_back(OpKind kind) {
 bool adds_weights(OpKind kind) {
   return kind == OpKind::kBackward || kind == OpKind::kBackwardWeight;
 }
-bool computes(OpKind kind) {
-  return kind == OpKind::kForward || passes_back(kind) || adds_weights(kind);
-}
-
 /// What an operation takes when nothing is predicted.
 double usual_length(OpKind kind) { return kind == OpKind::kBackward ? 2 : 1; }
 

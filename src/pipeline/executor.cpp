@@ -19,11 +19,6 @@ using core::Tensor;
 constexpr double kNanosPerSecond = 1e9;
 constexpr std::int64_t kShortestIdleNanos = 1000;  // to be worth a note
 
-bool computes(OpKind kind) {
-  return kind == OpKind::kForward || kind == OpKind::kBackward || kind == OpKind::kBackwardInput ||
-         kind == OpKind::kBackwardWeight;
-}
-
 double seconds(std::int64_t ns) { return static_cast<double>(ns) / kNanosPerSecond; }
 
 }  // namespace

@@ -22,11 +22,6 @@ int visits(const Plan& plan, int rank, int stage) {
   return out;
 }
 
-bool computes(OpKind kind) {
-  return kind == OpKind::kForward || kind == OpKind::kBackward || kind == OpKind::kBackwardInput ||
-         kind == OpKind::kBackwardWeight;
-}
-
 }  // namespace
 
 void Pace::add(const Plan& plan, const StepNumbers& numbers) {

@@ -9,7 +9,7 @@
 
 #include "core/error.h"
 #include "metrics/timer.h"
-#include "pipeline/walk_chooser.h"
+#include "pipeline/plan_check.h"
 #include "planner/planner.h"
 #include "planner/solution.h"
 
@@ -33,11 +33,34 @@ planner::List<int> list_of(const std::vector<int>& values) {
   return {values.begin(), values.end()};
 }
 
-/// The nodes of a path without the way back to the head.
-std::vector<int> nodes_of(const std::vector<Visit>& path) {
-  std::vector<int> out;
-  for (std::size_t i = 0; i + 1 < path.size(); ++i) out.push_back(path[i].rank);
+/// plan_from_walks turned round: the path and the predicted starts of a micro-batch.
+std::vector<Walk> walks_of(const Plan& plan) {
+  std::vector<Walk> out(at(plan.micro_batches()));
+  for (std::size_t m = 0; m < out.size(); ++m) {
+    const auto& path = plan.paths[m];
+    for (std::size_t i = 0; i + 1 < path.size(); ++i) out[m].nodes.push_back(path[i].rank);
+    out[m].starts.assign(2 * out[m].nodes.size() + 1, 0);
+  }
+  for (std::size_t rank = 0; rank < plan.operations.size(); ++rank) {
+    for (std::size_t i = 0; i < plan.operations[rank].size(); ++i) {
+      const Operation& op = plan.operations[rank][i];
+      const bool forward = op.kind == OpKind::kForward;
+      const bool backward = op.kind == OpKind::kBackward && op.stage + 1 < plan.stages;
+      if (!forward && !backward) continue;
+      Walk& walk = out[at(op.micro_batch)];
+      const int station = position_in(plan.paths[at(op.micro_batch)], op.stage);
+      const std::size_t operation = forward ? at(station) : 2 * walk.nodes.size() - at(station);
+      walk.starts[operation] = plan.predicted[rank][i].begin;
+    }
+  }
   return out;
+}
+
+/// Of `memory`, what a new plan may fill: a slot that the plan in use leaves free stays free, for ranks
+/// leave the planned order with it (docs/adr/0011-leaving-the-planned-order.md).
+int fillable(const Plan& current, int rank, int memory) {
+  const bool spare = peak_live(current, rank) < current.live_bound[at(rank)];
+  return spare ? std::max(1, memory - 1) : memory;
 }
 
 /// Micro-batches as the planner counts them: source by source.
@@ -86,11 +109,11 @@ planner::Problem problem_of(const Plan& current, const WalkCosts& measured) {
   }
   planner::Problem out;
   out.name = current.schedule;
-  for (std::size_t node = 0; node < measured.forward_s.size(); ++node) {
-    out.nodes.push_back(
-        {fmt::format("rank {}", node), measured.forward_s[node], measured.memory[node]});
-  }
   const int size = current.ranks();
+  for (int rank = 0; rank < size; ++rank) {
+    out.nodes.push_back({fmt::format("rank {}", rank), measured.forward_s[at(rank)],
+                         fillable(current, rank, measured.memory[at(rank)])});
+  }
   out.transfer_s = planner::Matrix(size);
   for (int i = 0; i < size; ++i) {
     for (int j = 0; j < size; ++j) out.transfer_s.at(i, j) = measured.transfer_s[at(i)][at(j)];
@@ -115,21 +138,24 @@ planner::Problem problem_of(const Plan& current, const WalkCosts& measured) {
 
 Plan replan_paths(const Plan& current, const WalkCosts& measured, double seconds) {
   const planner::Problem problem = problem_of(current, measured);
+  if (current.predicted.empty()) {
+    throw Error(ErrorKind::kBug, "replan_paths: got a plan without predicted times");
+  }
   const std::vector<int> order = by_source(current);
-  Paths paths;
-  for (const int m : order) paths.push_back(nodes_of(current.paths[at(m)]));
-  const Walks former = schedule_walks(arrangement_of(current), paths, measured);
+  const std::vector<Walk> former = walks_of(current);
   planner::Solution start;
   start.arrangement = problem.arrangement;
-  for (const Walk& walk : former.micro_batches)
+  for (const int m : order) {
+    const Walk& walk = former[at(m)];
     start.micro_batches.push_back({list_of(walk.nodes), {walk.starts.begin(), walk.starts.end()}});
+  }
   planner::PlanOptions how;
   const std::int64_t begin = metrics::now_ns();
   how.limits.time_s = seconds;
   how.limits.elapsed_s = [begin] { return static_cast<double>(metrics::now_ns() - begin) * 1e-9; };
   const planner::Solution found = planner::replan(problem, start, how);
   Walks walks;
-  walks.arrangement = former.arrangement;
+  walks.arrangement = arrangement_of(current);
   walks.micro_batches.resize(order.size());
   for (std::size_t k = 0; k < order.size(); ++k) {
     walks.micro_batches[at(order[k])] = {found.micro_batches[k].path,

@@ -24,6 +24,12 @@ inline constexpr int kOpKinds = 10;
 /// "forward", "backward", "backward_input", …
 const char* op_name(OpKind kind);
 
+/// Forwards and backwards; the others move tensors, wait or update.
+constexpr bool computes(OpKind kind) {
+  return kind == OpKind::kForward || kind == OpKind::kBackward || kind == OpKind::kBackwardInput ||
+         kind == OpKind::kBackwardWeight;
+}
+
 /// One line of a rank's list. `stage` is the stage on this rank: a send carries what (micro_batch,
 /// stage) made, a receive what it needs.
 struct Operation {

@@ -3,14 +3,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <exception>
 #include <utility>
 
 #include "core/error.h"
 #include "core/json.h"
 #include "pipeline/plan_check.h"
-#include "pipeline/walk_chooser.h"
 
 namespace rw::pipeline {
 
@@ -58,34 +56,6 @@ Plan share_plan(comm::Communicator& world, const std::optional<Plan>& mine) {
   const std::string text = mine && world.rank() == 0 ? to_json(*mine).dump() : std::string();
   const auto all = world.gather_text(text);
   return plan_from_json(core::Json::parse(all.front()), "the plan that rank 0 sent");
-}
-
-Plan replan_order(const Plan& current, const WalkCosts& measured) {
-  if (!current.head_alone) {
-    throw core::Error(core::ErrorKind::kRecipe,
-                      fmt::format("plan {}: its order is fixed; want a plan of paths (skippipe)",
-                                  current.schedule));
-  }
-  std::vector<std::vector<int>> arrangement(static_cast<std::size_t>(current.stages - 1));
-  for (int rank = 0; rank < current.ranks(); ++rank) {
-    const int stage = current.stages_of_rank[static_cast<std::size_t>(rank)].front();
-    arrangement[static_cast<std::size_t>(stage)].push_back(rank);
-  }
-  Paths paths;
-  for (const auto& path : current.paths) {
-    auto& nodes = paths.emplace_back();
-    for (std::size_t i = 0; i + 1 < path.size(); ++i) nodes.push_back(path[i].rank);
-  }
-  // A slot that the plan leaves free stays free: ranks leave the planned order with it.
-  WalkCosts used = measured;
-  for (int rank = 0; rank < current.ranks(); ++rank) {
-    const auto r = static_cast<std::size_t>(rank);
-    if (peak_live(current, rank) < current.live_bound[r]) {
-      used.memory[r] = std::max(1, used.memory[r] - 1);
-    }
-  }
-  const Walks walks = schedule_walks(std::move(arrangement), paths, used);
-  return plan_from_walks(current.schedule, walks, measured);
 }
 
 }  // namespace rw::pipeline

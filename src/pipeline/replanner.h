@@ -50,7 +50,4 @@ std::string takeover_problem(const Plan& current, const Plan& next);
 /// The plan of rank 0 on every rank. Collective.
 Plan share_plan(comm::Communicator& world, const std::optional<Plan>& mine);
 
-/// The built-in one: the paths stay, the order is made anew by list scheduling.
-Plan replan_order(const Plan& current, const WalkCosts& measured);
-
 }  // namespace rw::pipeline

@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "pipeline/classic.h"
 #include "pipeline/pace.h"
+#include "pipeline/path_planner.h"
 #include "pipeline/plan_check.h"
 #include "pipeline/planners.h"
 #include "pipeline/replanner.h"
@@ -78,15 +79,15 @@ TEST(Pace, MeansFollowWhatIsMeasuredAndLeaveTheFirstStepOut) {
   EXPECT_DOUBLE_EQ(worst.share, 1);
 }
 
-TEST(Replan, OrderForOneSlowRankKeepsThePathsAndIsNoLonger) {
-  const Plan plan = plan_skipping(problem_of(2, 4, 12), 3);
+TEST(Replan, APlanAtTheMeasuredPaceIsNoLonger) {
+  Plan plan = plan_skipping(problem_of(2, 4, 12), 3);
   std::vector<double> speed(8, 1);
   speed[5] = 3;
   Pace pace(1);
   for (int i = 0; i < 2; ++i) pace.add(plan, numbers_of(plan, speed));
-  const Plan next = replan_order(plan, pace.walk_costs(plan));
+  plan.predicted = simulate(plan, pace.costs(plan)).spans;
+  const Plan next = replan_paths(plan, pace.walk_costs(plan), 0.3);
   EXPECT_EQ(takeover_problem(plan, next), "");
-  EXPECT_EQ(next.paths, plan.paths);
   EXPECT_LE(simulate(next, pace.costs(next)).makespan,
             simulate(plan, pace.costs(plan)).makespan + 1e-9);
 }
