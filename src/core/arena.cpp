@@ -46,9 +46,9 @@ void* address_range(std::size_t bytes) {
 
 class Arena {
  public:
-  void* take(std::size_t bytes) {
+  void* take(std::size_t bytes, Placement::Fit fit) {
     const std::lock_guard lock(mutex_);
-    const std::size_t offset = placement_.take(bytes);
+    const std::size_t offset = placement_.take(bytes, fit);
     if (placement_.top() > usable_ && !grow(placement_.top())) {
       placement_.give(offset, bytes);
       placement_.cut();
@@ -132,8 +132,10 @@ Arenas& arenas() {
   return *kArenas;
 }
 
-// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): this thread's OwnArena
+// NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables): this thread's OwnArena, TakeHigh
 thread_local Arena* own = nullptr;
+thread_local auto fit = Placement::Fit::kBest;
+// NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables)
 
 Arena& arena_of_this_thread() { return own != nullptr ? *own : arenas().all.front(); }
 
@@ -165,8 +167,11 @@ HostMemory OwnArena::memory() const {
   return out;
 }
 
+TakeHigh::TakeHigh() { fit = Placement::Fit::kHigh; }
+TakeHigh::~TakeHigh() { fit = Placement::Fit::kBest; }
+
 void* host_alloc(std::size_t bytes) {
-  void* out = arena_of_this_thread().take(bytes);
+  void* out = arena_of_this_thread().take(bytes, fit);
   if (DryRun* dry = DryRun::current(); dry != nullptr) dry->took(out, bytes);
   return out;
 }

@@ -13,6 +13,15 @@ namespace rw::core {
 void* host_alloc(std::size_t bytes);
 void host_release(void* address, std::size_t bytes) noexcept;
 
+/// While it lives, this thread takes from the high end of the arena (Placement::Fit::kHigh).
+class TakeHigh {
+ public:
+  TakeHigh();
+  TakeHigh(const TakeHigh&) = delete;
+  TakeHigh& operator=(const TakeHigh&) = delete;
+  ~TakeHigh();
+};
+
 struct HostMemory {
   std::uint64_t live_bytes = 0;   // handed out now
   std::uint64_t peak_bytes = 0;   // most ever handed out at once by each

@@ -6,20 +6,28 @@
 
 namespace rw::core {
 
-/// Sole owner of one block of device memory.
+/// Sole owner of one block of device memory, which it may give back and take anew.
 class Buffer {
  public:
-  Buffer(std::size_t bytes, Device device)
-      : address_(backend(device.kind).alloc(bytes, device.index)), bytes_(bytes), device_(device) {}
+  Buffer(std::size_t bytes, Device device) : bytes_(bytes), device_(device) { take(); }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() { backend_table(device_.kind).release(address_, bytes_, device_.index); }
+  ~Buffer() { give_back(); }
+  /// nullptr between give_back() and take().
   void* address() const { return address_; }
+  void give_back() {
+    if (address_ != nullptr) backend_table(device_.kind).release(address_, bytes_, device_.index);
+    address_ = nullptr;
+  }
+  /// Contents are undefined. Does nothing when there is memory.
+  void take() {
+    if (address_ == nullptr) address_ = backend(device_.kind).alloc(bytes_, device_.index);
+  }
   std::size_t bytes() const { return bytes_; }
   Device device() const { return device_; }
 
  private:
-  void* address_;
+  void* address_ = nullptr;
   std::size_t bytes_;
   Device device_;
 };

@@ -16,10 +16,21 @@ void Placement::remove(std::size_t offset, std::size_t size) {
   by_size_.erase({size, offset});
 }
 
-std::size_t Placement::take(std::size_t bytes) {
+std::size_t Placement::take(std::size_t bytes, Fit fit) {
   const std::size_t size = rounded(bytes);
   live_ += size;
   peak_ = std::max(peak_, live_);
+  const auto high =
+      fit == Fit::kBest
+          ? by_offset_.rend()
+          : std::find_if(by_offset_.rbegin(), by_offset_.rend(),
+                         [&](const auto& hole) { return hole.second >= size; });
+  if (high != by_offset_.rend()) {
+    const auto [offset, whole] = *high;
+    remove(offset, whole);
+    if (whole > size) add(offset, whole - size);
+    return offset + whole - size;
+  }
   const auto best = by_size_.lower_bound({size, 0});
   if (best != by_size_.end()) {
     const auto [whole, offset] = *best;

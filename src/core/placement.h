@@ -17,9 +17,12 @@ class Placement {
     return ((bytes == 0 ? 1 : bytes) + kAlign - 1) / kAlign * kAlign;
   }
 
+  /// Best fit, or the high end of the highest hole that fits: blocks that outlive the next ones lie
+  /// side by side there and leave the rest in one piece.
+  enum class Fit { kBest, kHigh };
   /// The offset of a new block, a multiple of kAlign. Extends top() when no free block is large
-  /// enough.
-  std::size_t take(std::size_t bytes);
+  /// enough. kHigh is linear in the number of free blocks.
+  std::size_t take(std::size_t bytes, Fit fit = Fit::kBest);
   /// Takes back a block of that size.
   void give(std::size_t offset, std::size_t bytes);
   /// A free end is no longer part of the range: top() falls to the end of the last block, and so

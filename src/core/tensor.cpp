@@ -36,7 +36,6 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   out.dtype_ = dtype;
   out.device_ = device;
   out.buffer_ = std::make_shared<Buffer>(out.bytes(), device);
-  out.address_ = out.buffer_->address();
   return out;
 }
 
@@ -81,7 +80,7 @@ Tensor Tensor::of_ints(const Shape& shape, std::span<const std::int32_t> values,
 
 Tensor Tensor::wrap(void* address, const Shape& shape, DType dtype, Device device) {
   Tensor out;
-  out.address_ = address;
+  out.borrowed_ = address;
   out.shape_ = shape;
   out.dtype_ = dtype;
   out.device_ = device;
@@ -108,8 +107,12 @@ Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
   Tensor out = *this;
   out.shape_ = shape;
   const std::int64_t row_elems = shape_[0] == 0 ? 0 : elems() / shape_[0];
-  out.address_ = static_cast<char*>(address_) +
-                 static_cast<std::size_t>(begin * row_elems) * dtype_bytes(dtype_);
+  const std::size_t skipped = static_cast<std::size_t>(begin * row_elems) * dtype_bytes(dtype_);
+  if (buffer_ != nullptr) {
+    out.offset_ += skipped;
+  } else {
+    out.borrowed_ = static_cast<char*>(borrowed_) + skipped;
+  }
   return out;
 }
 

@@ -16,8 +16,9 @@
 namespace rw::core {
 
 /// A contiguous, row-major array on one device. A copy of a Tensor is another name for the same
-/// memory, as are view() and rows(); the memory goes when the last name goes. Code above kernels,
-/// comm and store never dereferences address(): it moves numbers with the copy functions below.
+/// memory, as are view() and rows(); the memory goes when the last name goes, or, to come again,
+/// with give_back(). Code above kernels, comm and store never dereferences address(): it moves
+/// numbers with the copy functions below.
 class Tensor {
  public:
   Tensor() = default;  // defined() == false
@@ -37,19 +38,28 @@ class Tensor {
   /// Borrows memory that the caller keeps alive.
   static Tensor wrap(void* address, const Shape& shape, DType dtype, Device device = {});
 
-  bool defined() const { return address_ != nullptr; }
+  bool defined() const { return buffer_ != nullptr || borrowed_ != nullptr; }
   const Shape& shape() const { return shape_; }
   DType dtype() const { return dtype_; }
   Device device() const { return device_; }
   std::int64_t elems() const { return shape_.elems(); }
   std::size_t bytes() const { return static_cast<std::size_t>(elems()) * dtype_bytes(dtype_); }
-  void* address() const { return address_; }
+  /// nullptr when undefined or given back.
+  void* address() const {
+    if (buffer_ == nullptr) return borrowed_;
+    void* const begin = buffer_->address();
+    return begin == nullptr ? nullptr : static_cast<char*>(begin) + offset_;
+  }
   /// Typed device address; throws Error{kShape} when T is not the dtype.
   template <class T>
   T* data() const {
     require_dtype(dtype_of<T>());
-    return static_cast<T*>(address_);
+    return static_cast<T*>(address());
   }
+  /// Gives the memory back while all its names stay: without memory until take() gives them some,
+  /// with undefined contents. For what is needed in a part of a step only. Not for borrowed memory.
+  void give_back() { buffer_->give_back(); }
+  void take() { buffer_->take(); }
   /// The same memory under another shape with the same number of elements.
   Tensor view(const Shape& shape) const;
   /// Rows [begin, end) of the outermost dimension, the same memory.
@@ -62,7 +72,8 @@ class Tensor {
   void require_dtype(DType wanted) const;
   std::shared_ptr<Buffer>
       buffer_;  // shared by all names (views) of one block of memory; null when borrowed
-  void* address_ = nullptr;
+  std::size_t offset_ = 0;    // bytes into the buffer
+  void* borrowed_ = nullptr;  // where there is no buffer
   Shape shape_;
   DType dtype_ = DType::kF32;
   Device device_;

@@ -63,7 +63,7 @@ std::int64_t Head::chunk_rows(std::int64_t rows) const {
 }
 
 HeadLoss Head::forward(const Tensor& x, const Tensor& targets, float scale, HeadSaved* saved,
-                       core::Stream& stream) const {
+                       Gradients gradients, core::Stream& stream) {
   const std::int64_t rows = x.shape()[0];
   const std::int64_t chunk = chunk_rows(rows);
   const Tensor& matrix = matrix_.compute();
@@ -83,22 +83,34 @@ HeadLoss Head::forward(const Tensor& x, const Tensor& targets, float scale, Head
     kernels::cross_entropy_forward_backward(logits, targets.rows(begin, end), scale, loss, stream);
     Tensor dchunk = dnormed.rows(begin, end);
     kernels::matmul(logits, matrix, dchunk, {}, stream);
-    if (chunk >= rows) saved->dlogits = logits;
+    if (gradients == Gradients::kAdd) {
+      linear_backward_weight(logits, normed.rows(begin, end), matrix_.grad, stream);
+    } else if (chunk >= rows) {
+      saved->dlogits = logits;
+    }
   }
   if (saved != nullptr) {
-    saved->normed = normed;
-    saved->targets = targets;
-    saved->scale = scale;
     saved->dnorm = Tensor::like(norm_.value);
     core::fill_zero(saved->dnorm, stream);
     kernels::rms_norm_backward_weight(dnormed, x, rstd, saved->dnorm, stream);
     kernels::rms_norm_backward_input(dnormed, x, norm_.value, rstd, Tensor(), dnormed, stream);
     saved->dx = dnormed;
+    if (gradients == Gradients::kAdd) {
+      kernels::accumulate(saved->dnorm, norm_.grad, stream);
+    } else {
+      saved->normed = normed;
+      saved->targets = targets;
+      saved->scale = scale;
+    }
   }
   return total(losses, targets);
 }
 
 void Head::backward_weight(HeadSaved& saved, core::Stream& stream) {
+  if (!saved.normed.defined()) {  // added already
+    saved = {};
+    return;
+  }
   if (saved.dlogits.defined()) {
     linear_backward_weight(saved.dlogits, saved.normed, matrix_.grad, stream);
   } else {

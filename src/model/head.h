@@ -9,12 +9,12 @@
 namespace rw::model {
 
 /// Logits [rows, V] held at once, at most (one row is always allowed).
-inline constexpr std::int64_t kLogitsBytes = std::int64_t{64} << 20;
+inline constexpr std::int64_t kLogitsBytes = std::int64_t{32} << 20;
 
 /// What the head keeps between forward and backward_weight.
 struct HeadSaved {
   core::Tensor dx;       // [N, D], the input gradient, ready after forward
-  core::Tensor normed;   // [N, D]
+  core::Tensor normed;   // [N, D]; this and the rest are undefined once gradients are added
   core::Tensor dnorm;    // [D]
   core::Tensor dlogits;  // [N, V] when all rows fit into the limit; otherwise made again in
                          // backward_weight, chunk by chunk, from targets and scale
@@ -37,11 +37,14 @@ class Head {
   /// Of the matrix: the same, or with a tied embedding the embedding's.
   int matrix_bucket() const { return matrix_.bucket; }
 
+  /// What forward does about the gradients of norm and matrix: adds them at once, or keeps what
+  /// backward_weight needs. The same bits.
+  enum class Gradients { kAdd, kKeep };
   /// x [N, D]; targets [N] i32, negative: padding. Without `saved`: loss only. With it: also
   /// saved->dx, the gradient of sum(losses) · scale.
   HeadLoss forward(const core::Tensor& x, const core::Tensor& targets, float scale,
-                   HeadSaved* saved, core::Stream& stream) const;
-  /// Adds the gradients of norm and matrix and empties `saved`.
+                   HeadSaved* saved, Gradients gradients, core::Stream& stream);
+  /// Adds the gradients of norm and matrix, unless forward has, and empties `saved`.
   void backward_weight(HeadSaved& saved, core::Stream& stream);
 
  private:

@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "core/arena.h"
 #include "core/dry_run.h"
 #include "core/error.h"
 #include "core/rng.h"
@@ -171,7 +172,23 @@ const Weight& Params::weight(const std::string& name) const {
 }
 
 void Params::zero_grad(core::Stream& stream) {
-  for (core::Tensor& grads : bucket_grads) core::fill_zero(grads, stream);
+  for (core::Tensor& grads : bucket_grads) {
+    grads.take();
+    core::fill_zero(grads, stream);
+  }
+}
+
+void Params::drop_grad() {
+  for (core::Tensor& grads : bucket_grads) grads.give_back();
+}
+
+void Params::hold_grad(int bucket, core::Stream& stream) {
+  core::Tensor& grads = bucket_grads[static_cast<std::size_t>(bucket)];
+  if (grads.address() != nullptr) return;
+  const core::MemoryLabel label("gradients");
+  const core::TakeHigh high;  // it stays until the step ends
+  grads.take();
+  core::fill_zero(grads, stream);
 }
 
 void Params::compute_in_bf16(core::Stream& stream) {

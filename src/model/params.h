@@ -67,6 +67,11 @@ class Params {
   /// Throws Error{kBug} when this rank does not hold it.
   const Weight& weight(const std::string& name) const;
   void zero_grad(core::Stream& stream);
+  /// The gradients are zero from now on and have no memory (core::Tensor::give_back) until hold_grad,
+  /// which gives a bucket memory and fills it with zeros unless it has some. Stage holds what it adds
+  /// to, so that in a step gradients come as activations go.
+  void drop_grad();
+  void hold_grad(int bucket, core::Stream& stream);
   /// From now on products are in bf16: every matrix that one reads gets a bf16 copy of its values
   /// (norms and a table that is only looked up in get none). Values stay f32, as do gradients. Before
   /// any Stage is made from these parameters, and once.

@@ -79,6 +79,7 @@ struct Stage::Impl {
     return {.batch = batch, .tokens = tokens, .positions = at, .rope = &rope};
   }
   Tensor embed(const Tensor& token_ids, core::Stream& stream) const;
+  void hold_head_grad(core::Stream& stream);
   void head_weight(StageSaved& saved, const BucketDone& done, core::Stream& stream);
   void block_weight(std::size_t i, StageSaved& saved, const BucketDone& done, core::Stream& stream);
   void embedding_weight(StageSaved& saved, const Tensor& dembedded, const BucketDone& done,
@@ -136,8 +137,14 @@ Tensor Stage::Impl::embed(const Tensor& token_ids, core::Stream& stream) const {
   return x;
 }
 
+void Stage::Impl::hold_head_grad(core::Stream& stream) {
+  params->hold_grad(head->bucket(), stream);
+  params->hold_grad(head->matrix_bucket(), stream);
+}
+
 void Stage::Impl::head_weight(StageSaved& saved, const BucketDone& done, core::Stream& stream) {
   if (!head) return;
+  hold_head_grad(stream);
   head->backward_weight(saved.head, stream);
   report(done, head->bucket());
   if (head_reports_matrix()) report(done, head->matrix_bucket());
@@ -145,6 +152,7 @@ void Stage::Impl::head_weight(StageSaved& saved, const BucketDone& done, core::S
 
 void Stage::Impl::block_weight(std::size_t i, StageSaved& saved, const BucketDone& done,
                                core::Stream& stream) {
+  params->hold_grad(blocks[i].bucket(), stream);
   blocks[i].backward_weight(saved.blocks[i], stream);
   report(done, blocks[i].bucket());
 }
@@ -154,6 +162,7 @@ void Stage::Impl::block_weight(std::size_t i, StageSaved& saved, const BucketDon
 void Stage::Impl::embedding_weight(StageSaved& saved, const Tensor& dembedded,
                                    const BucketDone& done, core::Stream& stream) {
   if (!range.embedding) return;
+  params->hold_grad(embedding.bucket, stream);
   kernels::embedding_backward(saved.token_ids, dembedded, embedding.grad, stream);
   saved.token_ids = {};
   report(done, embedding.bucket);
@@ -200,8 +209,11 @@ StageOutput Stage::forward(const StageInput& input, std::unique_ptr<Saved>* save
   }
   StageOutput out;
   if (stage.head) {
-    const HeadLoss loss = stage.head->forward(x, input.targets, input.gradient_scale,
-                                              keep ? &keep->head : nullptr, stream);
+    const bool add_weight = keep && input.backward_next;
+    if (add_weight) stage.hold_head_grad(stream);
+    const HeadLoss loss =
+        stage.head->forward(x, input.targets, input.gradient_scale, keep ? &keep->head : nullptr,
+                            add_weight ? Head::Gradients::kAdd : Head::Gradients::kKeep, stream);
     out.loss_sum = loss.sum;
     out.loss_tokens = loss.tokens;
   } else {

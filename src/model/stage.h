@@ -29,6 +29,8 @@ struct StageInput {
   core::Tensor targets;      // [B·T] i32, only where it has the head; negative = padding
   float gradient_scale = 0;  // with the head: the loss is sum(losses) · gradient_scale; 0 =
                              // evaluation, no gradients wanted
+  bool backward_next = false;  // with the head: of all calls that change gradients, backward() of
+                               // this micro-batch is the next one
 };
 
 struct StageOutput {
@@ -55,7 +57,8 @@ using BucketDone = std::function<void(int bucket)>;
 /// autograd). Not thread-safe. Gradients accumulate in params() (grad += …) until zero_grad(). Per
 /// micro-batch the caller runs forward, then either backward(), or backward_input() and some time
 /// later backward_weight(); both ways give the same bits. Gradients change in backward() and
-/// backward_weight() only. Tensors handed in (input, dy) are kept, not copied: leave their memory
+/// backward_weight() only; with input.backward_next forward() adds those of the head, the same bits
+/// with less memory, and without making logits twice where they do not fit into kLogitsBytes. Tensors handed in (input, dy) are kept, not copied: leave their memory
 /// alone until the micro-batch's last call here has returned.
 class Stage {
  public:

@@ -162,7 +162,7 @@ void Executor::perform(std::size_t index, OpKind kind) {
   const Operation& op = list()[index];
   switch (kind) {
     case OpKind::kForward:
-      forward(op);
+      forward(index);
       break;
     case OpKind::kBackward:
     case OpKind::kBackwardInput:
@@ -217,7 +217,21 @@ void Executor::hand_on(const Operation& op, int step, Tensor tensor, std::map<Ke
   }
 }
 
-void Executor::forward(const Operation& op) {
+/// In the planned order a whole backward of the micro-batch is what this rank computes next.
+bool Executor::backward_next(std::size_t index) const {
+  if (agenda_ != nullptr) return false;
+  const Operation& op = list()[index];
+  for (std::size_t i = index + 1; i < list().size(); ++i) {
+    const Operation& next = list()[i];
+    if (!computes(next.kind)) continue;
+    return next.kind == OpKind::kBackward && next.micro_batch == op.micro_batch &&
+           next.stage == op.stage;
+  }
+  return false;
+}
+
+void Executor::forward(std::size_t index) {
+  const Operation& op = list()[index];
   model::Stage& stage = *stages_.at(op.stage);
   const auto m = static_cast<std::size_t>(op.micro_batch);
   model::StageInput input;
@@ -229,7 +243,10 @@ void Executor::forward(const Operation& op) {
   } else {
     input.x = take(inputs_, op);
   }
-  if (stage.range().head) input.targets = hooks_->targets(op.micro_batch);
+  if (stage.range().head) {
+    input.targets = hooks_->targets(op.micro_batch);
+    input.backward_next = backward_next(index);
+  }
   std::unique_ptr<model::Saved> saved;
   auto output = stage.forward(input, plan_.forward_only ? nullptr : &saved, stream_);
   if (!plan_.forward_only) saved_[{op.micro_batch, op.stage}] = std::move(saved);

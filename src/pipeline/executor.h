@@ -87,7 +87,8 @@ class Executor {
   void post_after(std::size_t index);
 
   void perform(std::size_t index, OpKind kind);
-  void forward(const Operation& op);
+  bool backward_next(std::size_t index) const;
+  void forward(std::size_t index);
   void backward(const Operation& op, OpKind kind);
   void receive(std::size_t index);
   void send(std::size_t index);

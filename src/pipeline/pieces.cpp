@@ -27,11 +27,11 @@ const float* first_of(const core::Tensor& tensor) {
   return static_cast<const float*>(tensor.address());
 }
 
-/// Where a parameter's gradient begins in the piece; -1: not in it.
+/// Where a parameter begins in the piece; -1: not in it. (Gradients lie as values do.)
 std::int64_t place_in(const Piece& piece, const model::Param& param) {
-  const auto* begin = first_of(piece.grads);
-  const auto* at = first_of(param.grad);
-  return at < begin || at >= begin + piece.grads.elems() ? -1 : at - begin;
+  const auto* begin = first_of(piece.values);
+  const auto* at = first_of(param.value);
+  return at < begin || at >= begin + piece.values.elems() ? -1 : at - begin;
 }
 
 }  // namespace

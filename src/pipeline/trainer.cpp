@@ -162,6 +162,7 @@ Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, Plan plan)
   const auto held = layout_.stages_of(rank);
   const auto ranges = ranges_of(layout_, held);
   params_ = model::make_params(options_.model, ranges, options_.device);
+  params_->drop_grad();  // the moments lie there now, and no step finds gaps in its memory
   if (options_.model.from.empty()) {
     params_->initialise(options_.model, options_.seed);
   } else {
@@ -252,14 +253,18 @@ core::StepResult Trainer::step(std::int64_t n) {
     const auto found = std::lower_bound(needed_.begin(), needed_.end(), m);
     return data[at(found - needed_.begin())];
   };
-  params_->zero_grad(stream_);
+  params_->drop_grad();
   refresh_copies();
   reducer_->begin();
   ExecutorHooks hooks;
   hooks.token_ids = [&](int m) { return to_device(batch(m).token_ids); };
   hooks.targets = [&](int m) { return to_device(batch(m).targets); };
   hooks.bucket_done = [&](int stage, int bucket) { reducer_->bucket_done(stage, bucket); };
-  hooks.reduce = [&](int stage) { reducer_->finish(stage); };
+  hooks.reduce = [&](int stage) {
+    for (const int bucket : stage_of_.at(stage)->buckets()) params_->hold_grad(bucket, stream_);
+    stream_.sync();
+    reducer_->finish(stage);
+  };
   hooks.update = [&](const Execution& so_far) { update(n, so_far, result); };
   const Execution done = executor_->run(sizes_, hooks);
   result.comm_exposed_ms += static_cast<double>(done.waiting_ns) / 1e6;
@@ -320,6 +325,7 @@ double Trainer::norm_of(const StepNumbers& numbers) const {
 }
 
 void Trainer::update(std::int64_t n, const Execution& so_far, core::StepResult& result) {
+  for (int bucket = 0; bucket < params_->buckets; ++bucket) params_->hold_grad(bucket, stream_);
   numbers_ = exchange(plan_, parts_.world, so_far, own_numbers(so_far), watch_.offers());
   result.loss = numbers_.loss();
   result.tokens = static_cast<std::int64_t>(numbers_.tokens());
@@ -340,6 +346,7 @@ void Trainer::update(std::int64_t n, const Execution& so_far, core::StepResult& 
                     n, result.loss, result.grad_norm));
   }
   apply(n, result.grad_norm, result);
+  params_->drop_grad();  // the optimizer is done, the stream too
 }
 
 void Trainer::apply(std::int64_t n, double norm, core::StepResult& result) {

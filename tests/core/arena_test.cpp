@@ -127,5 +127,23 @@ TEST(PlacementTest, TakesTheSmallestHoleThatFitsAndExtendsAFreeEnd) {
   EXPECT_EQ(placement.top(), end + 1024);
 }
 
+TEST(PlacementTest, HighTakesTheEndOfTheHighestHoleThatFits) {
+  Placement placement;
+  const std::size_t large = placement.take(640);
+  placement.take(64);
+  const std::size_t small = placement.take(128);
+  placement.take(64);
+  placement.give(large, 640);
+  placement.give(small, 128);
+  const auto high = Placement::Fit::kHigh;
+  EXPECT_EQ(placement.take(64, high), small + 64);
+  EXPECT_EQ(placement.take(128, high), large + 512);
+  EXPECT_EQ(placement.take(64, high), small);
+  const std::size_t top = placement.top();
+  EXPECT_EQ(placement.take(1024, high), top);
+  EXPECT_EQ(placement.take(512), large);
+  EXPECT_EQ(placement.free_blocks(), 0U);
+}
+
 }  // namespace
 }  // namespace rw::core

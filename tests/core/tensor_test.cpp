@@ -43,6 +43,23 @@ TEST(TensorTest, AViewKeepsTheMemoryAlive) {
   EXPECT_EQ(to_floats(row), std::vector<float>{4});
 }
 
+TEST(TensorTest, MemoryThatIsGivenBackComesAgainUnderAllNames) {
+  Tensor t = Tensor::zeros({3, 2});
+  const Tensor row = t.rows(1, 2);
+  t.give_back();
+  EXPECT_TRUE(row.defined());
+  EXPECT_EQ(row.address(), nullptr);
+  EXPECT_EQ(t.rows(2, 3).address(), nullptr);
+  t.give_back();
+  t.take();
+  const float numbers[] = {1, 2, 3, 4, 5, 6};
+  copy_from_host(numbers, sizeof(numbers), t);
+  EXPECT_EQ(to_floats(row), (std::vector<float>{3, 4}));
+  void* const place = t.address();
+  t.take();
+  EXPECT_EQ(t.address(), place);
+}
+
 TEST(TensorTest, ConvertsToTheAskedDtype) {
   EXPECT_EQ(to_floats(Tensor::of({2}, {1.5F, -2}, DType::kBF16)), (std::vector<float>{1.5F, -2}));
   EXPECT_EQ(to_floats(Tensor::of({2}, {1, -2}, DType::kI32)), (std::vector<float>{1, -2}));

@@ -204,6 +204,37 @@ TEST(StageTest, RefusesTheSavedOfAnotherStage) {
   EXPECT_NE(test::message_of([&] { two.backward_input(*saved, dy, stream); }), "no error");
 }
 
+TEST(StageTest, GradientsComeAsTheirStageAddsToThem) {
+  const Options model = test::tiny("llama", false);
+  const auto params = test::random_params(model, {test::whole(model)});
+  Stage stage(model, test::whole(model), params);
+  const Batch batch(model, 2, 5, 1);
+  core::Stream stream;
+  const auto held = [&] {
+    return std::count_if(params->bucket_grads.begin(), params->bucket_grads.end(),
+                         [](const Tensor& grads) { return grads.address() != nullptr; });
+  };
+  const auto run = [&](bool backward_next, int held_after_forward) {
+    std::unique_ptr<Saved> saved;
+    StageInput input = batch.input();
+    input.backward_next = backward_next;
+    params->drop_grad();
+    EXPECT_EQ(held(), 0);
+    stage.forward(input, &saved, stream);
+    EXPECT_EQ(held(), held_after_forward);
+    stage.backward(std::move(saved), {}, {}, stream);
+    EXPECT_EQ(held(), params->buckets);
+    return test::gradients(*params);
+  };
+  const auto separate = run(false, 0);
+  EXPECT_EQ(run(true, 1), separate);
+  params->zero_grad(stream);
+  std::unique_ptr<Saved> saved;
+  stage.forward(batch.input(), &saved, stream);
+  stage.backward(std::move(saved), {}, {}, stream);
+  EXPECT_EQ(test::gradients(*params), separate);
+}
+
 class HeadChunks : public ::testing::TestWithParam<std::int64_t> {};
 
 TEST_P(HeadChunks, GiveTheNumbersOfOnePiece) {
@@ -213,11 +244,11 @@ TEST_P(HeadChunks, GiveTheNumbersOfOnePiece) {
   const Batch batch(model, 1, 11, 1);
   const Tensor x = test::random({11, model.hidden_size}, 2);
   core::Stream stream;
-  const auto run = [&](std::int64_t logits_bytes, Tensor& dx) {
+  const auto run = [&](std::int64_t logits_bytes, Head::Gradients how, Tensor& dx) {
     params->zero_grad(stream);
     Head head(model, *params, logits_bytes);
     HeadSaved saved;
-    const HeadLoss loss = head.forward(x, test::ints(batch.targets), 0.5F, &saved, stream);
+    const HeadLoss loss = head.forward(x, test::ints(batch.targets), 0.5F, &saved, how, stream);
     dx = saved.dx;
     head.backward_weight(saved, stream);
     EXPECT_EQ(loss.tokens, batch.real);
@@ -225,14 +256,19 @@ TEST_P(HeadChunks, GiveTheNumbersOfOnePiece) {
   };
   Tensor dx_whole;
   Tensor dx;
-  const double whole = run(kLogitsBytes, dx_whole);
+  const double whole = run(kLogitsBytes, Head::Gradients::kKeep, dx_whole);
   const auto grads = test::gradients(*params);
-  EXPECT_NEAR(run(GetParam(), dx), whole, 1e-5);
+  EXPECT_NEAR(run(GetParam(), Head::Gradients::kKeep, dx), whole, 1e-5);
   EXPECT_LT(test::relative_error(dx, test::numbers(dx_whole)), 1e-6);
   for (const auto& [name, numbers] : grads) {
     const test::Numbers want(numbers.begin(), numbers.end());
     EXPECT_LT(test::relative_error(params->find(name)->grad, want), 1e-6) << name;
   }
+  const auto kept = test::gradients(*params);
+  Tensor dx_added;
+  run(GetParam(), Head::Gradients::kAdd, dx_added);
+  EXPECT_EQ(core::to_floats(dx_added), core::to_floats(dx));
+  EXPECT_EQ(test::gradients(*params), kept);
 }
 
 INSTANTIATE_TEST_SUITE_P(Bytes, HeadChunks, ::testing::Values(1, 23 * 4, 3 * 23 * 4, 10 * 23 * 4));

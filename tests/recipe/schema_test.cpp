@@ -52,7 +52,9 @@ TEST(Resolved, ReadsBackToTheSame) {
 
 TEST(Recipes, ThoseInTheTreeAreGood) {
   int count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(source_folder() + "/recipes")) {
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(source_folder() + "/recipes")) {
+    if (entry.path().extension() != ".yaml") continue;
     const Loaded loaded = load(entry.path().string(), {});
     EXPECT_EQ(only(loaded), "") << entry.path();
     const Loaded again = load_text(loaded.resolved_text, "resolved.yaml");
