@@ -8,7 +8,7 @@ namespace rw::core {
 /// Host memory for tensors: an arena, a range of addresses that is reserved once, grows at its end
 /// and is never given back. Blocks are placed by best fit and reused by lifetime (placement.h), so
 /// that a training step, which asks for the same sizes each time, asks the system for nothing after
-/// the first. 64-byte aligned, advised as huge pages. Thread-safe; any thread may release. Throws
+/// the second. 64-byte aligned, advised as huge pages. Thread-safe; any thread may release. Throws
 /// Error{kBug} when the system has no memory left.
 void* host_alloc(std::size_t bytes);
 void host_release(void* address, std::size_t bytes) noexcept;
