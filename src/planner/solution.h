@@ -9,10 +9,12 @@
 
 namespace rw::planner {
 
-/// A micro-batch in a solution: L nodes, and the starts of its 2L + 1 operations in seconds.
+/// A micro-batch in a solution: L nodes, and the starts of its 2L + 1 operations in seconds; split:
+/// those of its L weight gradients too, in the order of the path.
 struct MicroBatch {
   List<int> path;
   List<double> starts;
+  List<double> weight_starts = {};
 };
 
 /// What the planner found (docs/formats/solution.md). Micro-batches source by source; strict: slot by
