@@ -27,7 +27,7 @@ void anneal(Schedule& schedule, Dice& dice, Placement placement, const Cooling& 
   const double hot = cooling.hot * schedule.cost();
   const double ratio = std::log(cooling.cold / cooling.hot);
   const double begin = budget.progress();
-  double best = schedule.objective();
+  double best = schedule.goal();
   double best_cost = schedule.cost();
   Draft best_draft = schedule.draft();
   double temperature = hot;
@@ -48,13 +48,13 @@ void anneal(Schedule& schedule, Dice& dice, Placement placement, const Cooling& 
     }
     schedule.keep();
     moves.kept();
-    // The objective first; the mean end of the jobs is only a guide.
-    const double objective = schedule.objective();
-    if (objective < best || (objective == best && schedule.cost() < best_cost)) {
-      best = objective;
+    // The goal first; the mean end of the jobs is only a guide.
+    const double goal = schedule.goal();
+    if (goal < best || (goal == best && schedule.cost() < best_cost)) {
+      best = goal;
       best_cost = schedule.cost();
       schedule.draft_into(best_draft);
-      budget.found(best);
+      budget.found(schedule.objective());
     }
   }
   schedule.restart(best_draft);

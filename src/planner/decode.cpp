@@ -158,11 +158,14 @@ void Schedule::load_states(int checkpoint) {
 }
 
 double Schedule::evaluate(double limit) {
+  const double owed_s = owed();
+  limit -= owed_s;
   evaluated_cost_ = evaluate_list(limit);
   // Contention delays alone, so that what is too late without it need not be looked at.
   if (traffic_ && evaluated_cost_ <= limit && evaluated_cost_ < kNever) {
     evaluated_cost_ = retime(limit);
   }
+  evaluated_cost_ += owed_s;
   return evaluated_cost_;
 }
 
@@ -203,6 +206,7 @@ double Schedule::retime(double limit) {
 
 void Schedule::keep() {
   cost_ = evaluated_cost_;
+  penalty_ = owed();
   if (traffic_) actual_ = traffic_->starts();
   for (const int operation : dirty_urgent_) kept_urgent_[operation] = urgent_[operation];
   if (split()) {

@@ -149,6 +149,32 @@ void check_rules(const Problem& p, const std::string& where) {
   }
 }
 
+void check_cycle(const Problem& p, const std::string& where) {
+  const auto fail = [&](const std::string& what) { throw Error(ErrorKind::kRecipe, where + what); };
+  const std::int64_t all_stages = std::int64_t{p.micro_batches()} * (2 * p.stages() + 1);
+  if (p.full_every > 0 && all_stages >= kMaxOperations) {
+    fail(fmt::format(".full_every: got {} operations in an iteration that visits all stages, want "
+                     "fewer than {}",
+                     all_stages, kMaxOperations));
+  }
+  if (p.rotation == 0) return;
+  const int others = p.stages() - 1;
+  const std::int64_t each = std::int64_t{p.micro_batches_per_source} * (p.path_length - 1);
+  if (p.rotation * each < others) {
+    fail(fmt::format(".rotation: in {} iterations a source makes {} visits, and there are {} stages "
+                     "to visit; want at least {}",
+                     p.rotation, p.rotation * each, others,
+                     each == 0 ? std::string("a path_length of 2")
+                               : std::to_string((others + each - 1) / each)));
+  }
+  if (std::int64_t{p.rotation} * p.rules.stage_quota < p.sources() && others > 0) {
+    fail(fmt::format(".rotation: in {} iterations of stage_quota {} a stage takes {} visits, fewer "
+                     "than the {} sources; want at least {}",
+                     p.rotation, p.rules.stage_quota, p.rotation * p.rules.stage_quota, p.sources(),
+                     (p.sources() + p.rules.stage_quota - 1) / std::max(1, p.rules.stage_quota)));
+  }
+}
+
 void check_reduction(const Problem& p, const std::string& where) {
   if (p.arrangement.empty() || p.objective == Objective::kIteration) return;
   for (std::size_t stage = 0; stage < p.arrangement.size(); ++stage) {
@@ -233,6 +259,7 @@ Problem problem_from_json(const Json& json, const std::string& where) {
   if (in.has("rotation")) out.rotation = in.at("rotation").whole(1, kMaxRotation);
   if (in.has("arrangement")) out.arrangement = read_arrangement(in.at("arrangement"), out);
   check_rules(out, where);
+  check_cycle(out, where);
   check_reduction(out, where);
   return out;
 }

@@ -21,13 +21,15 @@ List<Job> jobs_of(const Problem& problem, Track track) {
   return jobs;
 }
 
-Schedule::Schedule(const Problem& problem, Track track, const Draft& draft, double mean_weight)
+Schedule::Schedule(const Problem& problem, Track track, const Draft& draft, double mean_weight,
+                   const Coverage* coverage)
     : problem_(&problem),
       track_(track),
       mean_weight_(mean_weight),
       length_(problem.path_length),
       jobs_(jobs_of(problem, track)),
       arrangement_(draft.arrangement),
+      coverage_(coverage),
       order_(draft.order),
       urgent_(draft.urgent) {
   per_job_ = jobs_.front().waves * problem.operations_per_path();
@@ -38,6 +40,7 @@ Schedule::Schedule(const Problem& problem, Track track, const Draft& draft, doub
   }
   visits_ = filled(problem.stages(), 0);
   routed_ = filled(problem.size(), 0);
+  if (coverage != nullptr) covered_ = coverage->former;
   steps_.resize(ops);
   if (split()) {
     for (const auto& node : problem.nodes) {
@@ -88,6 +91,29 @@ void Schedule::count_path(int job, int sign) {
     routed_[nodes[k]] += sign;
     visits_[arrangement_.stage_of(nodes[k])] += sign * jobs_[job].waves;
   }
+  if (coverage_ == nullptr) return;
+  for (int k = 1; k < length_; ++k) {
+    const int stage = arrangement_.stage_of(nodes[k]);
+    covered_[jobs_[job].source * problem_->stages() + stage] += sign * jobs_[job].waves;
+  }
+}
+
+/// What the coverage adds to the cost.
+double Schedule::owed() const {
+  if (coverage_ == nullptr) return 0;
+  double out = 0;
+  const int stages = problem_->stages();
+  for (int source = 0; source < problem_->sources(); ++source) {
+    int visited = 0, excess = 0;
+    for (int stage = 1; stage < stages; ++stage) {
+      const int count = covered_[source * stages + stage];
+      visited += count > 0 ? 1 : 0;
+      excess += std::max(0, count - coverage_->even);
+    }
+    out += std::max(0, coverage_->wanted - visited) * coverage_->missing_s;
+    out += excess * coverage_->excess_s;
+  }
+  return out;
 }
 
 void Schedule::price(int job) {
@@ -324,7 +350,7 @@ void Schedule::draft_into(Draft& out) const {
 }
 
 void Schedule::restart(const Draft& draft) {
-  *this = Schedule(*problem_, track_, draft, mean_weight_);
+  *this = Schedule(*problem_, track_, draft, mean_weight_, coverage_);
 }
 
 List<double> Schedule::starts(int job) const {

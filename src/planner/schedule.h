@@ -39,6 +39,15 @@ struct Draft {
   List<std::uint8_t> urgent = {};  // per operation (split); empty: none
 };
 
+/// What a rotation still owes its sources (docs/planner.md): stages that no earlier plan of the rotation
+/// let them visit, and turns that are not shared out evenly. Its weights are seconds of cost.
+struct Coverage {
+  List<int> former;  // visits [source][stage] by the earlier plans
+  int wanted = 0;    // stages that each source shall have visited
+  int even = 0;      // visits of a stage by a source that are no more than its share
+  double missing_s = 0, excess_s = 0;
+};
+
 /// Placement, paths and order, in event time. The order is a list of jobs, each as often as it has
 /// operations: the k-th entry of a job is its k-th operation. Operations go to the end of their
 /// node's queue in the order of the list and start as soon as node and job are free (semi-active):
@@ -58,8 +67,10 @@ class Schedule {
  public:
   static constexpr double kNever = std::numeric_limits<double>::infinity();
 
-  /// What is minimised: the objective, plus `mean_weight` times the mean end of the jobs.
-  Schedule(const Problem& problem, Track track, const Draft& draft, double mean_weight);
+  /// What is minimised: the objective, plus `mean_weight` times the mean end of the jobs, plus what
+  /// `coverage` says, which stays the caller's.
+  Schedule(const Problem& problem, Track track, const Draft& draft, double mean_weight,
+           const Coverage* coverage = nullptr);
 
   const Problem& problem() const { return *problem_; }
   Track track() const { return track_; }
@@ -108,6 +119,10 @@ class Schedule {
   double objective() const {
     return problem_->objective == Objective::kMakespan ? ends_.makespan : ends_.iteration;
   }
+  /// The objective and what is owed to the sources: what a search is after.
+  double goal() const { return objective() + penalty_; }
+  /// Visits [source][stage], those of the coverage's earlier plans too.
+  const List<int>& visits_by_source() const { return covered_; }
   /// Where it stands in the list, with its start there: before contention.
   const Placed& at(int position) const { return placed_[position]; }
   int position_of(int operation) const { return position_[operation]; }
@@ -163,6 +178,7 @@ class Schedule {
     return traffic_ ? actual_[placed_[position].operation] : placed_[position].start;
   }
   void set_up_extensions();
+  double owed() const;
   void price(int job);
   void touch_job(int job, int position);
   void touch_order(int first, int last);
@@ -184,6 +200,9 @@ class Schedule {
   Arrangement arrangement_;
   List<double> reductions_;
   List<int> visits_, routed_;
+  const Coverage* coverage_;
+  List<int> covered_;  // [source][stage]; empty without coverage
+  double penalty_ = 0;
 
   List<std::uint16_t> order_, kept_order_;
   List<Step> steps_, kept_steps_;
