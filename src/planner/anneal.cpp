@@ -11,6 +11,7 @@ Budget::Budget(std::int64_t evaluations, double seconds, std::function<double()>
     : limit_(evaluations), seconds_(seconds), elapsed_s_(std::move(elapsed_s)) {}
 
 bool Budget::spend() {
+  if (progress_ >= 1) return false;
   if (spent_ % kGrain == 0) {
     progress_ = limit_ > 0 ? static_cast<double>(spent_) / static_cast<double>(limit_) : 0;
     if (seconds_ > 0) progress_ = std::max(progress_, elapsed_s_() / seconds_);
@@ -20,6 +21,18 @@ bool Budget::spend() {
   ++spent_;
   return true;
 }
+
+namespace {
+
+/// Whether a schedule is as good as can be: at the bound, and under the cap on reductions.
+bool is_enough(const Schedule& schedule, const Budget& budget) {
+  if (schedule.goal() > budget.enough()) return false;
+  const Problem& p = schedule.problem();
+  return p.objective == Objective::kIteration ||
+         schedule.max_reduction() <= p.reduction.max_s + kTolerance;
+}
+
+}  // namespace
 
 void anneal(Schedule& schedule, Dice& dice, Placement placement, const Cooling& cooling,
             Budget& budget) {
@@ -31,6 +44,7 @@ void anneal(Schedule& schedule, Dice& dice, Placement placement, const Cooling& 
   double best_cost = schedule.cost();
   Draft best_draft = schedule.draft();
   double temperature = hot;
+  if (is_enough(schedule, budget)) budget.finish();
   double updated_at = -1;
   while (budget.spend()) {
     const double progress = budget.progress();
@@ -55,6 +69,7 @@ void anneal(Schedule& schedule, Dice& dice, Placement placement, const Cooling& 
       best_cost = schedule.cost();
       schedule.draft_into(best_draft);
       budget.found(schedule.objective());
+      if (is_enough(schedule, budget)) budget.finish();
     }
   }
   schedule.restart(best_draft);

@@ -59,7 +59,8 @@ class Cycle {
  private:
   /// The next part of the cycle, on its share of what is left of the limits.
   Solution once(const Problem& problem, Track track, const Draft* start, const Coverage* coverage) {
-    const double share = shares_[part_] / std::accumulate(shares_.begin() + part_, shares_.end(), 0.0);
+    const double share =
+        shares_[part_] / std::accumulate(shares_.begin() + part_, shares_.end(), 0.0);
     const double done = std::accumulate(shares_.begin(), shares_.begin() + part_, 0.0);
     const double all = std::accumulate(shares_.begin(), shares_.end(), 0.0);
     const double own = shares_[part_++];
@@ -68,7 +69,8 @@ class Cycle {
     Limits& limits = options.limits;
     if (limits.evaluations > 0) {
       const double left = static_cast<double>(limits.evaluations - evaluations_);
-      limits.evaluations = std::max(std::int64_t{options.threads}, static_cast<std::int64_t>(share * left));
+      limits.evaluations =
+          std::max(std::int64_t{options.threads}, static_cast<std::int64_t>(share * left));
     }
     if (limits.time_s > 0) {
       const double begin = options_.limits.elapsed_s();
@@ -118,9 +120,10 @@ class Cycle {
       if (zero == row + p_.stages()) continue;
       throw core::Error(
           core::ErrorKind::kRecipe,
-          fmt::format("rotation: in {} iterations no path was found that lets source {} visit stage "
-                      "{}; want a larger rotation, rules.stage_quota or rules.max_jump, or more time",
-                      p_.rotation, out.arrangement[0][source], zero - row));
+          fmt::format(
+              "rotation: in {} iterations no path was found that lets source {} visit stage "
+              "{}; want a larger rotation, rules.stage_quota or rules.max_jump, or more time",
+              p_.rotation, out.arrangement[0][source], zero - row));
     }
   }
 

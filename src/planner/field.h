@@ -21,7 +21,8 @@ class Field {
   Field(const core::Json& json, std::string where) : json_(json), where_(std::move(where)) {}
 
   [[noreturn]] void fail(const std::string& got, const std::string& want) const {
-    throw core::Error(core::ErrorKind::kRecipe, fmt::format("{}: got {}, want {}", where_, got, want));
+    throw core::Error(core::ErrorKind::kRecipe,
+                      fmt::format("{}: got {}, want {}", where_, got, want));
   }
   std::string shown() const {
     std::string text = json_.dump(-1, ' ', false, core::Json::error_handler_t::replace);
@@ -35,7 +36,7 @@ class Field {
     const auto found = json_.find(key);
     if (found == json_.end()) {
       throw core::Error(core::ErrorKind::kRecipe,
-                  fmt::format("{}: has no `{}`; it must be given", where_, key));
+                        fmt::format("{}: has no `{}`; it must be given", where_, key));
     }
     return {*found, fmt::format("{}.{}", where_, key)};
   }
@@ -96,8 +97,8 @@ class Field {
     for (const auto& [key, value] : json_.items()) {
       if (!known.contains(key)) {
         throw core::Error(core::ErrorKind::kRecipe,
-                    fmt::format("{}: `{}` is no key of a problem; want one of {}", where_, key,
-                                fmt::join(known, ", ")));
+                          fmt::format("{}: `{}` is no key of a problem; want one of {}", where_,
+                                      key, fmt::join(known, ", ")));
       }
     }
   }

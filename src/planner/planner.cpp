@@ -51,14 +51,15 @@ bool better(const Problem& problem, const Schedule& one, const Schedule& other) 
 /// One independent run of the search.
 class Search {
  public:
-  Search(const Problem& problem, const PlanOptions& options, const Coverage* coverage, int stream,
-         std::int64_t evaluations)
+  Search(const Problem& problem, const PlanOptions& options, const Coverage* coverage, double bound,
+         int stream, std::int64_t evaluations)
       : problem_(problem),
         coverage_(coverage),
         dice_(options.seed, static_cast<std::uint32_t>(stream)),
         budget_(evaluations, options.limits.time_s, options.limits.elapsed_s),
         placement_(problem.arrangement.empty() ? Placement::kOpen : Placement::kFixed) {
     if (stream == 0) budget_.report_to(options.limits.report);
+    budget_.stop_at(bound);
   }
 
   void plan(Track track) {
@@ -108,9 +109,8 @@ class Search {
                                       kMeanWeight, coverage_);
   }
   std::unique_ptr<Schedule> in_free_track(const Schedule& strict) const {
-    return std::make_unique<Schedule>(problem_, Track::kFree,
-                                      draft_of(problem_, solution_of(strict)), kMeanWeight,
-                                      coverage_);
+    return std::make_unique<Schedule>(
+        problem_, Track::kFree, draft_of(problem_, solution_of(strict)), kMeanWeight, coverage_);
   }
 
   const Problem& problem_;
@@ -125,13 +125,13 @@ using Searches = List<std::unique_ptr<Search>>;
 
 /// `threads` searches side by side, each on its share of the evaluations.
 template <class Work>
-Searches run_searches(const Problem& problem, const PlanOptions& options,
-                      const Coverage* coverage, const Work& work) {
+Searches run_searches(const Problem& problem, const PlanOptions& options, const Coverage* coverage,
+                      double bound, const Work& work) {
   const std::int64_t limit = options.limits.evaluations;
   Searches out;
   for (int i = 0; i < options.threads; ++i) {
     const std::int64_t share = limit / options.threads + (i < limit % options.threads ? 1 : 0);
-    out.push_back(std::make_unique<Search>(problem, options, coverage, i, share));
+    out.push_back(std::make_unique<Search>(problem, options, coverage, bound, i, share));
   }
   List<std::exception_ptr> failures(out.size());
   const auto guarded = [&](std::size_t i) {
@@ -174,7 +174,9 @@ Solution finish(const Problem& problem, const PlanOptions& options, const Search
   Solution out = solution_of(winner->best());
   out.evaluations = evaluations;
   out.lower_bound_s = bound;
-  if (bound > 0) out.gap_percent = 100 * (winner->best().objective() / bound - 1);
+  if (bound > 0) {
+    out.gap_percent = 100 * std::max(0.0, winner->best().objective() / bound - 1);
+  }
   out.solve_s = options.limits.time_s > 0 ? options.limits.elapsed_s() : 0;
   return out;
 }
@@ -194,14 +196,14 @@ Solution plan_once(const Problem& problem, const PlanOptions& options, const Dra
                    const Coverage* coverage) {
   if (start != nullptr) {
     const double bound = lower_bound(problem, &start->arrangement);
-    const auto searches =
-        run_searches(problem, options, coverage,
-                     [&](Search& search) { search.go_on(*start, options.track); });
+    const auto searches = run_searches(problem, options, coverage, bound, [&](Search& search) {
+      search.go_on(*start, options.track);
+    });
     return finish(problem, options, searches, bound);
   }
   const Arrangement given(problem.arrangement);
   const double bound = lower_bound(problem, problem.arrangement.empty() ? nullptr : &given);
-  const auto searches = run_searches(problem, options, coverage,
+  const auto searches = run_searches(problem, options, coverage, bound,
                                      [&](Search& search) { search.plan(options.track); });
   return finish(problem, options, searches, bound);
 }

@@ -153,25 +153,28 @@ void check_cycle(const Problem& p, const std::string& where) {
   const auto fail = [&](const std::string& what) { throw Error(ErrorKind::kRecipe, where + what); };
   const std::int64_t all_stages = std::int64_t{p.micro_batches()} * (2 * p.stages() + 1);
   if (p.full_every > 0 && all_stages >= kMaxOperations) {
-    fail(fmt::format(".full_every: got {} operations in an iteration that visits all stages, want "
-                     "fewer than {}",
-                     all_stages, kMaxOperations));
+    fail(
+        fmt::format(".full_every: got {} operations in an iteration that visits all stages, want "
+                    "fewer than {}",
+                    all_stages, kMaxOperations));
   }
   if (p.rotation == 0) return;
   const int others = p.stages() - 1;
   const std::int64_t each = std::int64_t{p.micro_batches_per_source} * (p.path_length - 1);
   if (p.rotation * each < others) {
-    fail(fmt::format(".rotation: in {} iterations a source makes {} visits, and there are {} stages "
-                     "to visit; want at least {}",
-                     p.rotation, p.rotation * each, others,
-                     each == 0 ? std::string("a path_length of 2")
-                               : std::to_string((others + each - 1) / each)));
+    fail(
+        fmt::format(".rotation: in {} iterations a source makes {} visits, and there are {} stages "
+                    "to visit; want at least {}",
+                    p.rotation, p.rotation * each, others,
+                    each == 0 ? std::string("a path_length of 2")
+                              : std::to_string((others + each - 1) / each)));
   }
   if (std::int64_t{p.rotation} * p.rules.stage_quota < p.sources() && others > 0) {
-    fail(fmt::format(".rotation: in {} iterations of stage_quota {} a stage takes {} visits, fewer "
-                     "than the {} sources; want at least {}",
-                     p.rotation, p.rules.stage_quota, p.rotation * p.rules.stage_quota, p.sources(),
-                     (p.sources() + p.rules.stage_quota - 1) / std::max(1, p.rules.stage_quota)));
+    fail(
+        fmt::format(".rotation: in {} iterations of stage_quota {} a stage takes {} visits, fewer "
+                    "than the {} sources; want at least {}",
+                    p.rotation, p.rules.stage_quota, p.rotation * p.rules.stage_quota, p.sources(),
+                    (p.sources() + p.rules.stage_quota - 1) / std::max(1, p.rules.stage_quota)));
   }
 }
 
@@ -214,10 +217,27 @@ Problem problem_from_json(const Json& json, const std::string& where) {
   if (in.at("format").text() != "ropewalk-problem/1") {
     in.at("format").fail(in.at("format").shown(), "\"ropewalk-problem/1\"");
   }
-  in.only({"format", "name", "nodes", "transfer_s", "backward_factor", "loss_factor", "gap_s",
-           "gap_first_forward_s", "stage_sizes", "path_length", "micro_batches_per_source", "rules",
-           "reduce", "objective", "loss_at", "split_backward", "contention", "full_every",
-           "rotation", "arrangement", "reference"});
+  in.only({"format",
+           "name",
+           "nodes",
+           "transfer_s",
+           "backward_factor",
+           "loss_factor",
+           "gap_s",
+           "gap_first_forward_s",
+           "stage_sizes",
+           "path_length",
+           "micro_batches_per_source",
+           "rules",
+           "reduce",
+           "objective",
+           "loss_at",
+           "split_backward",
+           "contention",
+           "full_every",
+           "rotation",
+           "arrangement",
+           "reference"});
   Problem out;
   if (in.has("name")) out.name = in.at("name").text();
   out.nodes = read_nodes(in.at("nodes"));

@@ -62,11 +62,11 @@ struct Problem {
   std::string name;
   List<Node> nodes;
   Matrix transfer_s;
-  double backward_factor = 2;      // of the node's forward; split: of the input's gradient alone
+  double backward_factor = 2;  // of the node's forward; split: of the input's gradient alone
   std::optional<double> weight_factor;  // split: the weight's gradient is an operation of its own
-  double loss_factor = 0;          // of the node's forward
-  double gap_s = 0;                // a node stays blocked so long after an operation
-  double gap_first_forward_s = 0;  // the same after the forward on the source
+  double loss_factor = 0;               // of the node's forward
+  double gap_s = 0;                     // a node stays blocked so long after an operation
+  double gap_first_forward_s = 0;       // the same after the forward on the source
   List<int> stage_sizes;
   int path_length = 0;  // L: nodes of a path, the source among them
   int micro_batches_per_source = 0;
@@ -75,8 +75,8 @@ struct Problem {
   Objective objective = Objective::kMakespan;
   LossAt loss_at = LossAt::kSource;
   Contention contention = Contention::kNone;
-  int full_every = 0;           // every so many iterations all stages are visited; 0: never
-  int rotation = 0;             // plans that take turns so that sources visit all stages; 0: one, as it comes
+  int full_every = 0;  // every so many iterations all stages are visited; 0: never
+  int rotation = 0;  // plans that take turns so that sources visit all stages; 0: one, as it comes
   List<List<int>> arrangement;  // empty: the planner places the nodes
 
   int size() const { return static_cast<int>(nodes.size()); }

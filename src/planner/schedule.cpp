@@ -137,7 +137,8 @@ void Schedule::price(int job) {
   double rest = 0, tail = 0;
   for (int k = per_job_ - 1; k >= 0; --k) {
     Step& step = steps[k];
-    double after = 0;  // what follows a B beside its job: the group's reduction, split: behind its W
+    double after =
+        0;  // what follows a B beside its job: the group's reduction, split: behind its W
     if (step.memory < 0) {
       after = makespan ? 0 : reductions_[arrangement_.stage_of(step.node)];
       if (split()) after += p.gap_s + weight_s_[step.node];

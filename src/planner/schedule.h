@@ -34,8 +34,8 @@ struct Placed {
 /// Paths and order as they are handed from one schedule to another.
 struct Draft {
   Arrangement arrangement;
-  List<List<int>> paths;      // per job
-  List<std::uint16_t> order;  // empty: by the times that operations would have alone
+  List<List<int>> paths;           // per job
+  List<std::uint16_t> order;       // empty: by the times that operations would have alone
   List<std::uint8_t> urgent = {};  // per operation (split); empty: none
 };
 

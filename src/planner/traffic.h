@@ -19,10 +19,11 @@ class Traffic {
   Traffic(const Problem& problem, int operations, int per_job);
 
   struct Order {
-    std::span<const Step> steps;          // per operation
-    std::span<const int> sequence;        // all operations: those of a node and of a job in their order
-    std::span<const double> wait_behind;  // per operation: what W's in front of it block its node for
-    std::span<const double> releases;     // per job
+    std::span<const Step> steps;    // per operation
+    std::span<const int> sequence;  // all operations: those of a node and of a job in their order
+    std::span<const double>
+        wait_behind;                   // per operation: what W's in front of it block its node for
+    std::span<const double> releases;  // per job
   };
   /// The cost that a schedule has at least, starting from what it is when nothing is in its way: the
   /// latest (start + tail) and `weight` times the sum of the ends of the jobs; some number above

@@ -310,7 +310,8 @@ class BruteForce {
   planner::List<std::size_t> next_;
   planner::List<double> ready_, free_, load_;
   planner::List<int> held_, weights_;
-  planner::List<std::pair<int, int>> trail_;  // (node, job or kWeight), in the order of their starts
+  planner::List<std::pair<int, int>>
+      trail_;  // (node, job or kWeight), in the order of their starts
 };
 
 }  // namespace rw::test

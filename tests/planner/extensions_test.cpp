@@ -135,5 +135,82 @@ TEST(Extensions, OptimumOfSmallProblems) {
   EXPECT_EQ(cases.check(), cases.sound());
 }
 
+TEST(Extensions, TurnsOfARotationLetEverySourceVisitEveryStage) {
+  test::RandomProblems problems(91, {.max_stages = 4, .may_be_extended = true});
+  test::Cases cases("ropewalk_planner_rotation");
+  int planned = 0, refused = 0, unlike = 0;
+  while (planned < 100) {
+    Json json = problems.next();
+    if (json["path_length"] == 1) continue;
+    if (json.contains("reduce")) json["reduce"].erase("max_reduce_s");
+    json["rotation"] = 1 + (planned + refused) % 3;
+    if (planned % 2 == 0) json["full_every"] = 1 + planned % 5;
+    try {
+      const Problem problem = problem_from_json(json, "p");
+      const bool strict = planned % 3 == 0 && strict_refusal(problem).empty();
+      const Track track = strict ? Track::kStrict : Track::kFree;
+      const Solution solution = solve(problem, 1500, track);
+      EXPECT_EQ(solution.rotations.count(), problem.rotation - 1);
+      EXPECT_EQ(solution.visits.count(), problem.sources());
+      EXPECT_LE(solution.evaluations, 1500 + 2 * problem.rotation);
+      for (const auto& turn : solution.rotations) {
+        for (int i = 0; i < problem.micro_batches(); ++i) {
+          if (turn.micro_batches[i].path != solution.micro_batches[i].path) ++unlike;
+        }
+      }
+      cases.add(json, solution, track);
+      ++planned;
+    } catch (const core::Error& error) {
+      EXPECT_EQ(error.exit_code(), 2);
+      EXPECT_NE(std::string(error.what()).find("rotation"), std::string::npos) << error.what();
+      ++refused;
+    }
+  }
+  std::cout << refused << " refused\n";
+  EXPECT_GT(refused, 5);
+  EXPECT_LT(refused, 100);
+  EXPECT_GT(unlike, 100);
+  EXPECT_EQ(cases.check(), cases.sound());
+}
+
+TEST(Extensions, VisitsAreSharedOutEvenlyWhereTimesAreAlike) {
+  // Two sources, two stages of two nodes behind them, all alike; each micro-batch visits one stage.
+  Json json = small_problem();
+  json["nodes"] = json["transfer_s"] = Json::array();
+  for (int i = 0; i < 6; ++i) {
+    json["nodes"].push_back({{"forward_s", 1}, {"memory_micro_batches", 2}});
+    Json row = Json::array();
+    for (int j = 0; j < 6; ++j) row.push_back(i == j ? 0.0 : 0.5);
+    json["transfer_s"].push_back(row);
+  }
+  json["stage_sizes"] = {2, 2, 2};
+  json["arrangement"] = {{0, 1}, {2, 3}, {4, 5}};
+  json["rules"] = {{"max_swaps", 0}, {"max_jump", 2}, {"stage_quota", 2}};
+  json["rotation"] = 2;
+  const Solution solution = solve(problem_from_json(json, "p"), 4000);
+  EXPECT_EQ(solution.visits, (List<List<int>>{{2, 2}, {2, 2}}));
+}
+
+TEST(Extensions, FullIterationsVisitAllStagesAndArePricedInTheMean) {
+  Json json = small_problem();
+  json["path_length"] =
+      1;  // skips: the source alone, (1 + 0.0625) + (0.5 + 0.125) + (2 + 0.125) each
+  json["full_every"] = 4;
+  const Solution solution = solve(problem_from_json(json, "p"), 1000);
+  EXPECT_DOUBLE_EQ(solution.makespan_s, 2 * 3.8125 - 0.125);
+  ASSERT_TRUE(solution.full.has_value());
+  EXPECT_EQ(solution.full->micro_batches[0].path, (List<int>{0, 1}));
+  EXPECT_DOUBLE_EQ(solution.full->makespan_s, 16.125);  // Planner.OneMicroBatchAtATimeByHand
+  EXPECT_DOUBLE_EQ(solution.full->lower_bound_s, 16.125);
+  EXPECT_DOUBLE_EQ(solution.mean_s, (3 * 7.5 + 16.125) / 4);
+  json["micro_batches_per_source"] = json["rules"]["stage_quota"] = 15000;
+  try {
+    problem_from_json(json, "p");
+    ADD_FAILURE() << "accepted";
+  } catch (const core::Error& error) {
+    EXPECT_NE(std::string(error.what()).find("full_every"), std::string::npos) << error.what();
+  }
+}
+
 }  // namespace
 }  // namespace rw::planner

@@ -67,6 +67,7 @@ class Network {
     }
     if (arrived_[job] < 0) return false;
     const Op& op = jobs[job][next_[job]];
+    if (static_cast<std::size_t>(op.node) != node) return false;
     last_[node] = std::max(free_[node], arrived_[job]) + op.duration;
     free_[node] = last_[node] + op.gap;
     arrived_[job] = -1;

@@ -189,7 +189,10 @@ TEST(Planner, ReplanKeepsTheArrangementAndIsNoWorse) {
 
 TEST(Planner, TimeIsAskedForAndKept) {
   // A clock of the test: a tenth of a second each time it is asked.
-  const Problem problem = problem_from_json(small_problem(), "p");
+  Json json = small_problem();
+  for (auto& node : json["nodes"]) node["memory_micro_batches"] = 2;
+  json["micro_batches_per_source"] = json["rules"]["stage_quota"] = 6;
+  const Problem problem = problem_from_json(json, "p");
   double now = 0;
   PlanOptions options;
   options.limits.time_s = 2;
@@ -200,6 +203,13 @@ TEST(Planner, TimeIsAskedForAndKept) {
   EXPECT_GE(solution.solve_s, 2);
   EXPECT_LE(solution.solve_s, 2.5);
   EXPECT_GT(reported, 0.5);
+  EXPECT_GT(solution.gap_percent, 0);  // else the search would end before its time
+}
+
+TEST(Planner, TheBoundEndsTheSearch) {
+  const Solution solution = plan(problem_from_json(small_problem(), "p"), options_of(1000));
+  EXPECT_EQ(solution.gap_percent, 0);
+  EXPECT_LT(solution.evaluations, 1000);
 }
 
 TEST(Planner, ACapThatNoArrangementMeetsIsNamed) {

@@ -187,7 +187,9 @@ TEST(Schedule, EveryChangeIsPricedAsFromScratchAndUndoneWhole) {
       double mean = 0;
       for (int job = 0; job < anew.jobs(); ++job) {
         const int last = (job + 1) * anew.operations_per_job() - 1;
-        mean += (anew.starts(job).back() + p.backward_factor * p.nodes[anew.node_of(last)].forward_s) / anew.jobs();
+        mean +=
+            (anew.starts(job).back() + p.backward_factor * p.nodes[anew.node_of(last)].forward_s) /
+            anew.jobs();
       }
       ASSERT_NEAR(anew.cost(), anew.objective() + kWeight * mean, 1e-9);
       ASSERT_NEAR(anew.max_reduction(), schedule.max_reduction(), 1e-12);
