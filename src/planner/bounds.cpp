@@ -129,7 +129,12 @@ class Bound {
   void reach() {
     const auto none = [](int) { return 0.0; };
     head_ = reach_by(1.0, none, [&](int from, int to) { return p_.transfer_s.at(from, to); });
-    const auto last_weight = [&](int source) { return weight_and_gap(source); };
+    double least = kInfinity;
+    for (int node = 0; node < p_.size(); ++node) least = std::min(least, weight_and_gap(node));
+    // On any arrangement the nodes that B's come from next may be sources or not.
+    const auto last_weight = [&](int node) {
+      return arrangement_ == nullptr ? least : weight_and_gap(node);
+    };
     tail_ = reach_by(p_.backward_factor, last_weight,
                      [&](int from, int to) { return p_.transfer_s.at(to, from); });
   }

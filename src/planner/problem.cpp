@@ -60,6 +60,22 @@ void read_backward(const Field& in, Problem& out) {
   out.weight_factor = split.at("weight_factor").number(0);
 }
 
+/// The ways to compute and to send that docs/formats/problem.md calls extensions; split_backward apart.
+void read_extensions(const Field& in, Problem& out) {
+  if (in.has("loss_at")) {
+    out.loss_at =
+        in.at("loss_at").one_of<LossAt>({{"source", LossAt::kSource}, {"last", LossAt::kLast}});
+  }
+  if (in.has("contention")) {
+    out.contention = in.at("contention")
+                         .one_of<Contention>({{"none", Contention::kNone},
+                                              {"fair", Contention::kFair},
+                                              {"serial", Contention::kSerial}});
+  }
+  if (in.has("full_every")) out.full_every = in.at("full_every").whole(1, kMaxOperations);
+  if (in.has("rotation")) out.rotation = in.at("rotation").whole(1, kMaxRotation);
+}
+
 List<List<int>> read_arrangement(const Field& in, const Problem& problem) {
   List<List<int>> out;
   std::set<int> seen;
@@ -265,18 +281,7 @@ Problem problem_from_json(const Json& json, const std::string& where) {
                         .one_of<Objective>({{"makespan", Objective::kMakespan},
                                             {"iteration", Objective::kIteration}});
   }
-  if (in.has("loss_at")) {
-    out.loss_at =
-        in.at("loss_at").one_of<LossAt>({{"source", LossAt::kSource}, {"last", LossAt::kLast}});
-  }
-  if (in.has("contention")) {
-    out.contention = in.at("contention")
-                         .one_of<Contention>({{"none", Contention::kNone},
-                                              {"fair", Contention::kFair},
-                                              {"serial", Contention::kSerial}});
-  }
-  if (in.has("full_every")) out.full_every = in.at("full_every").whole(1, kMaxOperations);
-  if (in.has("rotation")) out.rotation = in.at("rotation").whole(1, kMaxRotation);
+  read_extensions(in, out);
   if (in.has("arrangement")) out.arrangement = read_arrangement(in.at("arrangement"), out);
   check_rules(out, where);
   check_cycle(out, where);
