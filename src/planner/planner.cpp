@@ -215,8 +215,10 @@ Solution plan(const Problem& problem, const PlanOptions& options) {
 
 Solution replan(const Problem& problem, const Solution& former, const PlanOptions& options) {
   require_limits(problem, options);
+  PlanOptions free = options;
+  free.track = Track::kFree;
   const Draft draft = draft_of(problem, former);
-  return plan_cycle(problem, options, &draft);
+  return plan_cycle(problem, free, &draft);
 }
 
 }  // namespace rw::planner
