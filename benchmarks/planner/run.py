@@ -3,6 +3,7 @@
 
 - the three sample problems (--samples FOLDER): free and strict track, 5 seeds, 10 s; free, 60 s; objective iteration, 10 s;
 - generated problems with the ranges of papers/skippipe.md §6 (problems.py): 10 s each, gap to the any-arrangement bound;
+- extensions: the samples on SkipPipe's arrangement with loss_at, split_backward, contention, rotation, full_every (10 s each);
 - scale: 64 and 256 nodes; re-planning within 2 s when one node gets twice as slow.
 
 Every solution goes through tests/planner/check_solution.py. Writes benchmarks/results/planner.json and planner.md after each
@@ -28,6 +29,12 @@ import problems  # noqa: E402
 # Medians of 5 seeds over skippipe_makespan_s that are wanted: (free 10 s, strict 10 s, free 60 s, iteration 10 s).
 WANTED = {"v1_18n_4s_25_4smp": (0.89, 0.90, 0.88, 0.80), "v1_20n_6s_33_4smp_slow2x": (0.74, 0.80, 0.715, None),
           "gcpfix_20n_6s_33_15B_2smp": (0.91, 0.984, 0.85, 0.52)}
+
+
+SPLIT = {"split_backward": {"input_factor": 0.75, "weight_factor": 0.75}}  # the samples' backward_factor, in halves
+EXTENSIONS = {"none": {}, "loss_at last": {"loss_at": "last"}, "split": SPLIT, "loss_at last, split": {"loss_at": "last", **SPLIT},
+              "contention serial": {"contention": "serial"}, "contention fair": {"contention": "fair"}, "rotation 2": {"rotation": 2},
+              "full_every 10": {"full_every": 10}}
 
 
 class Planner:
@@ -73,6 +80,20 @@ def sample_rows(planner, files, seeds):
                          "against_s": base, "median_s": statistics.median(values), "best_s": min(values),
                          "worst_s": max(values), "ratio": statistics.median(values) / base, "wanted": wanted[column],
                          "gap_percent": statistics.median(gaps), "evaluations": statistics.median(evaluations)})
+            print(rows[-1], flush=True)
+    return rows
+
+
+def extension_rows(planner, files, seeds):
+    rows = []
+    for file in files:
+        problem = json.loads(file.read_text())
+        problem["arrangement"] = problem["reference"]["skippipe_arrangement"]
+        for name, keys in EXTENSIONS.items():
+            solutions = [planner.plan({**problem, **keys}, 10, seed) for seed in range(1, seeds + 1)]
+            rows.append({"problem": problem["name"], "extension": name, "bound_s": solutions[0]["lower_bound_s"],
+                         "median_s": statistics.median(solution.get("mean_s", solution["makespan_s"]) for solution in solutions),
+                         "evaluations": statistics.median(solution["evaluations"] for solution in solutions)})
             print(rows[-1], flush=True)
     return rows
 
@@ -141,6 +162,13 @@ def markdown(results):
         for row in results["generated"]:
             out.append(f"| {row['problem']} | {row['kind']} | {row['nodes']} | {row['free_s']:.2f} | {row['strict_s']:.2f} | "
                        f"{row['bound_s']:.2f} | {row['gap_percent']:.1f} % |")
+    if "extensions" in results:
+        out += ["", "## Extensions, SkipPipe's arrangement, 10 s, medians over seeds", "",
+                "Makespan, with several plans its mean over iterations; the bound is the first plan's.", "",
+                "| problem | extension | s | bound s | schedules tried |", "|---|---|---|---|---|"]
+        for row in results["extensions"]:
+            out.append(f"| {row['problem']} | {row['extension']} | {row['median_s']:.2f} | {row['bound_s']:.2f} | "
+                       f"{row['evaluations']} |")
     if "scale" in results:
         out += ["", "## Scale", "", "| nodes | limit | makespan s | bound s | gap | schedules tried |", "|---|---|---|---|---|---|"]
         for row in results["scale"]:
@@ -163,7 +191,7 @@ def main():
     parser.add_argument("--samples", type=pathlib.Path, help="folder with the three sample problems", required=True)
     parser.add_argument("--binary", default=str(ROOT / "build/cpu/ropewalk"))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--parts", nargs="+", default=["samples", "generated", "replan", "scale"])
+    parser.add_argument("--parts", nargs="+", default=["samples", "generated", "extensions", "replan", "scale"])
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "benchmarks/results/planner")
     args = parser.parse_args()
     planner = Planner(args.binary)
@@ -173,6 +201,7 @@ def main():
                 "load": f"{os.getloadavg()[0]:.1f}"}
     samples = [args.samples / f"{name}.json" for name in WANTED]
     work = {"samples": lambda: sample_rows(planner, samples, args.seeds), "generated": lambda: generated_rows(planner),
+            "extensions": lambda: extension_rows(planner, samples, args.seeds),
             "replan": lambda: replan_rows(planner, samples[0]), "scale": lambda: scale_rows(planner)}
     for part in args.parts:
         results[part] = work[part]()

@@ -74,6 +74,10 @@ void print_summary(const planner::Problem& problem, const planner::Solution& sol
   std::cout << fmt::format("lower_bound_s {:.3f} (of the {})\ngap_percent {:.2f}\n",
                            solution.lower_bound_s, iteration ? "iteration" : "makespan",
                            solution.gap_percent);
+  if (solution.mean_s > 0) {
+    std::cout << fmt::format("mean_s {:.3f} (of the {}, over all iterations)\n", solution.mean_s,
+                             iteration ? "iteration" : "makespan");
+  }
   std::cout << fmt::format("evaluations {}\nsolve_s {:.2f}\n", solution.evaluations,
                            solution.solve_s);
 }

@@ -100,6 +100,16 @@ planner::Problem problem_of(const Plan& current, const WalkCosts& measured) {
                 fmt::format("plan {}: its paths are fixed; want a plan of paths (skippipe)",
                             current.schedule));
   }
+  for (const auto& operations : current.operations) {
+    for (const Operation& op : operations) {
+      if (op.kind != OpKind::kBackwardWeight) continue;
+      throw Error(
+          ErrorKind::kRecipe,
+          fmt::format("plan {}: its weight gradients have turns of their own, and only whole "
+                      "backwards are planned anew",
+                      current.schedule));
+    }
+  }
   const int sources = static_cast<int>(arrangement_of(current).front().size());
   if (current.micro_batches() % sources != 0) {
     throw Error(

@@ -23,6 +23,9 @@ std::size_t at(int index) { return static_cast<std::size_t>(index); }
 /// products; the third is the weight's gradient.
 constexpr double kLossForward = 2.0 / 3;
 
+/// Of planners' times (docs/formats/problem.md), in seconds.
+constexpr double kTolerance = 1e-3;
+
 /// An operation with its time and, for a message, the time of its way.
 struct Timed {
   Operation op;
@@ -107,6 +110,20 @@ class Builder {
       fail(fmt::format("micro-batch {}: got {} starts for {} nodes; want {}", m, walk.starts.size(),
                        length, 2 * length + 1));
     }
+    if (!walk.weight_starts.empty() && walk.weight_starts.size() != length) {
+      fail(fmt::format("micro-batch {}: got {} weight_starts for {} nodes; want {}, or none", m,
+                       walk.weight_starts.size(), length, length));
+    }
+    for (std::size_t i = 0; i < walk.weight_starts.size(); ++i) {
+      const double end = walk.starts[2 * length - i] +
+                         costs_.backward_factor * costs_.forward_s[at(walk.nodes[i])];
+      if (std::isfinite(walk.weight_starts[i]) && walk.weight_starts[i] >= end - kTolerance)
+        continue;
+      fail(
+          fmt::format("micro-batch {}: got start {} of weight gradient {}; want {} or later, when "
+                      "its input gradient ends",
+                      m, walk.weight_starts[i], i, end));
+    }
     for (std::size_t i = 0; i < walk.starts.size(); ++i) {
       if (!std::isfinite(walk.starts[i]) || walk.starts[i] < 0 ||
           (i > 0 && walk.starts[i] < walk.starts[i - 1])) {
@@ -134,8 +151,12 @@ class Builder {
       const double forward = costs_.forward_s[at(node)];
       path.push_back({stage, node});
       add(node, OpKind::kForward, m, stage, walk.starts[i], forward);
-      add(node, OpKind::kBackward, m, stage, walk.starts[2 * length - i],
-          costs_.backward_factor * forward);
+      const bool split = !walk.weight_starts.empty();
+      add(node, split ? OpKind::kBackwardInput : OpKind::kBackward, m, stage,
+          walk.starts[2 * length - i], costs_.backward_factor * forward);
+      if (!split) continue;
+      add(node, OpKind::kBackwardWeight, m, stage, walk.weight_starts[i],
+          costs_.weight_factor * forward);
     }
     path.push_back({head(), source});
     const double loss = costs_.loss_factor * costs_.forward_s[at(source)];
@@ -149,8 +170,9 @@ class Builder {
   void sort_by_start(std::vector<Timed>& list) const {
     const auto key = [&](const Timed& one) {
       const bool forward = one.op.kind == OpKind::kForward;
+      const int turn = forward ? 0 : one.op.kind == OpKind::kBackwardWeight ? 2 : 1;
       const int along = position_in(plan_.paths[at(one.op.micro_batch)], one.op.stage);
-      return std::tuple(one.span.begin, one.span.end, one.op.micro_batch, forward ? 0 : 1,
+      return std::tuple(one.span.begin, one.span.end, one.op.micro_batch, turn,
                         forward ? along : -along);
     };
     std::sort(list.begin(), list.end(),
@@ -165,10 +187,12 @@ class Builder {
     }
     std::vector<double> made(at(2 * plan_.stages * plan_.micro_batches()), 0);  // by tag
     const auto tag = [&](const Operation& op) {
-      return at(message_tag(op.micro_batch, op.stage, plan_.stages, op.kind == OpKind::kBackward));
+      return at(message_tag(op.micro_batch, op.stage, plan_.stages, op.kind != OpKind::kForward));
     };
     for (const auto& list : timed_) {
-      for (const Timed& one : list) made[tag(one.op)] = one.span.end;
+      for (const Timed& one : list) {
+        if (one.op.kind != OpKind::kBackwardWeight) made[tag(one.op)] = one.span.end;
+      }
     }
     plan_.predicted.resize(timed_.size());
     for (int rank = 0; rank < plan_.ranks(); ++rank) {
@@ -178,7 +202,7 @@ class Builder {
       for (const Operation& op : plan_.operations[at(rank)]) {
         Span span{end, end};
         if (op.kind == OpKind::kUpdate) span = {last, last};
-        if (op.kind == OpKind::kForward || op.kind == OpKind::kBackward) {
+        if (computes(op.kind)) {
           span = timed_[at(rank)][next++].span;
         } else if (op.sends() || op.receives()) {
           const double begin = made[at(op.tag)];
@@ -246,7 +270,18 @@ WalkCosts walk_costs_from_problem(const core::Json& problem, const std::string& 
       out.forward_s.push_back(node.at("forward_s").get<double>());
       out.memory.push_back(node.at("memory_micro_batches").get<int>());
     }
-    out.backward_factor = problem.at("backward_factor").get<double>();
+    if (problem.value("loss_at", "source") != "source") {
+      throw Error(ErrorKind::kRecipe,
+                  fmt::format("{}.loss_at: got {}; want \"source\": head and loss are run there "
+                              "(docs/adr/0010-loss-at-the-source.md)",
+                              where, problem.at("loss_at").dump()));
+    }
+    if (problem.contains("split_backward")) {
+      out.backward_factor = problem.at("split_backward").at("input_factor").get<double>();
+      out.weight_factor = problem.at("split_backward").at("weight_factor").get<double>();
+    } else {
+      out.backward_factor = problem.at("backward_factor").get<double>();
+    }
     out.loss_factor = problem.at("loss_factor").get<double>();
     out.transfer_s = problem.at("transfer_s").get<std::vector<std::vector<double>>>();
     return out;
@@ -255,11 +290,21 @@ WalkCosts walk_costs_from_problem(const core::Json& problem, const std::string& 
 
 Walks walks_from_solution(const core::Json& solution, const std::string& where) {
   return reading(where, "a solution with arrangement and micro_batches", [&] {
+    for (const char* several : {"rotations", "full"}) {
+      if (!solution.contains(several)) continue;
+      throw Error(
+          ErrorKind::kRecipe,
+          fmt::format("{}.{}: has plans that take turns, and one plan is run; want a problem "
+                      "without rotation and full_every",
+                      where, several));
+    }
     Walks out;
     out.arrangement = solution.at("arrangement").get<std::vector<std::vector<int>>>();
     for (const core::Json& one : solution.at("micro_batches")) {
       out.micro_batches.push_back(
           {one.at("path").get<std::vector<int>>(), one.at("starts").get<std::vector<double>>()});
+      if (!one.contains("weight_starts")) continue;
+      one.at("weight_starts").get_to(out.micro_batches.back().weight_starts);
     }
     return out;
   });

@@ -10,10 +10,12 @@ namespace rw::pipeline {
 
 /// The way of one micro-batch (papers/skippipe.md §1.4). nodes: L of them, the source first, no two
 /// of one group. starts: 2L + 1, in seconds: forward on nodes 0 … L − 1, the loss on nodes[0],
-/// backward on nodes L − 1 … 0.
+/// backward on nodes L − 1 … 0. weight_starts: L, or none where the backward is whole; else `starts`
+/// holds the input gradients alone, and these are the weight gradients on nodes 0 … L − 1.
 struct Walk {
   std::vector<int> nodes;
   std::vector<double> starts;
+  std::vector<double> weight_starts = {};
 };
 
 /// What a planner of paths finds. A node is a rank.
@@ -25,10 +27,12 @@ struct Walks {
 /// What operations and transfers of one micro-batch take, in seconds.
 struct WalkCosts {
   std::vector<double> forward_s;                // per node
-  double backward_factor = 2;                   // of the node's forward
+  double backward_factor = 2;                   // of the node's forward; split: the input gradient
+  double weight_factor = 0;                     // split: the weight gradient
   double loss_factor = 0;                       // of the source's forward
   std::vector<std::vector<double>> transfer_s;  // [from][to]
-  /// Per node: most micro-batches kept from the start of a forward to the end of its backward.
+  /// Per node: most micro-batches kept from the start of a forward to the end of its backward; split:
+  /// of its weight gradient.
   std::vector<int> memory;
 };
 
@@ -42,10 +46,11 @@ struct WalkCosts {
 /// costs do not fit each other or give no sound plan. Cost: about operations · log.
 Plan plan_from_walks(const std::string& schedule, const Walks& walks, const WalkCosts& costs);
 
-/// From `ropewalk-problem/1`: nodes, transfer_s, the two factors. Throws Error{kDataMalformed}.
+/// From `ropewalk-problem/1`: nodes, transfer_s, the factors. Throws Error{kDataMalformed}; and
+/// Error{kRecipe} for a loss that is not at the source.
 WalkCosts walk_costs_from_problem(const core::Json& problem, const std::string& where);
-/// From a planner's solution: arrangement, micro_batches[].path and .starts. Throws
-/// Error{kDataMalformed}.
+/// From a planner's solution: arrangement, micro_batches[].path, .starts and .weight_starts. Throws
+/// Error{kDataMalformed}; and Error{kRecipe} for several plans that take turns (rotations, full).
 Walks walks_from_solution(const core::Json& solution, const std::string& where);
 
 }  // namespace rw::pipeline

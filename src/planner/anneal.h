@@ -19,6 +19,10 @@ class Budget {
   bool spend();
   /// The best objective so far, for reports.
   void found(double objective) { best_ = objective; }
+  /// A goal of no more than `bound` ends everything: none is better.
+  void stop_at(double bound) { enough_ = bound * (1 + 1e-9); }
+  double enough() const { return enough_; }
+  void finish() { progress_ = 1; }
   std::int64_t evaluations() const { return spent_; }
   /// 0 at the start, 1 at the end.
   double progress() const { return progress_; }
@@ -31,6 +35,7 @@ class Budget {
   double progress_ = 0;
   std::function<void(double, double)> report_;
   double best_ = 0;
+  double enough_ = 0;
 };
 
 /// How a run cools: from `hot` to `cold`, shares of the cost at its start, geometrically.

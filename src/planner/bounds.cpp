@@ -89,16 +89,26 @@ class Bound {
     const int count = p_.micro_batches_per_source;
     const int memory = p_.nodes[node].memory;
     const double c = unit(node);
-    const double pair = (1 + p_.backward_factor) * c + p_.gap_s + p_.gap_first_forward_s;
     const bool loss_here = p_.loss_at == LossAt::kSource || p_.path_length == 1;
     const double loss = loss_here ? p_.loss_factor * c + p_.gap_s : 0;
-    double best = count * (pair + loss) - p_.gap_s;
-    best = std::max(best, trip + (count - 1) * (p_.backward_factor * c + p_.gap_s));
+    // What keeps the memory of a micro-batch: its B, or split its W.
+    const double last = p_.weight_factor.value_or(p_.backward_factor) * c;
+    const double weight = weight_and_gap(node);
+    const double round = trip + weight;
+    const double between_ends = last + c + p_.gap_s + p_.gap_first_forward_s;
+    const double pair = (1 + p_.backward_factor) * c + p_.gap_s + p_.gap_first_forward_s;
+    double best = count * (pair + weight + loss) - p_.gap_s;
+    best = std::max(best, round + (count - 1) * (p_.backward_factor * c + p_.gap_s + weight));
     for (int chain = 0; count - memory - 1 - chain * memory >= 0; ++chain) {
       const int between = count - memory - 1 - chain * memory;
-      best = std::max(best, (chain + 2) * trip + (chain + 1) * p_.gap_s + between * pair);
+      best = std::max(best, (chain + 2) * round + (chain + 1) * p_.gap_s + between * between_ends);
     }
     return best;
+  }
+
+  /// Split: what a W adds behind its B; else 0.
+  double weight_and_gap(int node) const {
+    return p_.weight_factor ? *p_.weight_factor * unit(node) + p_.gap_s : 0;
   }
 
   /// A group of `size` with this node takes at least so long to reduce.
@@ -117,17 +127,25 @@ class Bound {
 
   /// Least times from any source's start to the arrival at each inner node, and back.
   void reach() {
-    head_ = reach_by(1.0, [&](int from, int to) { return p_.transfer_s.at(from, to); });
-    tail_ =
-        reach_by(p_.backward_factor, [&](int from, int to) { return p_.transfer_s.at(to, from); });
+    const auto none = [](int) { return 0.0; };
+    head_ = reach_by(1.0, none, [&](int from, int to) { return p_.transfer_s.at(from, to); });
+    double least = kInfinity;
+    for (int node = 0; node < p_.size(); ++node) least = std::min(least, weight_and_gap(node));
+    // On any arrangement the nodes that B's come from next may be sources or not.
+    const auto last_weight = [&](int node) {
+      return arrangement_ == nullptr ? least : weight_and_gap(node);
+    };
+    tail_ = reach_by(p_.backward_factor, last_weight,
+                     [&](int from, int to) { return p_.transfer_s.at(to, from); });
   }
   double head(int node) const { return head_[node]; }
   double tail(int node) const { return tail_[node]; }
 
  private:
-  /// Dijkstra from all sources at once; what a node costs itself is paid when it is left.
-  template <class Way>
-  List<double> reach_by(double factor, const Way& way) const {
+  /// Dijkstra from all sources at once; what a node costs itself is paid when it is left, on a source
+  /// with what `extra` says.
+  template <class Extra, class Way>
+  List<double> reach_by(double factor, const Extra& extra, const Way& way) const {
     const auto n = static_cast<std::size_t>(p_.size());
     List<double> out(n, kInfinity);
     List<char> done(n, 0);
@@ -135,14 +153,16 @@ class Bound {
       // Any other node may be the source, so the nearest step is the best way.
       for (int to = 0; to < p_.size(); ++to) {
         for (int from = 0; from < p_.size(); ++from) {
-          if (from != to) out[to] = std::min(out[to], factor * unit(from) + way(from, to));
+          if (from == to) continue;
+          out[to] = std::min(out[to], extra(from) + factor * unit(from) + way(from, to));
         }
       }
       return out;
     }
     for (int to = 0; to < p_.size(); ++to) {
       for (const int from : arrangement_->group(0)) {
-        if (from != to) out[to] = std::min(out[to], factor * unit(from) + way(from, to));
+        if (from == to) continue;
+        out[to] = std::min(out[to], extra(from) + factor * unit(from) + way(from, to));
       }
       if (!may_be_inner(to)) done[to] = 1;
     }
@@ -165,13 +185,17 @@ class Bound {
   List<double> head_, tail_;
 };
 
-/// Visits that a node can take in a plan that ends at `end` (docs/planner.md, bound 3).
-int visits_by(const Problem& p, const Bound& bound, int node, double end, double after) {
+/// Visits that a node can take in a plan that ends at `end` (docs/planner.md, bound 3): what follows
+/// its last operation of all takes `after`, what follows its last B `behind`.
+int visits_by(const Problem& p, const Bound& bound, int node, double end, double after,
+              double behind) {
   const double each = (1 + p.backward_factor) * bound.unit(node) + 2 * p.gap_s;
-  const double room = end - bound.head(node) - after + p.gap_s + 1e-9;
-  if (room < each) return 0;
-  return static_cast<int>(
-      std::min(std::floor(room / each), static_cast<double>(p.micro_batches())));
+  const auto fitting = [&](double rest, double one) {
+    const double room = end - bound.head(node) - rest + p.gap_s + 1e-9;
+    return room < one ? 0 : static_cast<int>(std::min(room / one, 1.0 * p.micro_batches()));
+  };
+  if (!p.weight_factor) return fitting(std::max(after, behind), each);
+  return std::min(fitting(behind, each), fitting(after, each + bound.weight_and_gap(node)));
 }
 
 /// Least end for which `enough` holds; it holds for all later ones.
@@ -208,8 +232,8 @@ double bound_on(const Problem& p, const Arrangement& arrangement, const Bound& b
     for (int stage = 1; stage < p.stages(); ++stage) {
       std::int64_t here = 0;
       for (const int node : arrangement.group(stage)) {
-        const double after = std::max(bound.tail(node) + reductions[0], reductions[stage]);
-        here += visits_by(p, bound, node, end, after);
+        const double behind = bound.tail(node) + reductions[0];
+        here += visits_by(p, bound, node, end, reductions[stage], behind);
       }
       room += std::min<std::int64_t>({here, p.rules.stage_quota, p.micro_batches()});
     }
@@ -243,7 +267,7 @@ double bound_on_any(const Problem& p, const Bound& bound) {
     allowed.clear();
     std::int64_t room = 0;
     for (int node = 0; node < p.size(); ++node) {
-      const int visits = visits_by(p, bound, node, end, bound.tail(node) + after_sources);
+      const int visits = visits_by(p, bound, node, end, 0, bound.tail(node) + after_sources);
       room += visits;
       if (as_source[node] <= end) allowed.push_back(visits);
     }

@@ -7,19 +7,53 @@
 
 namespace rw::planner {
 
+/// Split: the W's in front of the next operation of a job.
+inline void Schedule::run_weights(NodeState& node, const Step& step, const JobState& job) {
+  int run = 0;
+  if (node.weights > 0) {
+    const double each = weight_s_[step.node] + problem_->gap_s;
+    run = std::min<int>(node.weights, urgent_[job.next]);
+    if (step.memory > 0 && run == 0 && node.held == node.memory) run = 1;
+    node.free += run * each;
+    for (; run < node.weights && node.free + each <= job.ready; ++run) node.free += each;
+    node.weights -= run;
+    node.held -= run;
+  }
+  tried_weights_[job.next] = run;
+}
+
+double Schedule::reduction_behind(int node) const {
+  if (problem_->objective == Objective::kMakespan) return 0;
+  return reductions_[arrangement_.stage_of(node)];
+}
+
+/// When all that waits for a node's W's is done, if they come now.
+inline double Schedule::weights_end(int node) const {
+  const NodeState& state = node_[node];
+  const double each = weight_s_[node] + problem_->gap_s;
+  return state.free + state.weights * each - problem_->gap_s + reduction_behind(node);
+}
+
 /// Runs the next operation of a job; false when it must wait for memory.
+template <bool kSplit>
 inline bool Schedule::step(int job) {
   JobState& state = job_[job];
   const Step& step = steps_[state.next];
   NodeState& node = node_[step.node];
-  if (step.memory > 0 && node.held == node.memory) {
+  if (step.memory > 0 && node.held == node.memory && (!kSplit || node.weights == 0)) {
     (node.waiting < 0 ? node.waiting : after_[node.last_waiting]) = job;
     node.last_waiting = job;
     after_[job] = -1;
     ++waiting_;
     return false;
   }
-  node.held += step.memory;
+  if constexpr (kSplit) {
+    run_weights(node, step, state);
+    if (step.memory > 0) ++node.held;
+    if (step.memory < 0) ++node.weights;
+  } else {
+    node.held += step.memory;
+  }
   double start = state.ready;
   if (node.free > start) {
     sum_ += node.free - start;
@@ -29,6 +63,9 @@ inline bool Schedule::step(int job) {
   const double end = start + step.duration;
   recorded_[recorded_count_++] = {start, state.next, -1};
   node.free = end + step.gap;
+  if constexpr (kSplit) {
+    if (node.weights > 0) most_ = std::max(most_, weights_end(step.node));
+  }
   state.ready = end + step.lag;
   ++state.next;
   return true;
@@ -36,28 +73,27 @@ inline bool Schedule::step(int job) {
 
 /// A backward on `from` has freed memory: the first that waits there goes on as far as it was
 /// asked.
+template <bool kSplit>
 void Schedule::resume(int from) {
-  int stack[64];
-  int depth = 0;
-  stack[depth++] = from;
-  while (depth > 0) {
-    NodeState& node = node_[stack[--depth]];
-    if (node.waiting < 0 || node.held == node.memory) continue;
+  resumed_.push_back(from);
+  while (!resumed_.empty()) {
+    NodeState& node = node_[resumed_.back()];
+    resumed_.pop_back();
+    if (node.waiting < 0 || (node.held == node.memory && (!kSplit || node.weights == 0))) continue;
     const int job = node.waiting;
     node.waiting = after_[job];
     --waiting_;
     JobState& state = job_[job];
     while (state.owed > 0) {
       const Step& next = steps_[state.next];
-      if (!step(job)) break;
+      if (!step<kSplit>(job)) break;
       --state.owed;
-      if (next.memory < 0 && node_[next.node].waiting >= 0 && depth < 63) {
-        stack[depth++] = next.node;
-      }
+      if (next.memory < 0 && node_[next.node].waiting >= 0) resumed_.push_back(next.node);
     }
   }
 }
 
+template <bool kSplit>
 double Schedule::run(int from, double limit) {
   const int count = operations();
   const double weight = mean_weight_ / static_cast<double>(jobs_.size());
@@ -71,10 +107,10 @@ double Schedule::run(int from, double limit) {
       continue;
     }
     const Step& next = steps_[state.next];
-    if (!step(job)) {
+    if (!step<kSplit>(job)) {
       state.owed = 1;
     } else if (next.memory < 0 && node_[next.node].waiting >= 0) {
-      resume(next.node);
+      resume<kSplit>(next.node);
     }
     cost = most_ + weight * sum_;
     if (cost > limit) return cost;
@@ -101,13 +137,18 @@ int Schedule::load() {
     sum_ += state.ready + rest;
     end += per_job_;
   }
+  if (split()) {
+    for (int node = 0; node < node_.count(); ++node) {
+      if (node_[node].weights > 0) most_ = std::max(most_, weights_end(node));
+    }
+  }
   return checkpoint * kStride;
 }
 
 void Schedule::load_states(int checkpoint) {
   if (checkpoint == 0) {
     for (int job = 0; job < jobs(); ++job) job_[job] = {release(job), job * per_job_, 0};
-    for (auto& node : node_) node = {0, 0, node.memory, -1, -1, -1};
+    for (auto& node : node_) node = {0, 0, node.memory, -1, -1, -1, 0};
     return;
   }
   const auto jobs_count = static_cast<std::ptrdiff_t>(jobs_.size());
@@ -117,14 +158,63 @@ void Schedule::load_states(int checkpoint) {
 }
 
 double Schedule::evaluate(double limit) {
+  const double owed_s = owed();
+  limit -= owed_s;
+  evaluated_cost_ = evaluate_list(limit);
+  // Contention delays alone, so that what is too late without it need not be looked at.
+  if (traffic_ && evaluated_cost_ <= limit && evaluated_cost_ < kNever) {
+    evaluated_cost_ = retime(limit);
+  }
+  evaluated_cost_ += owed_s;
+  return evaluated_cost_;
+}
+
+double Schedule::evaluate_list(double limit) {
   evaluated_from_ = load();
   recorded_count_ = evaluated_from_;
-  evaluated_cost_ = run(evaluated_from_, limit);
-  return evaluated_cost_;
+  return split() ? run<true>(evaluated_from_, limit) : run<false>(evaluated_from_, limit);
+}
+
+/// The cost of the order that the list gave, with its transfers in each other's way.
+double Schedule::retime(double limit) {
+  const bool makespan = problem_->objective == Objective::kMakespan;
+  for (auto& node : node_) node.weights = 0;
+  for (int i = 0; i < operations(); ++i) {
+    const bool kept = i < evaluated_from_;
+    const int operation = kept ? placed_[i].operation : recorded_[i].operation;
+    sequence_[i] = operation;
+    if (!split()) continue;
+    const Step& step = steps_[operation];
+    const int run = kept ? weights_[operation] : tried_weights_[operation];
+    wait_behind_[operation] = run * (weight_s_[step.node] + problem_->gap_s);
+    node_[step.node].weights += (step.memory < 0 ? 1 : 0) - run;
+    node_[step.node].last = operation;
+  }
+  const double weight = mean_weight_ / static_cast<double>(jobs_.size());
+  double cost = traffic_->run({steps_, sequence_, wait_behind_, releases_},
+                              makespan ? 0 : max_reduction(), weight, limit);
+  if (!split() || cost > limit) return cost;
+  const double mean = weight * traffic_->ends_sum();
+  for (int node = 0; node < node_.count(); ++node) {
+    if (node_[node].weights == 0) continue;
+    const int last = node_[node].last;
+    node_[node].free = traffic_->starts()[last] + steps_[last].duration + steps_[last].gap;
+    cost = std::max(cost, weights_end(node) + mean);
+  }
+  return cost;
 }
 
 void Schedule::keep() {
   cost_ = evaluated_cost_;
+  penalty_ = owed();
+  if (traffic_) actual_ = traffic_->starts();
+  for (const int operation : dirty_urgent_) kept_urgent_[operation] = urgent_[operation];
+  if (split()) {
+    for (int i = evaluated_from_; i < operations(); ++i) {
+      const int operation = recorded_[i].operation;
+      weights_[operation] = tried_weights_[operation];
+    }
+  }
   for (const int job : dirty_jobs_) {
     const auto from = std::ptrdiff_t{job} * length_;
     std::copy_n(tried_path_.begin() + from, length_, kept_path_.begin() + from);
@@ -137,6 +227,7 @@ void Schedule::keep() {
   forget_changes();
   const int lowest = take_recorded(evaluated_from_);
   save_checkpoints(lowest / kStride);
+  if (traffic_) take_ends();
 }
 
 /// Takes what ran from position `from` on into the kept list, sorted by start (nearly sorted
@@ -182,14 +273,77 @@ void Schedule::save_checkpoints(int checkpoint) {
     ++job_[job].next;
     node.last = i;
     node.free = end + step.gap;
-    node.held += step.memory;
+    if (split()) {
+      const int run = weights_[here.operation];
+      node.held += (step.memory > 0 ? 1 : 0) - run;
+      node.weights += (step.memory < 0 ? 1 : 0) - run;
+    } else {
+      node.held += step.memory;
+    }
     if (step.memory >= 0) continue;
     const double reduced = end + reductions_[arrangement_.stage_of(step.node)];
     if (iteration ? reduced >= ends.iteration : end >= ends.makespan) ends.last_position = i;
     ends.makespan = std::max(ends.makespan, end);
     ends.iteration = std::max(ends.iteration, reduced);
   }
+  if (split()) end_weights(ends);
   ends_ = ends;
+}
+
+/// Behind each node's last operation the rest of its W's run.
+void Schedule::end_weights(Ends& ends) const {
+  const bool iteration = problem_->objective == Objective::kIteration;
+  for (int node = 0; node < node_.count(); ++node) {
+    if (node_[node].weights == 0) continue;
+    const double end = weights_end(node) - reduction_behind(node);
+    const double reduced = end + reductions_[arrangement_.stage_of(node)];
+    if (iteration ? reduced >= ends.iteration : end >= ends.makespan) {
+      ends.last_position = node_[node].last;
+    }
+    ends.makespan = std::max(ends.makespan, end);
+    ends.iteration = std::max(ends.iteration, reduced);
+  }
+}
+
+/// Contention: the ends of the kept schedule by its actual times.
+void Schedule::take_ends() {
+  Ends ends{0, max_reduction(), 0};
+  const bool iteration = problem_->objective == Objective::kIteration;
+  for (int i = 0; i < operations(); ++i) {
+    const Step& step = steps_[placed_[i].operation];
+    const double end = start_at(i) + step.duration;
+    node_[step.node].free = end + step.gap;
+    if (step.memory >= 0) continue;
+    const double reduced = end + reductions_[arrangement_.stage_of(step.node)];
+    if (iteration ? reduced >= ends.iteration : end >= ends.makespan) ends.last_position = i;
+    ends.makespan = std::max(ends.makespan, end);
+    ends.iteration = std::max(ends.iteration, reduced);
+  }
+  if (split()) end_weights(ends);
+  ends_ = ends;
+}
+
+List<double> Schedule::weight_starts() const {
+  List<double> out = filled(operations(), 0.0);
+  if (!split()) return out;
+  List<List<int>> waiting(node_.size());
+  List<double> free(node_.size());
+  List<std::size_t> done(node_.size());
+  const auto run = [&](int node) {
+    out[waiting[node][done[node]++]] = free[node];
+    free[node] += weight_s_[node] + problem_->gap_s;
+  };
+  for (int i = 0; i < operations(); ++i) {
+    const int operation = placed_[i].operation;
+    const Step& step = kept_steps_[operation];
+    for (int k = 0; k < weights_[operation]; ++k) run(step.node);
+    free[step.node] = start_at(i) + step.duration + step.gap;
+    if (step.memory < 0) waiting[step.node].push_back(operation);
+  }
+  for (int node = 0; node < node_.count(); ++node) {
+    while (done[node] < waiting[node].size()) run(node);
+  }
+  return out;
 }
 
 }  // namespace rw::planner

@@ -6,6 +6,10 @@
 
 namespace rw::planner {
 
+namespace {
+constexpr int kUrgentShare = 10;  // of 100 changes of a schedule with W's
+}  // namespace
+
 Moves::Moves(Schedule& schedule, Dice& dice, Placement placement)
     : schedule_(schedule),
       dice_(dice),
@@ -41,6 +45,7 @@ bool Moves::propose() {
   constexpr int kRetrace = 32;
   if (!traced_ || ++proposals_ % kRetrace == 0) trace();
   if (placement_ == Placement::kOpen && dice_.below(100) < 4) return swap_groups();
+  if (schedule_.problem().weight_factor && dice_.below(100) < kUrgentShare) return change_urgent();
   const int draw = dice_.below(100);
   if (draw < 30) return change_critical_order();
   if (draw < 42) return change_any_order();
@@ -67,6 +72,20 @@ bool Moves::change_critical_order() {
     schedule_.pull(first, last);
   } else {
     schedule_.push(first, last);
+  }
+  return true;
+}
+
+/// One W more in front of an operation, which it may delay; or none that must.
+bool Moves::change_urgent() {
+  const int at = dice_.below(2) == 0 ? dice_.below(schedule_.operations())
+                                     : critical_[dice_.below(static_cast<int>(critical_.size()))];
+  const int operation = schedule_.at(at).operation;
+  const int urgent = schedule_.urgent(operation);
+  if (urgent > 0 && dice_.below(2) == 0) {
+    schedule_.set_urgent(operation, dice_.below(2) == 0 ? 0 : urgent - 1);
+  } else {
+    schedule_.set_urgent(operation, schedule_.weights_before(operation) + 1);
   }
   return true;
 }

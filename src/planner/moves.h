@@ -26,6 +26,7 @@ class Moves {
  private:
   void trace();
   bool change_critical_order();
+  bool change_urgent();
   bool change_any_order();
   bool exchange_same_kind();
   bool change_path();

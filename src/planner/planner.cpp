@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "planner/anneal.h"
 #include "planner/bounds.h"
+#include "planner/cycle.h"
 #include "planner/seeds.h"
 
 namespace rw::planner {
@@ -44,18 +45,21 @@ bool better(const Problem& problem, const Schedule& one, const Schedule& other) 
     return std::max(0.0, schedule.max_reduction() - problem.reduction.max_s - kTolerance);
   };
   if (over(one) != over(other)) return over(one) < over(other);
-  return one.objective() < other.objective();
+  return one.goal() < other.goal();
 }
 
 /// One independent run of the search.
 class Search {
  public:
-  Search(const Problem& problem, const PlanOptions& options, int stream, std::int64_t evaluations)
+  Search(const Problem& problem, const PlanOptions& options, const Coverage* coverage, double bound,
+         int stream, std::int64_t evaluations)
       : problem_(problem),
+        coverage_(coverage),
         dice_(options.seed, static_cast<std::uint32_t>(stream)),
         budget_(evaluations, options.limits.time_s, options.limits.elapsed_s),
         placement_(problem.arrangement.empty() ? Placement::kOpen : Placement::kFixed) {
     if (stream == 0) budget_.report_to(options.limits.report);
+    budget_.stop_at(bound);
   }
 
   void plan(Track track) {
@@ -85,8 +89,8 @@ class Search {
     if (strict && better(problem_, *strict, *best_)) best_ = in_free_track(*strict);
   }
 
-  void go_on(const Draft& draft) {
-    best_ = std::make_unique<Schedule>(problem_, Track::kFree, draft, kMeanWeight);
+  void go_on(const Draft& draft, Track track) {
+    best_ = std::make_unique<Schedule>(problem_, track, draft, kMeanWeight, coverage_);
     anneal(*best_, dice_, Placement::kFixed, {kReplanHot, kCold, kReplanShare}, budget_);
     anneal(*best_, dice_, Placement::kFixed, {kHot, kCold, 1}, budget_);
   }
@@ -102,14 +106,15 @@ class Search {
   std::unique_ptr<Schedule> seeded(Track track, int tries) {
     const Arrangement arrangement = seed_arrangement(problem_, track, dice_, tries);
     return std::make_unique<Schedule>(problem_, track, seed_paths(problem_, track, arrangement),
-                                      kMeanWeight);
+                                      kMeanWeight, coverage_);
   }
   std::unique_ptr<Schedule> in_free_track(const Schedule& strict) const {
-    return std::make_unique<Schedule>(problem_, Track::kFree,
-                                      draft_of(problem_, solution_of(strict)), kMeanWeight);
+    return std::make_unique<Schedule>(
+        problem_, Track::kFree, draft_of(problem_, solution_of(strict)), kMeanWeight, coverage_);
   }
 
   const Problem& problem_;
+  const Coverage* coverage_;
   Dice dice_;
   Budget budget_;
   Placement placement_;
@@ -120,12 +125,13 @@ using Searches = List<std::unique_ptr<Search>>;
 
 /// `threads` searches side by side, each on its share of the evaluations.
 template <class Work>
-Searches run_searches(const Problem& problem, const PlanOptions& options, const Work& work) {
+Searches run_searches(const Problem& problem, const PlanOptions& options, const Coverage* coverage,
+                      double bound, const Work& work) {
   const std::int64_t limit = options.limits.evaluations;
   Searches out;
   for (int i = 0; i < options.threads; ++i) {
     const std::int64_t share = limit / options.threads + (i < limit % options.threads ? 1 : 0);
-    out.push_back(std::make_unique<Search>(problem, options, i, share));
+    out.push_back(std::make_unique<Search>(problem, options, coverage, bound, i, share));
   }
   List<std::exception_ptr> failures(out.size());
   const auto guarded = [&](std::size_t i) {
@@ -168,7 +174,9 @@ Solution finish(const Problem& problem, const PlanOptions& options, const Search
   Solution out = solution_of(winner->best());
   out.evaluations = evaluations;
   out.lower_bound_s = bound;
-  if (bound > 0) out.gap_percent = 100 * (winner->best().objective() / bound - 1);
+  if (bound > 0) {
+    out.gap_percent = 100 * std::max(0.0, winner->best().objective() / bound - 1);
+  }
   out.solve_s = options.limits.time_s > 0 ? options.limits.elapsed_s() : 0;
   return out;
 }
@@ -184,22 +192,33 @@ void require_limits(const Problem& problem, const PlanOptions& options) {
 
 }  // namespace
 
-Solution plan(const Problem& problem, const PlanOptions& options) {
-  require_limits(problem, options);
+Solution plan_once(const Problem& problem, const PlanOptions& options, const Draft* start,
+                   const Coverage* coverage) {
+  if (start != nullptr) {
+    const double bound = lower_bound(problem, &start->arrangement);
+    const auto searches = run_searches(problem, options, coverage, bound, [&](Search& search) {
+      search.go_on(*start, options.track);
+    });
+    return finish(problem, options, searches, bound);
+  }
   const Arrangement given(problem.arrangement);
   const double bound = lower_bound(problem, problem.arrangement.empty() ? nullptr : &given);
-  const auto searches =
-      run_searches(problem, options, [&](Search& search) { search.plan(options.track); });
+  const auto searches = run_searches(problem, options, coverage, bound,
+                                     [&](Search& search) { search.plan(options.track); });
   return finish(problem, options, searches, bound);
+}
+
+Solution plan(const Problem& problem, const PlanOptions& options) {
+  require_limits(problem, options);
+  return plan_cycle(problem, options, nullptr);
 }
 
 Solution replan(const Problem& problem, const Solution& former, const PlanOptions& options) {
   require_limits(problem, options);
+  PlanOptions free = options;
+  free.track = Track::kFree;
   const Draft draft = draft_of(problem, former);
-  const double bound = lower_bound(problem, &draft.arrangement);
-  const auto searches =
-      run_searches(problem, options, [&](Search& search) { search.go_on(draft); });
-  return finish(problem, options, searches, bound);
+  return plan_cycle(problem, free, &draft);
 }
 
 }  // namespace rw::planner

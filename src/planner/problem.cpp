@@ -9,6 +9,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "planner/field.h"
 
 namespace rw::planner {
 
@@ -20,99 +21,7 @@ namespace {
 
 constexpr int kMaxNodes = 4096;
 constexpr int kMaxOperations = 1 << 16;
-
-/// One value of the file, with its path for messages.
-class Field {
- public:
-  Field(const Json& json, std::string where) : json_(json), where_(std::move(where)) {}
-
-  [[noreturn]] void fail(const std::string& got, const std::string& want) const {
-    throw Error(ErrorKind::kRecipe, fmt::format("{}: got {}, want {}", where_, got, want));
-  }
-  std::string shown() const {
-    std::string text = json_.dump(-1, ' ', false, Json::error_handler_t::replace);
-    constexpr std::size_t kMost = 60;
-    if (text.size() > kMost) text = text.substr(0, kMost) + "…";
-    return text;
-  }
-  bool has(const char* key) const { return json_.is_object() && json_.contains(key); }
-  Field at(const char* key) const {
-    if (!json_.is_object()) fail(shown(), "an object");
-    const auto found = json_.find(key);
-    if (found == json_.end()) {
-      throw Error(ErrorKind::kRecipe,
-                  fmt::format("{}: has no `{}`; it must be given", where_, key));
-    }
-    return {*found, fmt::format("{}.{}", where_, key)};
-  }
-  List<Field> list(std::int64_t size, const std::string& of) const {
-    if (!json_.is_array()) fail(shown(), fmt::format("a list of {}", of));
-    if (size != kAny && static_cast<std::int64_t>(json_.size()) != size) {
-      fail(fmt::format("{} entries", json_.size()),
-           fmt::format("{}: one for each of {}", size, of));
-    }
-    List<Field> out;
-    for (std::size_t i = 0; i < json_.size(); ++i) {
-      out.emplace_back(json_[i], fmt::format("{}[{}]", where_, i));
-    }
-    return out;
-  }
-  double number(double least, bool open = false) const {
-    if (!json_.is_number()) fail(shown(), "a number");
-    const auto value = json_.get<double>();
-    if (!std::isfinite(value) || value < least || (open && value == least)) {
-      fail(shown(), fmt::format("a finite number {} {}", open ? ">" : ">=", least));
-    }
-    return value;
-  }
-  int whole(int least, int most) const {
-    if (!json_.is_number()) fail(shown(), "a whole number");
-    const auto value = json_.get<double>();
-    if (value != std::floor(value) || value < least || value > most) {
-      fail(shown(), fmt::format("a whole number from {} to {}", least, most));
-    }
-    return static_cast<int>(value);
-  }
-  std::string text() const {
-    if (!json_.is_string()) fail(shown(), "text");
-    return json_.get<std::string>();
-  }
-  template <class T>
-  T one_of(const List<std::pair<const char*, T>>& choices) const {
-    std::string names;
-    for (const auto& [name, value] : choices) {
-      if (json_ == name) return value;
-      names += (names.empty() ? "" : " | ") + std::string(name);
-    }
-    fail(shown(), names);
-  }
-  Matrix matrix(int n, double least, bool open) const {
-    Matrix out(n);
-    const auto rows = list(n, "the nodes");
-    for (int i = 0; i < n; ++i) {
-      const auto row = rows[i].list(n, "the nodes");
-      for (int j = 0; j < n; ++j) {
-        out.at(i, j) = i == j ? row[j].number(0) : row[j].number(least, open);
-      }
-    }
-    return out;
-  }
-  /// Refuses keys that nobody reads: a typing mistake would change the problem in silence.
-  void only(const std::set<std::string>& known) const {
-    for (const auto& [key, value] : json_.items()) {
-      if (!known.contains(key)) {
-        throw Error(ErrorKind::kRecipe,
-                    fmt::format("{}: `{}` is no key of a problem; want one of {}", where_, key,
-                                fmt::join(known, ", ")));
-      }
-    }
-  }
-  static constexpr std::int64_t kAny = -1;
-
- private:
-  const Json& json_;
-  std::string where_;
-};
+constexpr int kMaxRotation = 64;
 
 List<Node> read_nodes(const Field& in) {
   List<Node> out;
@@ -138,6 +47,33 @@ Reduction read_reduction(const Field& in, int nodes) {
   out.gradient_bytes = in.at("gradient_bytes").number(0);
   if (in.has("max_reduce_s")) out.max_s = in.at("max_reduce_s").number(0);
   return out;
+}
+
+void read_backward(const Field& in, Problem& out) {
+  if (!in.has("split_backward")) {
+    out.backward_factor = in.at("backward_factor").number(0);
+    return;
+  }
+  const Field split = in.at("split_backward");
+  split.only({"input_factor", "weight_factor"});
+  out.backward_factor = split.at("input_factor").number(0);
+  out.weight_factor = split.at("weight_factor").number(0);
+}
+
+/// The ways to compute and to send that docs/formats/problem.md calls extensions; split_backward apart.
+void read_extensions(const Field& in, Problem& out) {
+  if (in.has("loss_at")) {
+    out.loss_at =
+        in.at("loss_at").one_of<LossAt>({{"source", LossAt::kSource}, {"last", LossAt::kLast}});
+  }
+  if (in.has("contention")) {
+    out.contention = in.at("contention")
+                         .one_of<Contention>({{"none", Contention::kNone},
+                                              {"fair", Contention::kFair},
+                                              {"serial", Contention::kSerial}});
+  }
+  if (in.has("full_every")) out.full_every = in.at("full_every").whole(1, kMaxOperations);
+  if (in.has("rotation")) out.rotation = in.at("rotation").whole(1, kMaxRotation);
 }
 
 List<List<int>> read_arrangement(const Field& in, const Problem& problem) {
@@ -229,6 +165,35 @@ void check_rules(const Problem& p, const std::string& where) {
   }
 }
 
+void check_cycle(const Problem& p, const std::string& where) {
+  const auto fail = [&](const std::string& what) { throw Error(ErrorKind::kRecipe, where + what); };
+  const std::int64_t all_stages = std::int64_t{p.micro_batches()} * (2 * p.stages() + 1);
+  if (p.full_every > 0 && all_stages >= kMaxOperations) {
+    fail(
+        fmt::format(".full_every: got {} operations in an iteration that visits all stages, want "
+                    "fewer than {}",
+                    all_stages, kMaxOperations));
+  }
+  if (p.rotation == 0) return;
+  const int others = p.stages() - 1;
+  const std::int64_t each = std::int64_t{p.micro_batches_per_source} * (p.path_length - 1);
+  if (p.rotation * each < others) {
+    fail(
+        fmt::format(".rotation: in {} iterations a source makes {} visits, and there are {} stages "
+                    "to visit; want at least {}",
+                    p.rotation, p.rotation * each, others,
+                    each == 0 ? std::string("a path_length of 2")
+                              : std::to_string((others + each - 1) / each)));
+  }
+  if (std::int64_t{p.rotation} * p.rules.stage_quota < p.sources() && others > 0) {
+    fail(
+        fmt::format(".rotation: in {} iterations of stage_quota {} a stage takes {} visits, fewer "
+                    "than the {} sources; want at least {}",
+                    p.rotation, p.rules.stage_quota, p.rotation * p.rules.stage_quota, p.sources(),
+                    (p.sources() + p.rules.stage_quota - 1) / std::max(1, p.rules.stage_quota)));
+  }
+}
+
 void check_reduction(const Problem& p, const std::string& where) {
   if (p.arrangement.empty() || p.objective == Objective::kIteration) return;
   for (std::size_t stage = 0; stage < p.arrangement.size(); ++stage) {
@@ -268,15 +233,33 @@ Problem problem_from_json(const Json& json, const std::string& where) {
   if (in.at("format").text() != "ropewalk-problem/1") {
     in.at("format").fail(in.at("format").shown(), "\"ropewalk-problem/1\"");
   }
-  in.only({"format", "name", "nodes", "transfer_s", "backward_factor", "loss_factor", "gap_s",
-           "gap_first_forward_s", "stage_sizes", "path_length", "micro_batches_per_source", "rules",
-           "reduce", "objective", "loss_at", "arrangement", "reference"});
+  in.only({"format",
+           "name",
+           "nodes",
+           "transfer_s",
+           "backward_factor",
+           "loss_factor",
+           "gap_s",
+           "gap_first_forward_s",
+           "stage_sizes",
+           "path_length",
+           "micro_batches_per_source",
+           "rules",
+           "reduce",
+           "objective",
+           "loss_at",
+           "split_backward",
+           "contention",
+           "full_every",
+           "rotation",
+           "arrangement",
+           "reference"});
   Problem out;
   if (in.has("name")) out.name = in.at("name").text();
   out.nodes = read_nodes(in.at("nodes"));
   const int nodes = out.size();
   out.transfer_s = in.at("transfer_s").matrix(nodes, 0, false);
-  out.backward_factor = in.at("backward_factor").number(0);
+  read_backward(in, out);
   out.loss_factor = in.at("loss_factor").number(0);
   out.gap_s = in.at("gap_s").number(0);
   out.gap_first_forward_s = in.at("gap_first_forward_s").number(0);
@@ -298,12 +281,10 @@ Problem problem_from_json(const Json& json, const std::string& where) {
                         .one_of<Objective>({{"makespan", Objective::kMakespan},
                                             {"iteration", Objective::kIteration}});
   }
-  if (in.has("loss_at")) {
-    out.loss_at =
-        in.at("loss_at").one_of<LossAt>({{"source", LossAt::kSource}, {"last", LossAt::kLast}});
-  }
+  read_extensions(in, out);
   if (in.has("arrangement")) out.arrangement = read_arrangement(in.at("arrangement"), out);
   check_rules(out, where);
+  check_cycle(out, where);
   check_reduction(out, where);
   return out;
 }

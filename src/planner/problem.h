@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "core/json.h"
@@ -51,6 +52,8 @@ struct Reduction {
 
 enum class Objective : std::uint8_t { kMakespan, kIteration };
 enum class LossAt : std::uint8_t { kSource, kLast };
+/// What transfers do to each other, per node and direction (docs/formats/problem.md).
+enum class Contention : std::uint8_t { kNone, kFair, kSerial };
 enum class Track : std::uint8_t { kFree, kStrict };
 
 /// `ropewalk-problem/1` (docs/formats/problem.md): who computes, what a step between two costs, and
@@ -59,10 +62,11 @@ struct Problem {
   std::string name;
   List<Node> nodes;
   Matrix transfer_s;
-  double backward_factor = 2;      // of the node's forward
-  double loss_factor = 0;          // of the node's forward
-  double gap_s = 0;                // a node stays blocked so long after an operation
-  double gap_first_forward_s = 0;  // the same after the forward on the source
+  double backward_factor = 2;  // of the node's forward; split: of the input's gradient alone
+  std::optional<double> weight_factor;  // split: the weight's gradient is an operation of its own
+  double loss_factor = 0;               // of the node's forward
+  double gap_s = 0;                     // a node stays blocked so long after an operation
+  double gap_first_forward_s = 0;       // the same after the forward on the source
   List<int> stage_sizes;
   int path_length = 0;  // L: nodes of a path, the source among them
   int micro_batches_per_source = 0;
@@ -70,6 +74,9 @@ struct Problem {
   Reduction reduction;
   Objective objective = Objective::kMakespan;
   LossAt loss_at = LossAt::kSource;
+  Contention contention = Contention::kNone;
+  int full_every = 0;  // every so many iterations all stages are visited; 0: never
+  int rotation = 0;  // plans that take turns so that sources visit all stages; 0: one, as it comes
   List<List<int>> arrangement;  // empty: the planner places the nodes
 
   int size() const { return static_cast<int>(nodes.size()); }

@@ -21,14 +21,17 @@ List<Job> jobs_of(const Problem& problem, Track track) {
   return jobs;
 }
 
-Schedule::Schedule(const Problem& problem, Track track, const Draft& draft, double mean_weight)
+Schedule::Schedule(const Problem& problem, Track track, const Draft& draft, double mean_weight,
+                   const Coverage* coverage)
     : problem_(&problem),
       track_(track),
       mean_weight_(mean_weight),
       length_(problem.path_length),
       jobs_(jobs_of(problem, track)),
       arrangement_(draft.arrangement),
-      order_(draft.order) {
+      coverage_(coverage),
+      order_(draft.order),
+      urgent_(draft.urgent) {
   per_job_ = jobs_.front().waves * problem.operations_per_path();
   const std::size_t jobs_count = jobs_.size();
   const std::size_t ops = jobs_count * static_cast<std::size_t>(per_job_);
@@ -37,7 +40,13 @@ Schedule::Schedule(const Problem& problem, Track track, const Draft& draft, doub
   }
   visits_ = filled(problem.stages(), 0);
   routed_ = filled(problem.size(), 0);
+  if (coverage != nullptr) covered_ = coverage->former;
   steps_.resize(ops);
+  if (split()) {
+    for (const auto& node : problem.nodes) {
+      weight_s_.push_back(*problem.weight_factor * node.forward_s);
+    }
+  }
   for (const auto& nodes : draft.paths) {
     tried_path_.insert(tried_path_.end(), nodes.begin(), nodes.end());
   }
@@ -61,6 +70,7 @@ Schedule::Schedule(const Problem& problem, Track track, const Draft& draft, doub
   if (order_.empty()) order_ = order_by_lonely_times();
   kept_order_ = order_;
   kept_steps_ = steps_;
+  set_up_extensions();
   forget_changes();
   first_changed_ = 0;
   if (evaluate(kNever) == kNever) {
@@ -81,6 +91,29 @@ void Schedule::count_path(int job, int sign) {
     routed_[nodes[k]] += sign;
     visits_[arrangement_.stage_of(nodes[k])] += sign * jobs_[job].waves;
   }
+  if (coverage_ == nullptr) return;
+  for (int k = 1; k < length_; ++k) {
+    const int stage = arrangement_.stage_of(nodes[k]);
+    covered_[jobs_[job].source * problem_->stages() + stage] += sign * jobs_[job].waves;
+  }
+}
+
+/// What the coverage adds to the cost.
+double Schedule::owed() const {
+  if (coverage_ == nullptr) return 0;
+  double out = 0;
+  const int stages = problem_->stages();
+  for (int source = 0; source < problem_->sources(); ++source) {
+    int visited = 0, excess = 0;
+    for (int stage = 1; stage < stages; ++stage) {
+      const int count = covered_[source * stages + stage];
+      visited += count > 0 ? 1 : 0;
+      excess += std::max(0, count - coverage_->even);
+    }
+    out += std::max(0, coverage_->wanted - visited) * coverage_->missing_s;
+    out += excess * coverage_->excess_s;
+  }
+  return out;
 }
 
 void Schedule::price(int job) {
@@ -104,10 +137,14 @@ void Schedule::price(int job) {
   double rest = 0, tail = 0;
   for (int k = per_job_ - 1; k >= 0; --k) {
     Step& step = steps[k];
-    const double reduction =
-        makespan || step.memory >= 0 ? 0 : reductions_[arrangement_.stage_of(step.node)];
+    double after =
+        0;  // what follows a B beside its job: the group's reduction, split: behind its W
+    if (step.memory < 0) {
+      after = makespan ? 0 : reductions_[arrangement_.stage_of(step.node)];
+      if (split()) after += p.gap_s + weight_s_[step.node];
+    }
     rest += step.duration + step.lag;
-    tail = std::max(tail + step.lag, step.memory < 0 ? reduction : 0.0) + step.duration;
+    tail = std::max(tail + step.lag, after) + step.duration;
     step.rest = rest;
     step.tail = tail;
   }
@@ -220,6 +257,7 @@ void Schedule::revert() {
     std::copy(kept_order_.begin() + order_low_, kept_order_.begin() + order_high_ + 1,
               order_.begin() + order_low_);
   }
+  for (const int operation : dirty_urgent_) urgent_[operation] = kept_urgent_[operation];
   forget_changes();
 }
 
@@ -227,6 +265,28 @@ void Schedule::forget_changes() {
   first_changed_ = operations();
   order_low_ = operations();
   order_high_ = -1;
+  dirty_urgent_.clear();
+}
+
+void Schedule::set_up_extensions() {
+  const int count = operations();
+  if (split()) {
+    if (urgent_.empty()) urgent_ = filled(count, std::uint8_t{0});
+    kept_urgent_ = urgent_;
+    weights_ = tried_weights_ = filled(count, 0);
+  }
+  if (problem_->contention == Contention::kNone) return;
+  traffic_.emplace(*problem_, count, per_job_);
+  actual_ = filled(count, 0.0);
+  sequence_ = filled(count, 0);
+  if (split()) wait_behind_ = actual_;
+  for (int job = 0; job < jobs(); ++job) releases_.push_back(release(job));
+}
+
+void Schedule::set_urgent(int operation, int weights) {
+  urgent_[operation] = static_cast<std::uint8_t>(std::clamp(weights, 0, 255));
+  dirty_urgent_.push_back(operation);
+  first_changed_ = std::min(first_changed_, position_[operation]);
 }
 
 List<std::uint16_t> Schedule::order_by_lonely_times() const {
@@ -258,9 +318,15 @@ bool Schedule::bound_by_node(int position) const {
   double ready = release(here.operation / per_job_);
   if (index > 0) {
     const Step& before = kept_steps_[here.operation - 1];
-    ready = placed_[position_[here.operation - 1]].start + before.duration + before.lag;
+    ready = start_at(position_[here.operation - 1]) + before.duration + before.lag;
   }
-  return here.start > ready;
+  if (!traffic_) return here.start > ready;
+  // Its transfer may have waited for others.
+  const Placed& other = placed_[here.before_on_node];
+  const Step& before = kept_steps_[other.operation];
+  double free = start_at(here.before_on_node) + before.duration + before.gap;
+  if (split()) free += weights_[here.operation] * (weight_s_[before.node] + problem_->gap_s);
+  return start_at(position) > ready && start_at(position) <= free;
 }
 
 double Schedule::release(int job) const {
@@ -281,15 +347,16 @@ void Schedule::draft_into(Draft& out) const {
     out.paths[job].assign(from, from + length_);
   }
   out.order = kept_order_;
+  out.urgent = kept_urgent_;
 }
 
 void Schedule::restart(const Draft& draft) {
-  *this = Schedule(*problem_, track_, draft, mean_weight_);
+  *this = Schedule(*problem_, track_, draft, mean_weight_, coverage_);
 }
 
 List<double> Schedule::starts(int job) const {
   List<double> out;
-  for (int k = 0; k < per_job_; ++k) out.push_back(placed_[position_[job * per_job_ + k]].start);
+  for (int k = 0; k < per_job_; ++k) out.push_back(start_at(position_[job * per_job_ + k]));
   return out;
 }
 

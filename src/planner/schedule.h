@@ -2,11 +2,14 @@
 #pragma once
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "planner/arrangement.h"
 #include "planner/list.h"
 #include "planner/problem.h"
+#include "planner/step.h"
+#include "planner/traffic.h"
 
 namespace rw::planner {
 
@@ -31,8 +34,18 @@ struct Placed {
 /// Paths and order as they are handed from one schedule to another.
 struct Draft {
   Arrangement arrangement;
-  List<List<int>> paths;      // per job
-  List<std::uint16_t> order;  // empty: by the times that operations would have alone
+  List<List<int>> paths;           // per job
+  List<std::uint16_t> order;       // empty: by the times that operations would have alone
+  List<std::uint8_t> urgent = {};  // per operation (split); empty: none
+};
+
+/// What a rotation still owes its sources (docs/planner.md): stages that no earlier plan of the rotation
+/// let them visit, and turns that are not shared out evenly. Its weights are seconds of cost.
+struct Coverage {
+  List<int> former;  // visits [source][stage] by the earlier plans
+  int wanted = 0;    // stages that each source shall have visited
+  int even = 0;      // visits of a stage by a source that are no more than its share
+  double missing_s = 0, excess_s = 0;
 };
 
 /// Placement, paths and order, in event time. The order is a list of jobs, each as often as it has
@@ -41,14 +54,23 @@ struct Draft {
 /// every such schedule has a list, also one that holds back a forward that could run. A forward
 /// that finds no memory waits aside, with what follows in its job, until a backward frees some.
 ///
+/// Split backward: the W's of a node are alike, so that only their number between two operations
+/// matters. In front of an operation run as many as are urgent there, as memory wants, and as end
+/// before the operation could start anyhow; what is left runs behind the node's last operation.
+///
+/// Contention: the list decides the order on every node as if there were none; with that order the
+/// times are those of Traffic, and they alone are priced.
+///
 /// One schedule is kept; changes make a second one, which `evaluate` prices, and which `keep` or
 /// `revert` ends. Lists of the kept schedule are sorted by start.
 class Schedule {
  public:
   static constexpr double kNever = std::numeric_limits<double>::infinity();
 
-  /// What is minimised: the objective, plus `mean_weight` times the mean end of the jobs.
-  Schedule(const Problem& problem, Track track, const Draft& draft, double mean_weight);
+  /// What is minimised: the objective, plus `mean_weight` times the mean end of the jobs, plus what
+  /// `coverage` says, which stays the caller's.
+  Schedule(const Problem& problem, Track track, const Draft& draft, double mean_weight,
+           const Coverage* coverage = nullptr);
 
   const Problem& problem() const { return *problem_; }
   Track track() const { return track_; }
@@ -85,6 +107,10 @@ class Schedule {
   void revert();
 
   bool only_order_changed() const { return dirty_jobs_.empty() && swapped_nodes_.empty(); }
+  /// How many W's must run in front of an operation even if they delay it, and how many do.
+  int urgent(int operation) const { return kept_urgent_[operation]; }
+  int weights_before(int operation) const { return weights_[operation]; }
+  void set_urgent(int operation, int weights);
 
   // The kept schedule.
   double cost() const { return cost_; }
@@ -93,6 +119,11 @@ class Schedule {
   double objective() const {
     return problem_->objective == Objective::kMakespan ? ends_.makespan : ends_.iteration;
   }
+  /// The objective and what is owed to the sources: what a search is after.
+  double goal() const { return objective() + penalty_; }
+  /// Visits [source][stage], those of the coverage's earlier plans too.
+  const List<int>& visits_by_source() const { return covered_; }
+  /// Where it stands in the list, with its start there: before contention.
   const Placed& at(int position) const { return placed_[position]; }
   int position_of(int operation) const { return position_[operation]; }
   int job_at(int position) const { return kept_order_[position]; }
@@ -108,16 +139,10 @@ class Schedule {
   void restart(const Draft& draft);
   /// Starts of all operations of a job.
   List<double> starts(int job) const;
+  /// Starts of the W of every B, indexed by the operation (split; 0 at other operations).
+  List<double> weight_starts() const;
 
  private:
-  struct Step {
-    double duration = 0, gap = 0;
-    double lag = 0;   // until the next operation of the job may start
-    double tail = 0;  // from its start to the last end that it decides, with nothing in its way
-    double rest = 0;  // from its start to the end of its job, likewise
-    int node = 0;
-    int memory = 0;  // +1: takes one, -1: gives one back
-  };
   struct JobState {
     double ready = 0;
     int next = 0;
@@ -128,15 +153,32 @@ class Schedule {
     int held = 0, memory = 0;
     int waiting = -1, last_waiting = -1;  // jobs without memory, first come, first served
     int last = -1;                        // position of what ran last
+    int weights = 0;                      // W's that may run
   };
   /// When what is done so far ended.
   struct Ends {
     double makespan = 0, iteration = 0;
     int last_position = 0;
   };
+  template <bool kSplit>
   double run(int from, double limit);
+  template <bool kSplit>
   bool step(int job);
+  template <bool kSplit>
   void resume(int node);
+  void run_weights(NodeState& node, const Step& step, const JobState& job);
+  double weights_end(int node) const;
+  bool split() const { return problem_->weight_factor.has_value(); }
+  double reduction_behind(int node) const;
+  double evaluate_list(double limit);
+  double retime(double limit);
+  void end_weights(Ends& ends) const;
+  void take_ends();
+  double start_at(int position) const {
+    return traffic_ ? actual_[placed_[position].operation] : placed_[position].start;
+  }
+  void set_up_extensions();
+  double owed() const;
   void price(int job);
   void touch_job(int job, int position);
   void touch_order(int first, int last);
@@ -158,6 +200,9 @@ class Schedule {
   Arrangement arrangement_;
   List<double> reductions_;
   List<int> visits_, routed_;
+  const Coverage* coverage_;
+  List<int> covered_;  // [source][stage]; empty without coverage
+  double penalty_ = 0;
 
   List<std::uint16_t> order_, kept_order_;
   List<Step> steps_, kept_steps_;
@@ -168,6 +213,16 @@ class Schedule {
   List<int> dirty_jobs_;
   List<char> dirty_;
   List<std::pair<int, int>> swapped_nodes_;
+  List<int> dirty_urgent_;
+
+  // Split: per operation, how many W's must, and how many do run in front of it.
+  List<std::uint8_t> urgent_, kept_urgent_;
+  List<int> tried_weights_, weights_;
+  List<double> weight_s_;  // per node: what a W takes
+  // Contention: times of the kept schedule, and what Traffic is given.
+  std::optional<Traffic> traffic_;
+  List<double> actual_, wait_behind_, releases_;
+  List<int> sequence_;
 
   List<Placed> placed_;
   List<int> position_;
@@ -178,6 +233,7 @@ class Schedule {
   List<JobState> job_;
   List<NodeState> node_;
   List<int> after_;
+  List<int> resumed_;  // nodes where memory got free, the last one first
   int waiting_ = 0;
   double most_ = 0, sum_ = 0;
   List<Placed> recorded_;

@@ -56,6 +56,46 @@ class PlanTest(cli.CliTestCase):
         later = broken(lambda s: [b.update(starts=first["starts"]) for b in s["micro_batches"] if b["path"] == first["path"]])
         self.assertTrue("one at a time" in later or len({str(b["path"]) for b in good["micro_batches"]}) == 8, later)
 
+    def test_extensions_pass_the_checker(self):
+        split = {"split_backward": {"input_factor": 1, "weight_factor": 1}}
+        for extension in ({"loss_at": "last"}, split, {"contention": "fair"}, {"contention": "serial", **split},
+                          {"rotation": 2, "full_every": 5, **split}):
+            for track in ("free", "strict"):
+                problem = {**ring(), **extension}
+                done = self.plan(problem, "--track", track, "--evaluations", "5000")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual("mean_s" in done.stdout, "full_every" in extension)
+                self.assertEqual(check_solution.check(problem, self.solution(), track), [])
+                self.assertEqual("weight_starts" in self.solution()["micro_batches"][0], "split_backward" in extension)
+
+    def test_the_checker_refuses_wrong_extensions(self):
+        problem = {**ring(), "split_backward": {"input_factor": 1, "weight_factor": 1}, "contention": "serial", "rotation": 2,
+                   "full_every": 5}
+        self.assertEqual(self.plan(problem, "--evaluations", "5000").returncode, 0)
+        good = self.solution()
+
+        def broken(change, **keys):
+            solution = json.loads(json.dumps(good))
+            change(solution)
+            return " ".join(check_solution.check({**problem, **keys}, solution))
+
+        def early(solution):
+            batch = solution["micro_batches"][0]
+            batch["weight_starts"][0] = batch["starts"][-1]
+
+        self.assertEqual(broken(lambda s: None), "")
+        self.assertIn("W after its B", broken(early))
+        self.assertIn("weight_starts", broken(lambda s: s["micro_batches"][0]["weight_starts"].pop()))
+        self.assertIn("mean_s", broken(lambda s: s.update(mean_s=s["mean_s"] + 1)))
+        self.assertIn("visits", broken(lambda s: s["visits"][0].reverse() or s["visits"][0].append(0)))
+        self.assertIn("rotations", broken(lambda s: s["rotations"].pop()))
+        self.assertIn("rotations[0]: ", broken(lambda s: s["rotations"][0].update(makespan_s=1)))
+        self.assertIn("full", broken(lambda s: s.pop("full")))
+        self.assertIn("full: ", broken(lambda s: s["full"]["micro_batches"][0]["path"].pop()))
+        # Twice as slow a way: what was in time is not, with or without turns.
+        slower = [[2 * way for way in row] for row in problem["transfer_s"]]
+        self.assertIn("transfer", broken(lambda s: None, transfer_s=slower))
+
     def test_evaluations_give_the_same_bytes(self):
         for name in ("a.json", "b.json"):
             self.assertEqual(self.plan(ring(), "--evaluations", "5000", "--seed", "3", "--threads", "2", name=name).returncode, 0)
@@ -87,6 +127,10 @@ class PlanTest(cli.CliTestCase):
         refused(lambda p: p.update(micro_batches_per_source=3), "strict", "micro_batches_per_source",
                 options=("--track", "strict"))
         refused(lambda p: p.update(format="x"), "format")
+        refused(lambda p: p.update(contention="some"), "contention", "none | fair | serial")
+        refused(lambda p: p.update(full_every=0), "full_every")
+        refused(lambda p: p.update(split_backward={"input_factor": 1}), "split_backward", "weight_factor")
+        refused(lambda p: p.update(path_length=1, rotation=2), "rotation", "2 stages to visit")
 
     def test_files_that_are_not_there_or_not_json(self):
         self.assertEqual(cli.run("plan", "--problem", self.folder / "none.json").returncode, 66)

@@ -68,6 +68,29 @@ class SkippingTest(cli.CliTestCase):
         solution.write_text("{")
         self.assert_refused(cli.run("check", recipe, *keys), 65, "solution.json")
 
+    def test_weight_gradients_in_turns_of_their_own_train_the_same(self):
+        nodes = [{"forward_s": 1, "memory_micro_batches": 2} for _ in range(3)]
+        problem = {"format": "ropewalk-problem/1", "nodes": nodes, "transfer_s": [[0.0] * 3] * 3, "backward_factor": 2,
+                   "loss_factor": 0}
+        paths = [[0, 1 + m % 2] for m in range(4)]
+        whole = [{"path": path, "starts": [6 * m + t for t in (0, 1, 2, 2, 4)]} for m, path in enumerate(paths)]
+        # The source goes on to the next micro-batch before it comes to its weight gradient.
+        split = [{"path": path, "starts": [5 * m + t for t in (0, 1, 2, 2, 3)], "weight_starts": [5 * m + 6, 5 * m + 3]}
+                 for m, path in enumerate(paths)]
+        losses = {}
+        for name, micro_batches, keys in (("whole", whole, {}), ("split", split, {"split_backward": {"input_factor": 1,
+                                                                                                     "weight_factor": 1}})):
+            (self.folder / "p.json").write_text(json.dumps({**problem, **keys}))
+            (self.folder / "s.json").write_text(json.dumps({"arrangement": [[0], [1], [2]], "micro_batches": micro_batches}))
+            self.assert_ok(cli.run("train", self.recipe(), "parallel.pp=3", "pipeline.schedule=skippipe",
+                                   f"pipeline.problem={self.folder / 'p.json'}", f"pipeline.solution={self.folder / 's.json'}",
+                                   f"output_dir={self.folder / name}"))
+            plan = json.loads((self.folder / name / "plan" / "plan.json").read_text())
+            self.assertEqual("backward_weight" in json.dumps(plan), name == "split")
+            losses[name] = cli.losses(self.folder / name)
+        for one, other in zip(losses["whole"], losses["split"], strict=True):
+            self.assertAlmostEqual(one, other, delta=1e-5)
+
     def test_what_cannot_be_skipped_is_refused_at_its_key(self):
         recipe = self.recipe()
         self.assert_refused(cli.run("check", recipe, *SKIPS, "pipeline.skip_fraction=0.3"), 2,

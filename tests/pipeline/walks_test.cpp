@@ -200,6 +200,50 @@ TEST(Walks, WhatFitsNotIsNamed) {
   EXPECT_THAT(refusal(bad, costs), HasSubstr("memory"));
 }
 
+template <class Call>
+std::string refusal_of(const Call& call) {
+  try {
+    call();
+  } catch (const core::Error& error) {
+    EXPECT_EQ(error.kind(), core::ErrorKind::kRecipe);
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(Walks, WeightGradientsHaveTurnsOfTheirOwn) {
+  const auto problem = core::Json::parse(R"({"nodes": [
+      {"forward_s": 1, "memory_micro_batches": 2}, {"forward_s": 2, "memory_micro_batches": 1}],
+      "split_backward": {"input_factor": 1, "weight_factor": 0.5}, "loss_factor": 0.25,
+      "transfer_s": [[0, 0.5], [0.25, 0]]})");
+  // Node 1: F 1.5-3.5, B 4.5-6.5, W 6.5-7.5; the source: loss 3.75-4, B 6.75-7.75, W 8-8.5.
+  const auto solution = core::Json::parse(R"({"arrangement": [[0], [1]], "micro_batches":
+      [{"path": [0, 1], "starts": [0, 1.5, 3.75, 4.5, 6.75], "weight_starts": [8, 6.5]}]})");
+  const auto costs = walk_costs_from_problem(problem, "p.json");
+  const auto walks = walks_from_solution(solution, "s.json");
+  const auto plan = plan_from_walks("skippipe", walks, costs);
+  std::map<std::string, Span> spans;
+  for (std::size_t rank = 0; rank < 2; ++rank) {
+    for (std::size_t i = 0; i < plan.operations[rank].size(); ++i) {
+      spans[plan.operations[rank][i].text()] = plan.predicted[rank][i];
+    }
+  }
+  EXPECT_EQ(spans.at("backward_input of micro-batch 0, stage 1"), (Span{4.5, 6.5}));
+  EXPECT_EQ(spans.at("backward_weight of micro-batch 0, stage 1"), (Span{6.5, 7.5}));
+  EXPECT_EQ(spans.at("backward_input of micro-batch 0, stage 0"), (Span{6.75, 7.75}));
+  EXPECT_EQ(spans.at("backward_weight of micro-batch 0, stage 0"), (Span{8, 8.5}));
+  // The gradient leaves when the input's is there, not the weight's.
+  for (std::size_t i = 0; i < plan.operations[1].size(); ++i) {
+    if (plan.operations[1][i].kind != OpKind::kSendGradient) continue;
+    EXPECT_EQ(plan.predicted[1][i], (Span{6.5, 6.75}));
+  }
+  Walks early = walks;
+  early.micro_batches[0].weight_starts[1] = 6;
+  EXPECT_THAT(refusal(early, costs), HasSubstr("weight gradient 1; want 6.5 or later"));
+  early.micro_batches[0].weight_starts = {8};
+  EXPECT_THAT(refusal(early, costs), HasSubstr("got 1 weight_starts for 2 nodes"));
+}
+
 TEST(Walks, ReadFromAProblemAndItsSolution) {
   const auto problem = core::Json::parse(R"({"nodes": [
       {"name": "a", "forward_s": 1, "memory_micro_batches": 2},
@@ -220,6 +264,15 @@ TEST(Walks, ReadFromAProblemAndItsSolution) {
     }
   }
   EXPECT_EQ(plan_from_json(to_json(plan), "there and back"), plan);
+  auto elsewhere = problem;
+  elsewhere["loss_at"] = "last";
+  EXPECT_THAT(refusal_of([&] { walk_costs_from_problem(elsewhere, "p.json"); }),
+              HasSubstr("p.json.loss_at: got \"last\""));
+  for (const char* several : {"rotations", "full"}) {
+    auto turns = solution;
+    turns[several] = core::Json::array();
+    EXPECT_THAT(refusal_of([&] { walks_from_solution(turns, "s.json"); }), HasSubstr(several));
+  }
   auto torn = problem;
   torn.erase("transfer_s");
   try {

@@ -8,13 +8,14 @@
 #include <utility>
 
 #include "planner/list.h"
+#include "planner/network.h"
 #include "planner/problem.h"
 
 namespace rw::test {
 
 /// The best objective of a small problem on the free track, over all arrangements, all paths and all
-/// semi-active orders, by branch and bound. It shares the problem's struct with the planner and
-/// nothing else.
+/// semi-active orders, by branch and bound; with contention, of all orders on the nodes. It shares the
+/// problem's struct with the planner and nothing else.
 class BruteForce {
  public:
   /// Only plans better than `above` are looked for.
@@ -147,12 +148,17 @@ class BruteForce {
       const auto& inner = paths_[chosen_[job]].second;
       path.insert(path.end(), inner.begin(), inner.end());
       jobs_.push_back(priced(path));
-      for (const Op& op : jobs_.back()) load_[op.node] += op.duration + op.gap;
+      for (const Op& op : jobs_.back()) {
+        load_[op.node] += op.duration + op.gap;
+        if (op.memory < 0 && split()) load_[op.node] += weight_s(op.node) + p_.gap_s;
+      }
     }
     next_.assign(jobs_.size(), 0);
     ready_.assign(jobs_.size(), 0);
     free_.assign(nodes, 0);
     held_.assign(nodes, 0);
+    weights_.assign(nodes, 0);
+    trail_.clear();
     descend(0, 0, 0);
   }
 
@@ -160,7 +166,10 @@ class BruteForce {
     const auto length = path.size();
     planner::List<Op> out;
     for (std::size_t k = 0; k <= 2 * length; ++k) {
-      const int node = k < length ? path[k] : k == length ? path[0] : path[2 * length - k];
+      const bool last = p_.loss_at == planner::LossAt::kLast;
+      const int node = k < length    ? path[k]
+                       : k == length ? path[last ? length - 1 : 0]
+                                     : path[2 * length - k];
       const double unit = p_.nodes[node].forward_s;
       Op op{node, unit, k == 0 ? p_.gap_first_forward_s : p_.gap_s, 0, 0, 1};
       if (k == length) {
@@ -199,7 +208,9 @@ class BruteForce {
       complete = false;
       bound = std::max(bound, std::max(ready_[job], last_start) + jobs_[job][next_[job]].tail);
     }
+    for (const int left : weights_) complete = complete && left == 0;
     if (complete) {
+      if (p_.contention != planner::Contention::kNone && bound < best_) bound = timed();
       best_ = std::min(best_, bound);
       return;
     }
@@ -222,18 +233,69 @@ class BruteForce {
       const double end = start + op.duration;
       ready_[job] = end + op.way;
       free_[op.node] = end + op.gap;
-      held_[op.node] += op.memory;
+      const bool leaves = split() && op.memory < 0;
+      held_[op.node] += leaves ? 0 : op.memory;
+      weights_[op.node] += leaves ? 1 : 0;
       load_[op.node] -= op.duration + op.gap;
+      trail_.emplace_back(op.node, static_cast<int>(job));
       ++next_[job];
       descend(start, job, std::max(done_by, op.memory < 0 ? end + reduction_of(op.node) : end));
       --next_[job];
+      trail_.pop_back();
       load_[op.node] += op.duration + op.gap;
-      held_[op.node] -= op.memory;
+      weights_[op.node] -= leaves ? 1 : 0;
+      held_[op.node] -= leaves ? 0 : op.memory;
       free_[op.node] = free;
       ready_[job] = ready;
     }
+    for (std::size_t node = 0; node < weights_.size(); ++node) {
+      if (weights_[node] > 0) run_weight(static_cast<int>(node), last_start, last_job, done_by);
+    }
   }
 
+  /// One of the weight gradients that wait on a node: they are all alike.
+  void run_weight(int node, double last_start, std::size_t last_job, double done_by) {
+    const std::size_t turn = jobs_.size() + static_cast<std::size_t>(node);
+    const double start = free_[node];
+    if (start < last_start || (start == last_start && turn < last_job)) return;
+    const double end = start + weight_s(node);
+    free_[node] = end + p_.gap_s;
+    --held_[node];
+    --weights_[node];
+    load_[node] -= weight_s(node) + p_.gap_s;
+    trail_.emplace_back(node, Network::kWeight);
+    descend(start, turn, std::max(done_by, end + reduction_of(node)));
+    trail_.pop_back();
+    load_[node] += weight_s(node) + p_.gap_s;
+    ++weights_[node];
+    ++held_[node];
+    free_[node] = start;
+  }
+
+  /// The objective of the order on the nodes that was just completed, with contention.
+  double timed() const {
+    Network network(p_.contention == planner::Contention::kFair, p_.size());
+    for (const auto& ops : jobs_) {
+      planner::List<Network::Op> chain;
+      for (const Op& op : ops) chain.push_back({op.node, op.duration, op.gap, op.way});
+      network.jobs.push_back(chain);
+    }
+    for (int node = 0; node < p_.size(); ++node) {
+      network.weights.push_back(split() ? weight_s(node) : 0);
+      network.gaps.push_back(p_.gap_s);
+    }
+    for (const auto& [node, job] : trail_) network.order[node].push_back(job);
+    const auto ends = network.ends();
+    double out = 0;
+    for (int node = 0; node < p_.size(); ++node) {
+      if (ends[node] > 0) out = std::max(out, ends[node] + reduction_of(node));
+    }
+    if (iteration()) out = std::max(out, *std::max_element(reductions_.begin(), reductions_.end()));
+    return out;
+  }
+
+  bool split() const { return p_.weight_factor.has_value(); }
+  double weight_s(int node) const { return *p_.weight_factor * p_.nodes[node].forward_s; }
   bool iteration() const { return p_.objective == planner::Objective::kIteration; }
 
   const planner::Problem& p_;
@@ -247,7 +309,9 @@ class BruteForce {
   planner::List<planner::List<Op>> jobs_;
   planner::List<std::size_t> next_;
   planner::List<double> ready_, free_, load_;
-  planner::List<int> held_;
+  planner::List<int> held_, weights_;
+  planner::List<std::pair<int, int>>
+      trail_;  // (node, job or kWeight), in the order of their starts
 };
 
 }  // namespace rw::test

@@ -3,13 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <unistd.h>
-
-#include <array>
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -17,6 +10,7 @@
 #include "core/error.h"
 #include "planner/bounds.h"
 #include "planner/brute_force.h"
+#include "planner/cases.h"
 #include "planner/random_problem.h"
 
 namespace rw::planner {
@@ -32,49 +26,6 @@ PlanOptions options_of(std::int64_t evaluations, Track track = Track::kFree,
   out.limits.evaluations = evaluations;
   return out;
 }
-
-/// Cases for tests/planner/check_solution.py, the checker that shares no code with the planner.
-class Cases {
- public:
-  explicit Cases(const std::string& name)
-      : path_(std::filesystem::temp_directory_path() /
-              (name + "." + std::to_string(::getpid()) + ".jsonl")),
-        file_(path_) {}
-  ~Cases() { std::filesystem::remove(path_); }
-  Cases(const Cases&) = delete;
-  Cases& operator=(const Cases&) = delete;
-
-  void add(const Json& problem, const Solution& solution, Track track) {
-    Json line;
-    line["problem"] = problem;
-    line["solution"] = to_json(solution);
-    line["track"] = track == Track::kStrict ? "strict" : "free";
-    file_ << line.dump() << '\n';
-    ++count_;
-  }
-  /// What the checker printed; it must end in "checked N solutions, 0 rules broken".
-  std::string check() {
-    file_.close();
-    const char* source = std::getenv("ROPEWALK_SOURCE");
-    const std::string root = source != nullptr ? source : ".";
-    const std::string command =
-        "python3 " + root + "/tests/planner/check_solution.py --lines " + path_.string() + " 2>&1";
-    std::FILE* pipe = ::popen(command.c_str(), "r");
-    std::string out;
-    std::array<char, 4096> buffer{};
-    while (std::fgets(buffer.data(), buffer.size(), pipe) != nullptr) out += buffer.data();
-    ::pclose(pipe);
-    return out;
-  }
-  std::string sound() const {
-    return "checked " + std::to_string(count_) + " solutions, 0 rules broken\n";
-  }
-
- private:
-  std::filesystem::path path_;
-  std::ofstream file_;
-  int count_ = 0;
-};
 
 /// Two sources, two stages of two nodes behind them, all alike: worked out by hand below.
 Json small_problem() {
@@ -129,7 +80,7 @@ std::optional<Solution> plan_or_refusal(const Json& json, Track track, std::stri
 
 TEST(Planner, AThousandRandomProblemsAreSoundOrRefusedByName) {
   test::RandomProblems problems(11, {.may_be_infeasible = true});
-  Cases cases("ropewalk_planner_random");
+  test::Cases cases("ropewalk_planner_random");
   int planned = 0, refused = 0;
   for (int i = 0; planned < 1000; ++i) {
     const Json json = problems.next();
@@ -159,7 +110,7 @@ TEST(Planner, OptimumOfSmallProblems) {
   // At most 5 nodes; swaps allowed in half of them; memory 1 to 3; quotas that are just enough.
   test::RandomProblems problems(
       23, {.max_nodes = 5, .max_stages = 4, .max_per_source = 4, .max_operations = 24});
-  Cases cases("ropewalk_planner_small");
+  test::Cases cases("ropewalk_planner_small");
   int solved = 0, met = 0, too_large = 0;
   double worst = 0;
   while (solved < 200) {
@@ -213,7 +164,7 @@ TEST(Planner, FreeIsNoWorseThanItsOwnStrict) {
 
 TEST(Planner, ReplanKeepsTheArrangementAndIsNoWorse) {
   test::RandomProblems problems(41, {});
-  Cases cases("ropewalk_planner_replan");
+  test::Cases cases("ropewalk_planner_replan");
   for (int i = 0; i < 30;) {
     Json json = problems.next();
     if (json.value("objective", "") == "makespan") continue;  // caps may refuse
@@ -238,7 +189,10 @@ TEST(Planner, ReplanKeepsTheArrangementAndIsNoWorse) {
 
 TEST(Planner, TimeIsAskedForAndKept) {
   // A clock of the test: a tenth of a second each time it is asked.
-  const Problem problem = problem_from_json(small_problem(), "p");
+  Json json = small_problem();
+  for (auto& node : json["nodes"]) node["memory_micro_batches"] = 2;
+  json["micro_batches_per_source"] = json["rules"]["stage_quota"] = 6;
+  const Problem problem = problem_from_json(json, "p");
   double now = 0;
   PlanOptions options;
   options.limits.time_s = 2;
@@ -249,6 +203,13 @@ TEST(Planner, TimeIsAskedForAndKept) {
   EXPECT_GE(solution.solve_s, 2);
   EXPECT_LE(solution.solve_s, 2.5);
   EXPECT_GT(reported, 0.5);
+  EXPECT_GT(solution.gap_percent, 0);  // else the search would end before its time
+}
+
+TEST(Planner, TheBoundEndsTheSearch) {
+  const Solution solution = plan(problem_from_json(small_problem(), "p"), options_of(1000));
+  EXPECT_EQ(solution.gap_percent, 0);
+  EXPECT_LT(solution.evaluations, 1000);
 }
 
 TEST(Planner, ACapThatNoArrangementMeetsIsNamed) {

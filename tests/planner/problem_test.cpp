@@ -57,6 +57,25 @@ TEST(Problem, IsReadAsItStands) {
   EXPECT_EQ(p.objective, Objective::kMakespan);
 }
 
+TEST(Problem, ExtensionsAreReadAsTheyStand) {
+  const Problem plain = problem_from_json(whole_problem(), "p.json");
+  EXPECT_FALSE(plain.weight_factor.has_value());
+  EXPECT_EQ(plain.contention, Contention::kNone);
+  EXPECT_EQ(plain.full_every + plain.rotation, 0);
+  Json json = whole_problem();
+  json.erase("backward_factor");
+  json["split_backward"] = {{"input_factor", 0.75}, {"weight_factor", 0.5}};
+  json["contention"] = "fair";
+  json["full_every"] = 10;
+  json["rotation"] = 2;
+  const Problem p = problem_from_json(json, "p.json");
+  EXPECT_EQ(p.backward_factor, 0.75);
+  EXPECT_EQ(p.weight_factor, 0.5);
+  EXPECT_EQ(p.contention, Contention::kFair);
+  EXPECT_EQ(p.full_every, 10);
+  EXPECT_EQ(p.rotation, 2);
+}
+
 TEST(Problem, ReductionIsTheSlowestMembersSum) {
   const Problem p = problem_from_json(whole_problem(), "p.json");
   // 1 to 2: 2 (4 + 100 / (2 * 10)) = 18; 2 to 1: 2 (6 + 100 / (2 * 5)) = 32.
@@ -104,6 +123,37 @@ TEST(Problem, NonsenseIsRefusedByName) {
          j["arrangement"] = {{0}, {1}, {2, 3}};
        },
        "arrangement[1]"},
+      {[](Json& j) { j["loss_at"] = "first"; }, "loss_at"},
+      {[](Json& j) { j["split_backward"] = true; }, "split_backward"},
+      {[](Json& j) {
+         j["split_backward"] = {{"input_factor", 1}};
+       },
+       "weight_factor"},
+      {[](Json& j) {
+         j["split_backward"] = {{"input_factor", 1}, {"weight_factor", -1}};
+       },
+       "split_backward.weight_factor"},
+      {[](Json& j) {
+         j["split_backward"] = {{"input_factor", 1}, {"weight_factor", 1}, {"other", 1}};
+       },
+       "`other`"},
+      {[](Json& j) { j.erase("backward_factor"); }, "backward_factor"},
+      {[](Json& j) { j["contention"] = "some"; }, "contention"},
+      {[](Json& j) { j["full_every"] = 0; }, "full_every"},
+      {[](Json& j) { j["full_every"] = 1.5; }, "full_every"},
+      {[](Json& j) { j["rotation"] = 0; }, "rotation"},
+      {[](Json& j) {
+         j["path_length"] = 1;
+         j["rotation"] = 5;
+       },
+       "rotation: in 5 iterations a source makes 0 visits"},
+      {[](Json& j) {
+         j["stage_sizes"] = {2, 1, 1};
+         j["arrangement"] = {{0, 1}, {2}, {3}};
+         j["micro_batches_per_source"] = 1;
+         j["rotation"] = 1;
+       },
+       "rotation: in 1 iterations"},
       {[](Json& j) { j["arrangment"] = j["arrangement"]; }, "arrangment"},
   };
   for (const auto& [change, name] : cases) {

@@ -16,6 +16,7 @@ struct ProblemRange {
   int max_per_source = 6;
   int max_operations = 400;
   bool may_be_infeasible = false;
+  bool may_be_extended = false;  // loss_at, split_backward, contention
 };
 
 /// Random problems as files say them, from the smallest up: every rule tight in some of them.
@@ -104,7 +105,19 @@ class RandomProblems {
       }
       out["arrangement"] = groups;
     }
+    if (range_.may_be_extended) extend(out);
     return out;
+  }
+
+  void extend(core::Json& out) {
+    if (chance(0.4)) out["loss_at"] = "last";
+    if (chance(0.6)) {
+      out["split_backward"] = {{"input_factor", chance(0.1) ? 0.0 : real(0.5, 1.5)},
+                               {"weight_factor", chance(0.1) ? 0.0 : real(0.3, 1.2)}};
+      if (chance(0.5)) out.erase("backward_factor");
+    }
+    const char* const kinds[] = {"none", "fair", "serial"};
+    if (chance(0.8)) out["contention"] = kinds[whole(0, 2)];
   }
 
   std::mt19937 random_;

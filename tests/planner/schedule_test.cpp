@@ -86,13 +86,78 @@ TEST(Schedule, ReductionsEndTheIteration) {
   EXPECT_DOUBLE_EQ(schedule.cost(), 21);
 }
 
+TEST(Schedule, WeightGradientsFillIdleTime) {
+  Problem p = shared_node(2);
+  p.backward_factor = 1;
+  p.weight_factor = 1;
+  const Schedule schedule(p, Track::kFree, draft(p, {0, 0, 1, 1, 0, 0, 0, 1, 1, 1}), 0);
+  // Job 0: F 0-1, F 2-3, loss 4, B 5-6 on node 2, B 7-8; W 6-7 while node 2 waits for 11, W 8-9.
+  EXPECT_EQ(schedule.starts(0), (List<double>{0, 2, 4, 5, 7}));
+  EXPECT_EQ(schedule.starts(1), (List<double>{0, 4, 8, 11, 15}));
+  EXPECT_EQ(schedule.weight_starts(), (List<double>{0, 0, 0, 6, 8, 0, 0, 0, 12, 16}));
+  EXPECT_DOUBLE_EQ(schedule.makespan(), 17);
+  EXPECT_DOUBLE_EQ(schedule.cost(), 17);
+}
+
+TEST(Schedule, AWeightGradientRunsWhereMemoryWantsIt) {
+  Problem p = shared_node(1);
+  p.backward_factor = 1;
+  p.weight_factor = 1;
+  // Job 1 has been at node 2 since 4; there is room when W of job 0 is over, B 5-6 and W 6-7.
+  const Schedule schedule(p, Track::kFree, draft(p, {0, 0, 1, 1, 0, 0, 0, 1, 1, 1}), 0);
+  EXPECT_EQ(schedule.starts(1), (List<double>{0, 7, 11, 14, 18}));
+  EXPECT_EQ(schedule.weight_starts()[3], 6);
+  EXPECT_DOUBLE_EQ(schedule.makespan(), 20);
+}
+
+TEST(Schedule, AnUrgentWeightGradientDelaysWhatFollows) {
+  Problem p = shared_node(2);
+  p.backward_factor = 1;
+  p.weight_factor = 1;
+  Draft order = draft(p, {0, 0, 0, 0, 0, 1, 1, 1, 1, 1});
+  const Schedule lazy(p, Track::kFree, order, 0);
+  // The forward of job 1 goes before W of job 0: both could begin at 6.
+  EXPECT_EQ(lazy.starts(1)[1], 6);
+  EXPECT_EQ(lazy.weight_starts()[3], 7);
+  order.urgent = filled(10, std::uint8_t{0});
+  order.urgent[6] = 1;
+  const Schedule urgent(p, Track::kFree, order, 0);
+  EXPECT_EQ(urgent.starts(1)[1], 7);
+  EXPECT_EQ(urgent.weight_starts()[3], 6);
+  EXPECT_DOUBLE_EQ(urgent.makespan(), lazy.makespan() + 1);
+}
+
+TEST(Schedule, TransfersTakeTurnsOnANic) {
+  Problem p = shared_node(2);
+  p.contention = Contention::kSerial;
+  const Schedule schedule(p, Track::kFree, draft(p, {0, 0, 1, 1, 0, 0, 0, 1, 1, 1}), 0);
+  // Into node 2 from both sources at 1: job 0 until 2, job 1 from there until 5, job 0 again from 5.
+  // Out of node 2: job 1 from 6 to 9, job 0 (B ends at 8) from there.
+  EXPECT_EQ(schedule.starts(0), (List<double>{0, 2, 4, 6, 10}));
+  EXPECT_EQ(schedule.starts(1), (List<double>{0, 5, 9, 12, 17}));
+  EXPECT_DOUBLE_EQ(schedule.makespan(), 19);
+  EXPECT_DOUBLE_EQ(schedule.cost(), 19);
+}
+
+TEST(Schedule, TransfersShareANic) {
+  Problem p = shared_node(2);
+  p.contention = Contention::kFair;
+  const Schedule schedule(p, Track::kFree, draft(p, {0, 0, 1, 1, 0, 0, 0, 1, 1, 1}), 0);
+  // Into node 2 from both sources at 1, half the rate each: job 0 until 3, job 1 until 5. Out of node
+  // 2: job 1 from 6 alone, from 8 on with job 0, both a second to go: until 10.
+  EXPECT_EQ(schedule.starts(0), (List<double>{0, 3, 5, 6, 10}));
+  EXPECT_EQ(schedule.starts(1), (List<double>{0, 5, 10, 13, 18}));
+  EXPECT_DOUBLE_EQ(schedule.makespan(), 20);
+}
+
 TEST(Schedule, EveryChangeIsPricedAsFromScratchAndUndoneWhole) {
   // Saved states, early ends and undoing must not show: a schedule made anew is the judge.
-  test::RandomProblems problems(3, {});
+  test::RandomProblems plain(3, {});
+  test::RandomProblems extended(4, {.may_be_extended = true});
   constexpr double kWeight = 0.05;
   int kept = 0, reverted = 0;
-  for (int round = 0; round < 30; ++round) {
-    const Problem p = problem_from_json(problems.next(), "p");
+  for (int round = 0; round < 60; ++round) {
+    const Problem p = problem_from_json(round < 30 ? plain.next() : extended.next(), "p");
     const bool strict =
         round % 3 == 0 && strict_refusal(p).empty() && !shared_stages(p, Track::kStrict).empty();
     const Track track = strict ? Track::kStrict : Track::kFree;
@@ -108,6 +173,7 @@ TEST(Schedule, EveryChangeIsPricedAsFromScratchAndUndoneWhole) {
         const Draft before = schedule.draft();
         schedule.revert();
         EXPECT_EQ(schedule.draft().order, before.order);
+        EXPECT_EQ(schedule.draft().urgent, before.urgent);
         ++reverted;
       } else {
         schedule.keep();
@@ -118,6 +184,14 @@ TEST(Schedule, EveryChangeIsPricedAsFromScratchAndUndoneWhole) {
       const Schedule anew(p, track, schedule.draft(), kWeight);
       ASSERT_NEAR(anew.cost(), schedule.cost(), 1e-9);
       ASSERT_NEAR(anew.objective(), schedule.objective(), 1e-9);
+      double mean = 0;
+      for (int job = 0; job < anew.jobs(); ++job) {
+        const int last = (job + 1) * anew.operations_per_job() - 1;
+        mean +=
+            (anew.starts(job).back() + p.backward_factor * p.nodes[anew.node_of(last)].forward_s) /
+            anew.jobs();
+      }
+      ASSERT_NEAR(anew.cost(), anew.objective() + kWeight * mean, 1e-9);
       ASSERT_NEAR(anew.max_reduction(), schedule.max_reduction(), 1e-12);
       for (int stage = 0; stage < p.stages(); ++stage) {
         ASSERT_EQ(anew.visits(stage), schedule.visits(stage));
