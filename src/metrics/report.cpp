@@ -11,6 +11,7 @@
 
 #include "core/json.h"
 #include "metrics/append_file.h"
+#include "metrics/median.h"
 
 namespace rw::metrics {
 namespace {
@@ -33,13 +34,6 @@ std::optional<double> number_of(const Json& json, const char* key) {
   const auto found = json.find(key);
   if (found == json.end() || !found->is_number()) return std::nullopt;
   return found->get<double>();
-}
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 /// The figures on top. The first step is left out of times: it makes buffers.

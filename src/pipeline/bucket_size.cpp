@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/log.h"
+#include "metrics/median.h"
 #include "metrics/timer.h"
 
 namespace rw::pipeline {
@@ -34,9 +35,7 @@ double time_sum(comm::Communicator& group, comm::Wire wire, const core::Tensor& 
     group.all_reduce_sum(tensor, wire).wait();
     times.push_back(static_cast<double>(metrics::now_ns() - begin) * 1e-9);
   }
-  std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(repeats / 2),
-                   times.end());
-  return times[repeats / 2];
+  return metrics::median(times);
 }
 
 /// The largest of all ranks' times.

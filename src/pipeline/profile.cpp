@@ -13,6 +13,7 @@
 #include <string>
 
 #include "core/json.h"
+#include "metrics/median.h"
 #include "metrics/timer.h"
 #include "model/stage.h"
 #include "pipeline/placement.h"
@@ -28,12 +29,6 @@ constexpr std::int64_t kSmallBytes = 64;
 constexpr std::int64_t kFirstBytes = std::int64_t{64} << 10;
 constexpr std::int64_t kLargestBytes = std::int64_t{4} << 20;
 constexpr double kLongEnough = 20e-3;  // seconds; a larger message tells no more
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 double seconds_of(const std::function<void()>& call) {
   const std::int64_t begin = metrics::now_ns();
@@ -94,7 +89,7 @@ Measured measure_stage(const TrainerOptions& options, const model::StageRange& r
     times[1].push_back(backward_input);
     times[2].push_back(backward_weight);
   }
-  out.seconds = {median(times[0]), median(times[1]), median(times[2])};
+  out.seconds = {metrics::median(times[0]), metrics::median(times[1]), metrics::median(times[2])};
   for (const model::Param& param : params->all) {
     out.static_bytes += 4.0 * static_cast<double>(param.value.bytes());
   }
@@ -171,7 +166,7 @@ std::array<double, 2> measure_way(int from, int to, int repeats, comm::Communica
       });
       if (i > 0) times.push_back(seconds);  // the first one connects
     }
-    return median(times);
+    return metrics::median(times);
   };
   const double empty = round_trip(kSmallBytes);
   const double first = round_trip(kFirstBytes);

@@ -25,18 +25,24 @@ namespace {
 // Found by trial on the three samples (docs/log.md). Temperatures are shares of the cost.
 constexpr double kMeanWeight = 0.05;
 constexpr double kStartHot = 1e-1;  // a node may change its group
-constexpr double kStartCold = 5e-4;
-constexpr double kHot = 2e-3;  // orders and paths change, groups hardly
+constexpr double kHot = 2e-3;       // orders and paths change, groups hardly
 constexpr double kCold = 1e-4;
 constexpr double kStrictShare = 0.2;  // of the limit, for the strict track's solution
-constexpr double kStartsShare = 0.6;  // when the starts are over
-constexpr int kStarts = 4;
-constexpr int kCycles = 8;           // coolings of the best start
-constexpr double kReplanHot = 2e-2;  // a slower source wants other paths everywhere
+/// Starts from random arrangements: how many, what they cool down to, and when they are over. The strict
+/// track has fewer good schedules and wants fewer, longer starts.
+struct Starts {
+  int count = 0;
+  double cold = 0;
+  double share = 0;  // of the limit
+};
+constexpr Starts kFreeStarts{4, 5e-4, 0.6};
+constexpr Starts kStrictStarts{2, 2e-4, 0.8};
+constexpr Starts kManyStarts{12, 5e-4, 0.6};  // of small problems
+constexpr int kCycles = 8;                    // coolings of the best start
+constexpr double kReplanHot = 2e-2;           // a slower source wants other paths everywhere
 constexpr double kReplanShare = 0.7;
 constexpr int kSeedTries = 20000;
 constexpr int kFewOperations = 64;
-constexpr int kManyStarts = 12;
 
 /// Under the cap first, then the better objective.
 bool better(const Problem& problem, const Schedule& one, const Schedule& other) {
@@ -70,20 +76,22 @@ class Search {
       strict = seeded(Track::kStrict, kSeedTries);
       anneal(*strict, dice_, placement_, {kStartHot, kCold, strict_share}, budget_);
     }
-    const int starts = few_operations() ? kManyStarts : kStarts;
-    for (int i = 0; i < starts; ++i) {
-      if (best_ && budget_.progress() >= kStartsShare) break;
+    const Starts starts = few_operations()        ? kManyStarts
+                          : track == Track::kFree ? kFreeStarts
+                                                  : kStrictStarts;
+    for (int i = 0; i < starts.count; ++i) {
+      if (best_ && budget_.progress() >= starts.share) break;
       // Half of the starts aim at cheap reductions, half at nothing.
       const int tries = problem_.objective == Objective::kIteration && i % 2 == 1 ? 0 : kSeedTries;
       const bool from_strict = i == 0 && strict;
       auto schedule = from_strict ? in_free_track(*strict) : seeded(track, tries);
-      const double until = strict_share + (kStartsShare - strict_share) * (i + 1) / starts;
+      const double until = strict_share + (starts.share - strict_share) * (i + 1) / starts.count;
       const double hot = from_strict ? kHot : kStartHot;
-      anneal(*schedule, dice_, placement_, {hot, kStartCold, until}, budget_);
+      anneal(*schedule, dice_, placement_, {hot, starts.cold, until}, budget_);
       if (!best_ || better(problem_, *schedule, *best_)) best_ = std::move(schedule);
     }
     for (int i = 0; i < kCycles; ++i) {
-      const double until = kStartsShare + (1 - kStartsShare) * (i + 1) / kCycles;
+      const double until = starts.share + (1 - starts.share) * (i + 1) / kCycles;
       anneal(*best_, dice_, placement_, {kHot, kCold, until}, budget_);
     }
     if (strict && better(problem_, *strict, *best_)) best_ = in_free_track(*strict);
