@@ -1,6 +1,6 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
-#include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <span>
 #include <utility>
@@ -43,9 +43,6 @@ class Traffic {
   /// An operation has ended: its transfer asks for its way.
   using Ask = std::pair<double, int>;
 
-  const Step& step_of(int operation) const {
-    return order_.steps[static_cast<std::size_t>(operation)];
-  }
   void set_out(const Order& order);
   void arrive(int operation, double time);
   void start_waiting(int node);
