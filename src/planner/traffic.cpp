@@ -10,6 +10,10 @@ namespace rw::planner {
 namespace {
 constexpr double kNotYet = -1;
 constexpr double kNever = std::numeric_limits<double>::infinity();
+
+const Step& step_in(const Traffic::Order& order, int operation) {
+  return order.steps[static_cast<std::size_t>(operation)];
+}
 }  // namespace
 
 Traffic::Traffic(const Problem& problem, int operations, int per_job)
@@ -32,7 +36,7 @@ void Traffic::set_out(const Order& order) {
   for (auto* list : {&out_ways_, &in_ways_}) std::fill(list->begin(), list->end(), 0);
   std::fill(head_.begin(), head_.end(), -1);
   for (auto at = order.sequence.rbegin(); at != order.sequence.rend(); ++at) {
-    int& head = head_[order.steps[static_cast<std::size_t>(*at)].node];
+    int& head = head_[step_in(order_, *at).node];
     next_on_node_[*at] = head;
     head = *at;
   }
@@ -44,10 +48,10 @@ double Traffic::run(const Order& order, double most, double weight, double limit
   sum_ = 0;
   const int jobs = static_cast<int>(order.releases.size());
   for (int job = 0; job < jobs; ++job) {
-    const auto first = static_cast<std::size_t>(job * per_job_);
+    const Step& first = step_in(order_, job * per_job_);
     const double release = order.releases[static_cast<std::size_t>(job)];
-    sum_ += release + order.steps[first].rest;
-    most_ = std::max(most_, release + order.steps[first].tail);
+    sum_ += release + first.rest;
+    most_ = std::max(most_, release + first.tail);
   }
   for (int job = 0; job < jobs; ++job) {
     arrive(job * per_job_, order.releases[static_cast<std::size_t>(job)]);
@@ -76,7 +80,7 @@ double Traffic::run(const Order& order, double most, double weight, double limit
 /// What `operation` waits for from its job is there at `time`, which may lie ahead.
 void Traffic::arrive(int operation, double time) {
   arrived_[operation] = time;
-  start_waiting(order_.steps[static_cast<std::size_t>(operation)].node);
+  start_waiting(step_in(order_, operation).node);
 }
 
 /// Starts on a node what can start, as far as its order goes.
@@ -84,7 +88,7 @@ void Traffic::start_waiting(int node) {
   for (;;) {
     const int operation = head_[node];
     if (operation < 0 || arrived_[operation] == kNotYet) return;
-    const Step& step = order_.steps[static_cast<std::size_t>(operation)];
+    const Step& step = step_in(order_, operation);
     head_[node] = next_on_node_[operation];
     double start = free_[node];
     if (!order_.wait_behind.empty()) {
@@ -96,7 +100,7 @@ void Traffic::start_waiting(int node) {
     const int index = operation % per_job_;
     double ready = order_.releases[static_cast<std::size_t>(operation / per_job_)];
     if (index > 0) {
-      const Step& before = order_.steps[static_cast<std::size_t>(operation - 1)];
+      const Step& before = step_in(order_, operation - 1);
       ready = start_[operation - 1] + before.duration + before.lag;
     }
     if (start > ready) {
@@ -109,8 +113,8 @@ void Traffic::start_waiting(int node) {
 
 /// An operation that is not its job's last ends at `time`.
 void Traffic::end(int operation, double time) {
-  const Step& step = order_.steps[static_cast<std::size_t>(operation)];
-  const int to = order_.steps[static_cast<std::size_t>(operation) + 1].node;
+  const Step& step = step_in(order_, operation);
+  const int to = step_in(order_, operation + 1).node;
   if (to == step.node || step.lag == 0) {
     // Not a transfer. The node itself is being served, and looks at its next operation anyhow.
     arrived_[operation + 1] = time + step.lag;
@@ -123,8 +127,8 @@ void Traffic::end(int operation, double time) {
 
 void Traffic::send(const Ask& ask) {
   const auto [time, operation] = ask;
-  const Step& step = order_.steps[static_cast<std::size_t>(operation)];
-  const int to = order_.steps[static_cast<std::size_t>(operation) + 1].node;
+  const Step& step = step_in(order_, operation);
+  const int to = step_in(order_, operation + 1).node;
   if (contention_ == Contention::kFair) {
     move_on(time);
     ways_.push_back({operation, step.node, to, step.lag});
