@@ -19,10 +19,6 @@ using core::ErrorKind;
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
-/// Of the loss, the share that the head's forward takes: logits and input gradient, two of the three
-/// products; the third is the weight's gradient.
-constexpr double kLossForward = 2.0 / 3;
-
 /// An operation with its time and, for a message, the time of its way.
 struct Timed {
   Operation op;
