@@ -23,9 +23,9 @@
 #include <stdexcept>
 #include <string>
 
+#include "benchmarks/network/frame_switch.h"
 #include "core/handle.h"
 #include "core/json.h"
-#include "benchmarks/network/frame_switch.h"
 
 namespace rw::bench {
 namespace {
