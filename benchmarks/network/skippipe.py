@@ -18,6 +18,7 @@ Writes benchmarks/results/skippipe_network.json and .md after each part.
 """
 import argparse
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -49,10 +50,20 @@ SHAPES = ((8, 1), (4, 2))  # of the classic planners: stages, replicas
 class Bench:
     def __init__(self, args, network):
         self.args, self.network = args, network
+        self.links, self.network_figures = check_network(network, args)
         self.folder = pathlib.Path(network.folder.name)
         self.planner = Planner(args.binary, self.folder)
         self.corpus = self.make_corpus()
         self.jobs = 0
+
+    def machine(self, memory):
+        return Machine(self.args.forward_s, self.links["message_s"], memory, self.args.micro_batches)
+
+    @functools.cache
+    def plans(self, memory):
+        """By percent of skip: (problem, solution)."""
+        return {skip: self.planner.best(self.machine(memory), length, self.args.short_s, self.args.plan_s)
+                for skip, length in {0: STAGES, **SKIPS}.items()}
 
     def make_corpus(self):
         text, corpus = self.folder / "text.txt", self.folder / "corpus.h5"
@@ -95,10 +106,10 @@ class Bench:
         times = [passes_s(ranks, step) for step in range(WARM_UP, len(ranks[0]))]
         return statistics.median(times), min(times), max(times)
 
-    def row(self, name, out, predicted_s, held, **more):
+    def row(self, name, out, predicted_s, memory, **more):
         losses = [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
         median, low, high = self.measured(out)
-        row = {"plan": name, **more, "held": held, "predicted_s": predicted_s, "measured_s": median, "lowest_s": low,
+        row = {"plan": name, **more, "memory": memory, "predicted_s": predicted_s, "measured_s": median, "lowest_s": low,
                "highest_s": high, "error": median / predicted_s - 1, "steps": len(losses) - WARM_UP,
                "first_loss": losses[0], "last_loss": losses[-1]}
         print(f"{name}: predicted {predicted_s:.3f} s, measured {median:.3f} s ({low:.3f} to {high:.3f}),"
@@ -110,45 +121,45 @@ class Bench:
         out = self.train(WARM_UP + self.args.steps, problem, f"pipeline.schedule={schedule}", shape=shape)
         said = self.price(out, problem)
         sizes = f"{shape[0]} stages x {shape[1]}"
-        return self.row(schedule, out, said["makespan_s"], max(said["held"]), sizes=sizes, skip_percent=0)
+        memory = max(said["held"]) * STAGES / shape[0]  # in stages of a sixth of the model
+        return self.row(schedule, out, said["makespan_s"], memory, sizes=sizes, skip_percent=0)
 
     def walks(self, name, problem, solution, skip, report=None):
         out = self.train(WARM_UP + self.args.steps, problem, *self.plan_keys(solution), report=report)
-        return self.row(name, out, solution["makespan_s"], machine_memory(problem), sizes=problem["stage_sizes"],
-                        skip_percent=skip)
+        return self.row(name, out, solution["makespan_s"], max(node["memory_micro_batches"] for node in problem["nodes"]),
+                        sizes=problem["stage_sizes"], skip_percent=skip)
 
     def plan_keys(self, solution):
         return ["pipeline.schedule=skippipe", f"pipeline.solution={self.write('solution', solution)}"]
 
 
-def machine_memory(problem):
-    return max(node["memory_micro_batches"] for node in problem["nodes"])
+def table_rows(bench, plans):
+    rows = [bench.classic(bench.machine(bench.args.memories[0]), schedule, shape) for schedule in CLASSIC for shape in SHAPES]
+    for memory in bench.args.memories:
+        rows += walk_rows(bench, plans(memory))
+    return rows
 
 
-def table_rows(bench, machine, plans):
-    rows = [bench.classic(machine, schedule, shape) for schedule in CLASSIC for shape in SHAPES]
-    rows.append(bench.walks("full, best stage sizes", *plans[0], 0))
+def walk_rows(bench, plans):
+    full = bench.walks("full, best stage sizes", *plans[0], 0)
+    rows = [full]
     for skip in SKIPS:
         problem, solution = plans[skip]
         plain = without_avoidance(problem, solution["arrangement"])
         rows.append(bench.walks("skippipe without avoidance", problem, plain, skip))
         rows.append(bench.walks("skippipe", problem, solution, skip, report=bench.args.report if skip == 33 else None))
-    full = next(row for row in rows if row["plan"].startswith("full"))
     for row in rows:
         row["less_than_full"] = 1 - row["measured_s"] / full["measured_s"]
         row["less_than_full_predicted"] = 1 - row["predicted_s"] / full["predicted_s"]
     return rows
 
 
-def planned_only(bench, machine, plans):
-    """What changes when the loss of the full pipeline is on its last node, or with more memory; not run."""
-    short, long = bench.args.short_s, bench.args.plan_s
+def planned_only(bench, plans):
+    """What changes when the loss of the full pipeline is on its last node; not run."""
     out = []
-    for memory in sorted({machine.memory, *bench.args.memories}):
-        other = Machine(machine.forward_s, machine.transfer_s, memory, machine.micro_batches)
-        best = plans if memory == machine.memory else {skip: bench.planner.best(other, length, short, long)
-                                                       for skip, length in {0: STAGES, **SKIPS}.items()}
-        last = bench.planner.best(other, STAGES, short, long, loss_at="last")
+    for memory in bench.args.memories:
+        best = plans(memory)
+        last = bench.planner.best(bench.machine(memory), STAGES, bench.args.short_s, bench.args.plan_s, loss_at="last")
         full = best[0][1]["makespan_s"]
         out.append({"memory": memory, "full_s": full, "full_loss_at_last_s": last[1]["makespan_s"],
                     **{f"skip_{skip}_s": best[skip][1]["makespan_s"] for skip in SKIPS},
@@ -197,9 +208,9 @@ def straggler(bench, problem, solution):
     return result
 
 
-def check_network(bench, args):
-    """Measures every ordered pair; (what was measured, the worst deviation from what was asked)."""
-    links = json.loads(bench.network.mpirun(args.tool, "links", MESSAGE_BYTES, timeout=args.timeout))
+def check_network(network, args):
+    """Measures every ordered pair; (what was measured, how far that is from what was asked for)."""
+    links = json.loads(network.mpirun(args.tool, "links", MESSAGE_BYTES, timeout=args.timeout))
     wanted = MESSAGE_BYTES / args.rate_bytes
     pairs = [(a, b) for a in range(RANKS) for b in range(RANKS) if a != b]
     late = [links["latency_s"][a][b] - delay_s(a, b) for a, b in pairs]
@@ -215,6 +226,7 @@ def delay_s(a, b):
 
 def table(result):
     net, rows = result["network"], result["rows"]
+    disturbed = net["latency_over_asked_s"][1] > 2e-3 or abs(net["sending_s"][1] / net["sending_asked_s"] - 1) > 0.15
     ms = [1e3 * s for s in (*net["latency_over_asked_s"], *net["sending_s"])]
     lines = ["# SkipPipe plans on a shaped network", "",
              f"{result['machine']}, {result['cores']} cores, load {result['load_before']:.1f} before the run. Made by"
@@ -223,19 +235,20 @@ def table(result):
              f" {max(map(max, DELAY_MS))} ms (TAP switch), {net['asked_rate_bytes_per_s'] / 1e6:g} MB/s a rank (tc tbf), messages of"
              f" {net['message_bytes'] / 1024:.0f} KiB: measured latencies {ms[0]:.2f} to {ms[2]:.2f} ms (median {ms[1]:.2f}) over the"
              f" delay asked for; a message takes {ms[3]:.1f} to {ms[5]:.1f} ms (median {ms[4]:.1f}) beyond that,"
-             f" {1e3 * net['sending_asked_s']:.1f} at the rate asked for.",
-             f"Six stages, {result['micro_batches']} micro-batches, memory for {result['memory']} on every rank but where the table"
-             f" says more (the classic planners do not bound it); a forward takes {1e3 * result['forward_s']:.0f} ms, a backward 2, the"
-             " loss 0.25 of it; classic planners cut the same model into 8 or 4 stages. Median of"
+             f" {1e3 * net['sending_asked_s']:.1f} at the rate asked for."
+             + (" **The network was disturbed: the figures below mean little.**" if disturbed else ""), "",
+             f"Six stages, {result['micro_batches']} micro-batches; a forward takes {1e3 * result['forward_s']:.0f} ms, a backward 2 and the"
+             " loss 0.25 of that. The classic planners cut the same model into 8 or 4 stages and hold as much as they need. Memory:"
+             " micro-batches held at most, in sixths of the model; equal on all ranks but for the classic planners. Median of"
              f" {rows[0]['steps']} steps. Times are from the first forward of any rank to the end of the last backward, without the"
              " reduction.", "",
-             "| plan | stage sizes | skip | held at most | planned | measured | off | range | time less than the full pipeline's |",
+             "| plan | stage sizes | skip | memory | planned | measured | off | range | less than full, equal memory |",
              "|---|---|---|---|---|---|---|---|---|"]
     for row in rows:
         sizes = row["sizes"] if isinstance(row["sizes"], str) else " ".join(map(str, row["sizes"]))
-        lines.append(f"| {row['plan']} | {sizes} | {row['skip_percent']} % | {row['held']} | {row['predicted_s']:.3f} s |"
+        lines.append(f"| {row['plan']} | {sizes} | {row['skip_percent']} % | {row['memory']:g} | {row['predicted_s']:.3f} s |"
                      f" {row['measured_s']:.3f} s | {100 * row['error']:+.1f} % | {row['lowest_s']:.3f} to {row['highest_s']:.3f} |"
-                     f" {100 * row['less_than_full']:+.1f} % |")
+                     + (f" {100 * row['less_than_full']:.1f} % |" if row.get("less_than_full") else " |"))
     if "planned_only" in result:
         lines += ["", "## Planned only", "", "| memory | full | loss on the last node | 33 % | 50 % | less than full | than with the"
                   " loss on the last node |", "|---|---|---|---|---|---|---|"]
@@ -268,8 +281,8 @@ def arguments():
     parser.add_argument("--switch", default=ROOT / "build/cpu/tap_switch")
     parser.add_argument("--rate-mbit", type=float, default=16, help="of tc tbf, for each rank")
     parser.add_argument("--forward-s", type=float, default=0.06)
-    parser.add_argument("--memory", type=int, default=3)
-    parser.add_argument("--memories", type=int, nargs="*", default=[4, 6], help="further ones, planned only")
+    parser.add_argument("--memories", type=int, nargs="+", default=[3, 6],
+                        help="micro-batches that a rank may hold; the straggler has the first")
     parser.add_argument("--micro-batches", type=int, default=12)
     parser.add_argument("--steps", type=int, default=15)
     parser.add_argument("--straggler-steps", type=int, default=40)
@@ -308,18 +321,15 @@ def main():
     with contextlib.suppress(OSError):
         result = json.loads(pathlib.Path(f"{args.out}.json").read_text())  # parts that are not run again
     result.update({"machine": machine_name(), "cores": os.cpu_count(), "load_before": os.getloadavg()[0],
-                   "micro_batches": args.micro_batches, "memory": args.memory, "forward_s": args.forward_s})
+                   "micro_batches": args.micro_batches, "forward_s": args.forward_s})
     delays = [[delay_s(a, b) for b in range(RANKS)] for a in range(RANKS)]
     with Switched(args.switch, delays, f"{args.rate_mbit}mbit", args.priority) as network:
         bench = Bench(args, network)
-        links, result["network"] = check_network(bench, args)
+        result["network"] = bench.network_figures
         print(json.dumps(result["network"]), flush=True)
-        machine = Machine(args.forward_s, links["message_s"], args.memory, args.micro_batches)
-        plans = {skip: bench.planner.best(machine, length, args.short_s, args.plan_s)
-                 for skip, length in {0: STAGES, **SKIPS}.items()}
-        parts = {"table": ("rows", lambda: table_rows(bench, machine, plans)),
-                 "planned": ("planned_only", lambda: planned_only(bench, machine, plans)),
-                 "straggler": ("straggler", lambda: straggler(bench, *plans[33]))}
+        parts = {"table": ("rows", lambda: table_rows(bench, bench.plans)),
+                 "planned": ("planned_only", lambda: planned_only(bench, bench.plans)),
+                 "straggler": ("straggler", lambda: straggler(bench, *bench.plans(args.memories[0])[33]))}
         for part in args.parts.split(","):
             key, measure = parts[part]
             result[key] = measure()
