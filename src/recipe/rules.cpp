@@ -268,12 +268,12 @@ void rule_plan_files(const Facts& facts, Book& book) {
       book.complain(here, fmt::format("got it without {}, want {}", there, want));
     }
   };
-  without("pipeline.solution", "pipeline.problem", "both or neither");
-  if (!pipeline.emulate) without("pipeline.problem", "pipeline.solution", "both or neither");
+  if (pipeline.schedule == "skippipe") {
+    without("pipeline.solution", "pipeline.problem", "both or neither");
+    if (!pipeline.emulate) without("pipeline.problem", "pipeline.solution", "both or neither");
+  }
   if (pipeline.emulate)
-    without("pipeline.emulate", "pipeline.problem",
-            "the problem whose times "
-            "are to be played");
+    without("pipeline.emulate", "pipeline.problem", "the problem whose times are to be played");
   for (const auto& [key, path] : {std::pair{"pipeline.problem", &pipeline.problem},
                                   std::pair{"pipeline.solution", &pipeline.solution}}) {
     if (path->empty() || !facts.file_problem || !book.good(key)) continue;
