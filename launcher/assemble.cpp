@@ -20,6 +20,7 @@
 #include "model/flops.h"
 #include "model/hf.h"
 #include "model/resolve.h"
+#include "pipeline/emulation.h"
 #include "pipeline/path_planner.h"
 #include "pipeline/planners.h"
 #include "store/posix.h"
@@ -78,9 +79,11 @@ void add_reporting(const recipe::Recipe& recipe, pipeline::TrainerParts& parts) 
     file->append(metrics::to_json(timeline).dump() + "\n");
   };
   parts.note = [](const std::string& text) { core::log_info(text); };
-  parts.replan = [](const pipeline::Plan& current, const pipeline::WalkCosts& measured) {
-    return pipeline::replan_paths(current, measured);
-  };
+  const auto& plan = recipe.pipeline;
+  const auto ranks = static_cast<int>(recipe.parallel.dp * recipe.parallel.pp);
+  parts.replan = pipeline::make_replan(plan.problem.empty()
+                                           ? std::vector<std::vector<double>>{}
+                                           : pipeline::read_problem_costs(plan, ranks).transfer_s);
 }
 
 /// The step to go on from; 0: start anew.

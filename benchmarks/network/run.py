@@ -13,110 +13,27 @@ stopped. Measures, with one thread a rank and the 34 million parameters of recip
 Writes benchmarks/results/network_<link>.json and .md.
 """
 import argparse
-import atexit
 import contextlib
 import json
 import os
 import pathlib
 import platform
 import random
-import signal
 import statistics
 import subprocess
-import sys
-import tempfile
 import time
+
+from hosts import VethPair, call, needs_root
+from traces import PASSES, end_of, of_ranks
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PLANNERS = ("gpipe", "1f1b", "interleaved", "zero_bubble")
-COMPUTE = ("forward", "backward", "backward_input", "backward_weight")
 SEQ_LEN = 256
 HIDDEN = 512
 MODEL = ("{name: llama, hidden_size: 512, num_hidden_layers: 8, num_attention_heads: 8, intermediate_size: 1408,"
          " vocab_size: 8192}")
 WARM_UP = 2     # steps that nobody looks at
 PROFILE = 5     # steps after them that give the costs of operations
-
-
-def call(*command, **options):
-    return subprocess.run(list(map(str, command)), check=True, text=True, **options)
-
-
-class Network:
-    """Two namespaces with a link of a given rate between them."""
-
-    def __init__(self, rate):
-        self.rate = rate
-        self.names = [f"rw{os.getpid()}a", f"rw{os.getpid()}b"]
-        self.folder = None
-
-    def __enter__(self):
-        atexit.register(self.remove)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: sys.exit(1))  # atexit removes
-        a, b = self.names
-        call("ip", "netns", "add", a)
-        call("ip", "netns", "add", b)
-        call("ip", "link", "add", "eth0", "netns", a, "type", "veth", "peer", "name", "eth0", "netns", b)
-        for i, name in enumerate(self.names):
-            call("ip", "-n", name, "addr", "add", f"10.77.0.{i + 1}/24", "dev", "eth0")
-            call("ip", "-n", name, "link", "set", "eth0", "up")
-            call("ip", "-n", name, "link", "set", "lo", "up")
-            if self.rate != "none":
-                call("ip", "netns", "exec", name, "tc", "qdisc", "replace", "dev", "eth0", "root", "tbf",
-                     "rate", self.rate, "burst", "32kb", "latency", "20ms")
-        self.folder = tempfile.TemporaryDirectory(prefix="ropewalk-network-")
-        agent = pathlib.Path(self.folder.name, "agent.sh")
-        # "agent [options] host command…": what mpirun takes for a remote shell. Its own host name and TMPDIR keep Open MPI
-        # from taking the two for one host.
-        agent.write_text("#!/bin/bash\nwhile [[ $1 == -* ]]; do shift; done\nhost=$1; shift\n"
-                         f"export TMPDIR={self.folder.name}/$host; mkdir -p $TMPDIR\n"
-                         'exec ip netns exec "$host" unshare --uts -- bash -c "hostname $host; $*"\n')
-        agent.chmod(0o755)
-        return self
-
-    def __exit__(self, *_):
-        self.remove()
-
-    def mpirun(self, *command, timeout, stdout=None):
-        """One rank in each namespace, one thread a rank."""
-        a, b = self.names
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1",
-                       "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "TMPDIR": f"{self.folder.name}/{a}"}
-        os.makedirs(environment["TMPDIR"], exist_ok=True)
-        line = ["ip", "netns", "exec", a, "unshare", "--uts", "bash", "-c", 'hostname "$0"; exec "$@"', a,
-                "mpirun", "--bind-to", "none", "--mca", "plm_rsh_agent", f"{self.folder.name}/agent.sh",
-                "--host", f"{a}:1,{b}:1", "--map-by", "node", "--mca", "btl", "tcp,self", "--mca", "pml", "ob1",
-                "--mca", "btl_tcp_if_include", "eth0", "--mca", "oob_tcp_if_include", "eth0",
-                "--mca", "mpi_yield_when_idle", "1", "-x", "OMP_NUM_THREADS", "-np", "2", *map(str, command)]
-        process = subprocess.Popen(line, env=environment, stdout=stdout or subprocess.PIPE, stderr=subprocess.PIPE,
-                                   text=True, start_new_session=True)
-        try:
-            out, err = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            process.wait()
-            raise
-        if process.returncode != 0:
-            raise RuntimeError(f"{' '.join(map(str, command))}: exit code {process.returncode}\n{err[-3000:]}")
-        return out
-
-    def kill(self):
-        """Everything that still runs inside the namespaces."""
-        for name in self.names:
-            listing = subprocess.run(["ip", "netns", "pids", name], check=False, text=True, stdout=subprocess.PIPE,
-                                     stderr=subprocess.DEVNULL).stdout
-            for pid in listing.split():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
-
-    def remove(self):
-        atexit.unregister(self.remove)
-        self.kill()
-        for name in self.names:
-            subprocess.run(["ip", "netns", "del", name], check=False, stderr=subprocess.DEVNULL)
-        if self.folder is not None:
-            self.folder.cleanup()
 
 
 def random_corpus(ropewalk, folder):
@@ -141,24 +58,7 @@ def train(network, args, corpus, name, steps, rows, keys):
                       "log: {trace: true, tensorboard: false}\n")
     network.mpirun(args.binary, "train", recipe, *keys, timeout=args.timeout, stdout=subprocess.DEVNULL)
     metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return metrics, [steps_of(out / "trace" / f"rank-{rank}.json") for rank in range(2)]
-
-
-def steps_of(path):
-    """A rank's operations, one list per step; a step ends with its update."""
-    steps = [[]]
-    for event in json.loads(path.read_text()):
-        if event.get("ph") != "X":
-            continue
-        steps[-1].append({"name": event["name"], "begin": event["ts"] * 1e-6, "seconds": event["dur"] * 1e-6,
-                          "stage": event["args"].get("stage", -1)})
-        if event["name"] == "update":
-            steps.append([])
-    return steps[:-1]
-
-
-def end_of(op):
-    return op["begin"] + op["seconds"]
+    return metrics, of_ranks(out, 2)
 
 
 def span(ranks, step):
@@ -203,7 +103,7 @@ def costs_from(ranks, steps, planner, link, stages):
 def bubble(ranks, step):
     """Idle share up to the update."""
     begin, update, _ = span(ranks, step)
-    busy = sum(op["seconds"] for ops in ranks for op in ops[step] if op["name"] in COMPUTE)
+    busy = sum(op["seconds"] for ops in ranks for op in ops[step] if op["name"] in PASSES)
     return 1 - busy / (2 * (update - begin))
 
 
@@ -278,8 +178,7 @@ def arguments():
 
 def main():
     args = arguments()
-    if os.geteuid() != 0:
-        sys.exit("benchmarks/network/run.py: needs root for network namespaces")
+    needs_root("benchmarks/network/run.py")
     if not pathlib.Path(args.tool).exists():
         call("cmake", "--build", ROOT / "build/cpu", "--target", "network_tool", stdout=subprocess.DEVNULL)
     begin = time.monotonic()
@@ -288,7 +187,7 @@ def main():
     with contextlib.suppress(OSError):
         names = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
         result["machine"] = names[0] if names else result["machine"]
-    with Network(args.rate) as network:
+    with VethPair(args.rate) as network:
         corpus = random_corpus(args.binary, pathlib.Path(network.folder.name))
         result["link"] = json.loads(network.mpirun(args.tool, "link", SEQ_LEN * HIDDEN * 4, timeout=args.timeout))
         result["replicas"] = [replicas(network, args, corpus, *one.split(":"))

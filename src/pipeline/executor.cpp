@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "core/dry_run.h"
@@ -189,7 +191,16 @@ void Executor::perform(std::size_t index, OpKind kind) {
       hooks_->update(result_);
       break;
   }
+  if (computes(kind) && hooks_->least_s) {
+    const double least = hooks_->least_s(op, kind);
+    stay_until(begin + static_cast<std::int64_t>(least * kNanosPerSecond));
+  }
   record(index, kind, begin);
+}
+
+void Executor::stay_until(std::int64_t end_ns) {
+  stream_.sync();
+  std::this_thread::sleep_for(std::chrono::nanoseconds(end_ns - since_begin()));
 }
 
 Tensor Executor::take(std::map<Key, Tensor>& from, const Operation& op) {

@@ -36,6 +36,9 @@ struct ExecutorHooks {
   std::function<void(int stage, int bucket)> bucket_done;
   std::function<void(int stage)> reduce;
   std::function<void(const Execution&)> update;  // what was done so far
+  /// Seconds that a forward or backward, run as `kind`, lasts at least: what is left of them when it has
+  /// been computed is waited for. Empty: as long as it takes.
+  std::function<double(const Operation& op, OpKind kind)> least_s;
 };
 
 /// Size of each micro-batch, the same on every rank; and what the loss of each is multiplied by
@@ -87,8 +90,13 @@ class Executor {
   void post_after(std::size_t index);
 
   void perform(std::size_t index, OpKind kind);
+<<<<<<< HEAD
   bool backward_next(std::size_t index) const;
   void forward(std::size_t index);
+=======
+  void stay_until(std::int64_t end_ns);
+  void forward(const Operation& op);
+>>>>>>> def04674227a6905ab74318568ee7dbae388f613
   void backward(const Operation& op, OpKind kind);
   void receive(std::size_t index);
   void send(std::size_t index);

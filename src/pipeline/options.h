@@ -31,12 +31,15 @@ struct Options {
   double skip_fraction = 0;    // skippipe: share of the stages, the first one counted, that each
                                // micro-batch leaves out; see kept_stages
   std::int64_t max_swaps = 0;  // skippipe: steps back to an earlier stage that a path may have
-  std::string problem;         // skippipe: file of the problem that `solution` solves
+  std::string problem;         // file of the problem that `solution` solves or `emulate` plays
   std::string solution;        // skippipe: file of a planner's solution; empty: skipping in turn
   double patience_ms = -1;  // how long a rank waits for the next planned operation before it takes
                             // another that is ready and safe; < 0: for ever
   double replan_share = 0;  // when predicted and measured times part by more, a new plan is made;
                             // 0: never
+  bool emulate = false;     // operations last at least what `problem` says (emulation.h)
+  std::vector<std::int64_t>
+      emulate_slow;  // rank, first step, factor: slower from then on; or empty
 };
 
 /// Stages of a path that leaves out `skip_fraction` of `pp` stages (papers/skippipe.md §1.4:

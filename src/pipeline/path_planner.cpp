@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -172,6 +173,13 @@ Plan replan_paths(const Plan& current, const WalkCosts& measured, double seconds
                                          found.micro_batches[k].starts};
   }
   return plan_from_walks(current.schedule, walks, measured);
+}
+
+Replan make_replan(std::vector<std::vector<double>> transfer_s) {
+  return [transfer_s = std::move(transfer_s)](const Plan& current, WalkCosts measured) {
+    if (!transfer_s.empty()) measured.transfer_s = transfer_s;
+    return replan_paths(current, measured);
+  };
 }
 
 }  // namespace rw::pipeline

@@ -1,6 +1,9 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
+#include <vector>
+
 #include "pipeline/plan.h"
+#include "pipeline/replanner.h"
 #include "pipeline/walks.h"
 #include "planner/problem.h"
 
@@ -18,5 +21,9 @@ planner::Problem problem_of(const Plan& current, const WalkCosts& measured);
 /// For Replanner (`current` has predicted times): paths and order anew for what was measured, by the planner (planner/planner.h) warm
 /// from the paths and the order in use; ranks keep their stages, micro-batches their sources. Takes `seconds`.
 Plan replan_paths(const Plan& current, const WalkCosts& measured, double seconds = kReplanSeconds);
+
+/// replan_paths with the transfer times [from][to] of the network, which nobody measures while training;
+/// empty: those of `measured`.
+Replan make_replan(std::vector<std::vector<double>> transfer_s);
 
 }  // namespace rw::pipeline

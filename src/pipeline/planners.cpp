@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "pipeline/classic.h"
+#include "pipeline/emulation.h"
 #include "pipeline/json_file.h"
 #include "pipeline/walk_chooser.h"
 #include "pipeline/walks.h"
@@ -30,18 +31,14 @@ int swaps_of(const std::vector<Visit>& path) {
 
 /// A planner's answer, read from files.
 Plan plan_from_files(const Options& options, int ranks, std::int64_t micro_batches) {
-  const WalkCosts costs =
-      walk_costs_from_problem(read_json("pipeline.problem", options.problem), options.problem);
+  const WalkCosts costs = read_problem_costs(options, ranks);
   const Walks walks =
       walks_from_solution(read_json("pipeline.solution", options.solution), options.solution);
-  if (static_cast<int>(costs.forward_s.size()) != ranks ||
-      static_cast<std::int64_t>(walks.micro_batches.size()) != micro_batches) {
-    throw Error(
-        ErrorKind::kRecipe,
-        fmt::format("pipeline.solution: got {} nodes and {} micro-batches; want {} nodes "
-                    "(parallel.dp · parallel.pp) and {} micro-batches "
-                    "(train.global_batch_size / train.micro_batch_size)",
-                    costs.forward_s.size(), walks.micro_batches.size(), ranks, micro_batches));
+  if (static_cast<std::int64_t>(walks.micro_batches.size()) != micro_batches) {
+    throw Error(ErrorKind::kRecipe,
+                fmt::format("pipeline.solution: got {} micro-batches; want {} "
+                            "(train.global_batch_size / train.micro_batch_size)",
+                            walks.micro_batches.size(), micro_batches));
   }
   Plan plan = plan_from_walks("skippipe", walks, costs);
   for (int m = 0; m < plan.micro_batches(); ++m) {
@@ -80,6 +77,7 @@ Plan plan_for(const ParallelOptions& parallel, const Options& options, std::int6
   problem.pp = static_cast<int>(parallel.pp);
   problem.chunks = options.schedule == "interleaved" ? static_cast<int>(options.chunks) : 1;
   problem.micro_batches = static_cast<int>(micro_batches);
+  if (options.emulate) read_problem_costs(options, problem.ranks());  // refused before training
   if (options.schedule != "skippipe") return make_plan(options.schedule, problem);
   if (!options.solution.empty()) return plan_from_files(options, problem.ranks(), micro_batches);
   const auto kept = kept_stages(parallel.pp, options.skip_fraction);

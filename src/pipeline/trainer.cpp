@@ -19,6 +19,7 @@
 #include "optim/schedule.h"
 #include "pipeline/bucket_size.h"
 #include "pipeline/classic.h"
+#include "pipeline/emulation.h"
 #include "pipeline/executor.h"
 #include "pipeline/layout.h"
 #include "pipeline/pieces.h"
@@ -142,6 +143,7 @@ class Trainer final : public core::Method {
   StepNumbers numbers_;               // of the step that is under way, once all ranks know them
   std::vector<double> stage_factor_;  // per stage: what its gradients are multiplied by
   PlanWatch watch_;
+  std::optional<Emulation> emulation_;
   double bubble_pct_planned_ = 0;
   std::uint64_t step_ = 0;     // done
   bool copies_stale_ = false;  // values may have been loaded, or come from other replicas
@@ -157,7 +159,8 @@ Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, Plan plan)
       plan_(std::move(plan)),
       layout_(make_layout(options.model, plan_, options.pipeline.stage_split)),
       stream_(options.device),
-      watch_(options.pipeline.replan_share, parts_.replan) {
+      watch_(options.pipeline.replan_share, parts_.replan),
+      emulation_(make_emulation(options.pipeline, parts_.world.size())) {
   const int rank = parts_.world.rank();
   const auto held = layout_.stages_of(rank);
   const auto ranges = ranges_of(layout_, held);
@@ -266,6 +269,11 @@ core::StepResult Trainer::step(std::int64_t n) {
     reducer_->finish(stage);
   };
   hooks.update = [&](const Execution& so_far) { update(n, so_far, result); };
+  if (emulation_) {
+    hooks.least_s = [&](const Operation& op, OpKind kind) {
+      return emulation_->least_s(plan_, parts_.world.rank(), op, kind, n);
+    };
+  }
   const Execution done = executor_->run(sizes_, hooks);
   result.comm_exposed_ms += static_cast<double>(done.waiting_ns) / 1e6;
   result.bubble_pct_planned = bubble_pct_planned_;

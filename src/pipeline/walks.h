@@ -18,6 +18,10 @@ struct Walk {
   std::vector<double> weight_starts = {};
 };
 
+/// Of the loss, the share that the head's forward takes: logits and input gradient, two of the three
+/// products; the third is the weight's gradient.
+inline constexpr double kLossForward = 2.0 / 3;
+
 /// What a planner of paths finds. A node is a rank.
 struct Walks {
   std::vector<std::vector<int>> arrangement;  // nodes of each stage; group 0: the sources

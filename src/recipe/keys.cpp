@@ -172,7 +172,7 @@ void add_skipping(std::vector<Key>& out) {
       "skippipe: steps back to an earlier stage that a path may have")
       .within_range(0, 1000);
   add("problem", Slot<Text>([](Recipe& r) -> Text& { return r.pipeline.problem; }),
-      "skippipe: JSON file of the problem (nodes are ranks) that pipeline.solution solves")
+      "JSON file of the problem (nodes are ranks) that pipeline.solution solves")
       .when_absent("none");
   add("solution", Slot<Text>([](Recipe& r) -> Text& { return r.pipeline.solution; }),
       "skippipe: JSON file of a planner's arrangement, paths and starts")
@@ -186,6 +186,21 @@ void add_skipping(std::vector<Key>& out) {
       "skippipe: when the measured time of some rank is off its predicted one by more than this "
       "share, a new plan is made in the background; 0: never; bits then depend on timing")
       .within_range(0, 1000);
+}
+
+/// Plans for other machines, tried on this one.
+void add_emulation(std::vector<Key>& out) {
+  Adder add(out, "pipeline");
+  add("emulate", Slot<bool>([](Recipe& r) -> bool& { return r.pipeline.emulate; }),
+      "to try plans for other machines on this one: every forward and backward lasts at least what "
+      "pipeline.problem says of its rank; changes no bit");
+  add("emulate_slow", Slot<std::vector<Int>>([](Recipe& r) -> std::vector<Int>& {
+        return r.pipeline.emulate_slow;
+      }),
+      "with emulate: [rank, step, factor]; from that step on the rank's operations last so many "
+      "times as long")
+      .within_range(0, 1e6)
+      .when_absent("no rank is slowed");
 }
 
 void add_pipeline(std::vector<Key>& out) {
@@ -206,6 +221,7 @@ void add_pipeline(std::vector<Key>& out) {
       .within_range(4, 17179869184)
       .when_absent("chosen at start from the measured link between replicas");
   add_skipping(out);
+  add_emulation(out);
 }
 
 void add_train(std::vector<Key>& out) {

@@ -260,15 +260,50 @@ void rule_data(const Facts& facts, Book& book) {
   }
 }
 
-/// Skipping, and the files of a planner.
-void rule_skipping(const Facts& facts, Book& book) {
+/// The files of a planner, and times that are played.
+void rule_plan_files(const Facts& facts, Book& book) {
+  const auto& pipeline = book.recipe.pipeline;
+  const auto without = [&](const char* here, const char* there, const char* want) {
+    if (book.has(here) && !book.has(there) && book.good({here, there})) {
+      book.complain(here, fmt::format("got it without {}, want {}", there, want));
+    }
+  };
+  if (pipeline.schedule == "skippipe") {
+    without("pipeline.solution", "pipeline.problem", "both or neither");
+    if (!pipeline.emulate) without("pipeline.problem", "pipeline.solution", "both or neither");
+  }
+  if (pipeline.emulate)
+    without("pipeline.emulate", "pipeline.problem", "the problem whose times are to be played");
+  for (const auto& [key, path] : {std::pair{"pipeline.problem", &pipeline.problem},
+                                  std::pair{"pipeline.solution", &pipeline.solution}}) {
+    if (path->empty() || !facts.file_problem || !book.good(key)) continue;
+    if (const auto problem = facts.file_problem(*path)) {
+      book.complain(key, fmt::format("got {}, want a JSON file: {}", *path, *problem));
+    }
+  }
+  const auto& slow = pipeline.emulate_slow;
+  if (slow.empty() || !book.good({"pipeline.emulate_slow", "parallel.dp", "parallel.pp"})) return;
+  const std::int64_t ranks = book.recipe.parallel.dp * book.recipe.parallel.pp;
+  if (slow.size() != 3 || slow[0] >= ranks || slow[2] < 1) {
+    book.complain(
+        "pipeline.emulate_slow",
+        fmt::format("got [{}], want three numbers: a rank below {}, a step, a factor of at "
+                    "least 1",
+                    fmt::join(slow, ", "), ranks));
+  } else if (!pipeline.emulate) {
+    book.complain("pipeline.emulate_slow", "got it without pipeline.emulate, want both");
+  }
+}
+
+/// Skipping.
+void rule_skipping(Book& book) {
   const auto& pipeline = book.recipe.pipeline;
   if (!book.good("pipeline.schedule")) return;
   const bool skips = pipeline.schedule == "skippipe";
   const std::array<std::pair<const char*, bool>, 5> given{{
       {"pipeline.skip_fraction", pipeline.skip_fraction != 0},
       {"pipeline.max_swaps", pipeline.max_swaps != 0},
-      {"pipeline.problem", !pipeline.problem.empty()},
+      {"pipeline.problem", !pipeline.problem.empty() && !pipeline.emulate},
       {"pipeline.solution", !pipeline.solution.empty()},
       {"pipeline.replan_share", pipeline.replan_share != 0},
   }};
@@ -279,19 +314,6 @@ void rule_skipping(const Facts& facts, Book& book) {
                                    pipeline.schedule));
   }
   if (!skips) return;
-  for (const auto& [here, there] : {std::pair{"pipeline.problem", "pipeline.solution"},
-                                    std::pair{"pipeline.solution", "pipeline.problem"}}) {
-    if (book.has(here) && !book.has(there) && book.good({here, there})) {
-      book.complain(here, fmt::format("got it without {}, want both or neither", there));
-    }
-  }
-  for (const auto& [key, path] : {std::pair{"pipeline.problem", &pipeline.problem},
-                                  std::pair{"pipeline.solution", &pipeline.solution}}) {
-    if (path->empty() || !facts.file_problem || !book.good(key)) continue;
-    if (const auto problem = facts.file_problem(*path)) {
-      book.complain(key, fmt::format("got {}, want a JSON file: {}", *path, *problem));
-    }
-  }
   if (!book.good({"pipeline.skip_fraction", "parallel.pp"})) return;
   const std::int64_t pp = book.recipe.parallel.pp;
   if (pipeline.solution.empty() && !pipeline::kept_stages(pp, pipeline.skip_fraction)) {
@@ -347,7 +369,8 @@ void apply_rules(const Facts& facts, Book& book) {
   resolve_model(facts, book);
   rule_batches(book);
   rule_stages(book);
-  rule_skipping(facts, book);
+  rule_skipping(book);
+  rule_plan_files(facts, book);
   rule_ranks(facts, book);
   rule_data(facts, book);
 }

@@ -63,7 +63,7 @@ class SkippingTest(cli.CliTestCase):
         losses = cli.losses(self.folder / "run")
         self.assertLess(losses[-1], losses[0])
         # What does not fit is named.
-        self.assert_refused(cli.run("check", recipe, *keys, "parallel.pp=2"), 2, "pipeline.solution", "want 2 nodes")
+        self.assert_refused(cli.run("check", recipe, *keys, "parallel.pp=2"), 2, "pipeline.problem", "want 2 nodes")
         self.assert_refused(cli.run("check", recipe, *keys[:3]), 2, "pipeline.problem", "want both or neither")
         solution.write_text("{")
         self.assert_refused(cli.run("check", recipe, *keys), 65, "solution.json")
@@ -90,6 +90,35 @@ class SkippingTest(cli.CliTestCase):
             losses[name] = cli.losses(self.folder / name)
         for one, other in zip(losses["whole"], losses["split"], strict=True):
             self.assertAlmostEqual(one, other, delta=1e-5)
+
+    def test_times_of_a_problem_are_played(self):
+        nodes = [{"forward_s": 0.004, "memory_micro_batches": 2} for _ in range(2)]
+        problem = self.folder / "problem.json"
+        problem.write_text(json.dumps({"format": "ropewalk-problem/1", "nodes": nodes, "transfer_s": [[0, 0], [0, 0]],
+                                       "backward_factor": 2, "loss_factor": 0.5}))
+        recipe = self.recipe()
+        keys = ["parallel.pp=2", "train.max_steps=3", "log.timeline_interval=1"]
+        plays = ["pipeline.emulate=true", f"pipeline.problem={problem}", "pipeline.emulate_slow=[1, 3, 2]"]
+        for schedule in ("zero_bubble", "skippipe"):
+            runs = []
+            for name, more in (("free", []), ("played", plays)):
+                out = self.folder / f"{schedule}-{name}"
+                done = cli.run("train", recipe, f"output_dir={out}", f"pipeline.schedule={schedule}", *keys, *more)
+                self.assert_ok(done)
+                runs.append(out)
+            self.assertEqual(cli.losses(runs[0]), cli.losses(runs[1]))
+            lines = [json.loads(line) for line in (runs[1] / "plan" / "timeline.jsonl").read_text().splitlines()]
+            for step, rank, least in ((2, 0, 0.004), (2, 1, 0.004), (3, 1, 0.008)):
+                line = next(line for line in lines if line["step"] == step)
+                forwards = [one for one in line["ranks"][rank]["operations"] if one[0] == "forward"]
+                self.assertGreater(len(forwards), 0)
+                self.assertGreaterEqual(min(one[4] - one[3] for one in forwards), least)
+        for keys, words in (([plays[0]], ["pipeline.emulate", "without pipeline.problem"]),
+                            (plays[:2], ["pipeline.problem", "want 1 nodes"]),
+                            (["parallel.pp=2", *plays[:2], "pipeline.emulate_slow=[2, 3, 2]"],
+                             ["pipeline.emulate_slow", "a rank below 2"]),
+                            (["parallel.pp=2", plays[2]], ["pipeline.emulate_slow", "without pipeline.emulate"])):
+            self.assert_refused(cli.run("check", recipe, *keys), 2, *words)
 
     def test_what_cannot_be_skipped_is_refused_at_its_key(self):
         recipe = self.recipe()

@@ -61,6 +61,34 @@ double end_of(const Plan& plan) {
   return out;
 }
 
+/// Messages are planned with the network's times, not with those that training measures (none).
+TEST(PathPlanner, ANewPlanKnowsTheNetwork) {
+  Plan plan = skipping(2, 3, 8, 2);
+  WalkCosts measured = one_slow(plan, 5, 2);
+  plan.predicted = simulate(plan, functions_of(plan, measured)).spans;
+  for (auto& row : measured.transfer_s) row.assign(row.size(), 0);
+  std::vector<std::vector<double>> links(6, std::vector<double>(6, 0));
+  for (std::size_t i = 0; i < 6; ++i) {
+    for (std::size_t j = 0; j < 6; ++j) links[i][j] = 0.25 + 0.01 * static_cast<double>(6 * i + j);
+  }
+  for (const bool known : {false, true}) {
+    const auto replan = make_replan(known ? links : std::vector<std::vector<double>>{});
+    const Plan next = replan(plan, measured);
+    int messages = 0;
+    for (int rank = 0; rank < next.ranks(); ++rank) {
+      const auto from = static_cast<std::size_t>(rank);
+      for (std::size_t i = 0; i < next.operations[from].size(); ++i) {
+        const Operation& op = next.operations[from][i];
+        if (!op.sends()) continue;
+        ++messages;
+        const double want = known ? links[from][static_cast<std::size_t>(op.peer)] : 0;
+        EXPECT_NEAR(next.predicted[from][i].length(), want, 1e-9);
+      }
+    }
+    EXPECT_GT(messages, 0);
+  }
+}
+
 TEST(PathPlanner, TheProblemIsThatOfThePlanInUse) {
   const Plan plan = skipping(2, 4, 12, 3);
   const planner::Problem problem = problem_of(plan, one_slow(plan, 5, 3));

@@ -53,6 +53,30 @@ TEST(Rules, BatchesAreRefusedAtTheGlobalSize) {
   EXPECT_EQ(refusal({"parallel.dp=8"}), "");
 }
 
+TEST(Rules, TimesThatArePlayedNeedAProblem) {
+  const char* plays = "pipeline.emulate=true";
+  const char* problem = "pipeline.problem=p.json";
+  EXPECT_EQ(refusal({plays, problem}), "");
+  EXPECT_EQ(refusal({plays, problem, "parallel.pp=2", "pipeline.schedule=skippipe"}), "");
+  EXPECT_THAT(refusal({plays}), HasSubstr("pipeline.emulate: got it without pipeline.problem"));
+  EXPECT_THAT(refusal({problem}),
+              HasSubstr("pipeline.problem: got it with pipeline.schedule 1f1b"));
+  EXPECT_THAT(
+      refusal({problem, "pipeline.schedule=skippipe", "parallel.pp=2"}),
+      HasSubstr("pipeline.problem: got it without pipeline.solution, want both or neither"));
+  EXPECT_THAT(refusal({"pipeline.solution=s.json", "pipeline.schedule=skippipe", "parallel.pp=2"}),
+              HasSubstr("pipeline.solution: got it without pipeline.problem"));
+  const auto slowed = [&](const std::string& slow) {
+    return refusal({plays, problem, "parallel.pp=2", "pipeline.emulate_slow=" + slow});
+  };
+  EXPECT_EQ(slowed("[1, 5, 2]"), "");
+  EXPECT_THAT(slowed("[2, 5, 2]"), HasSubstr("emulate_slow: got [2, 5, 2], want three numbers"));
+  EXPECT_THAT(slowed("[1, 5, 0]"), HasSubstr("a factor of at least 1"));
+  EXPECT_THAT(slowed("[1, 5]"), HasSubstr("want three numbers: a rank below 2"));
+  EXPECT_THAT(refusal({"parallel.pp=2", "pipeline.emulate_slow=[1, 5, 2]"}),
+              HasSubstr("got it without pipeline.emulate"));
+}
+
 TEST(Rules, StagesAgainstLayers) {
   EXPECT_THAT(refusal({"parallel.pp=5"}),
               StartsWith("command line:1:13: parallel.pp: got 5 stages, want at most"));
