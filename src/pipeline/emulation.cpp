@@ -34,15 +34,18 @@ double Emulation::least_s(const Plan& plan, int rank, const Operation& op, OpKin
   const bool head = op.stage + 1 == plan.stages;
   const double loss = head ? costs_.loss_factor * forward : 0;
   const double layers = head && plan.head_alone ? 0 : forward;
+  const bool split = costs_.weight_factor > 0;
+  const double input = split ? costs_.backward_factor : costs_.backward_factor / 2;
+  const double weight = split ? costs_.weight_factor : costs_.backward_factor / 2;
   switch (kind) {
     case OpKind::kForward:
       return layers + kLossForward * loss;
     case OpKind::kBackward:
-      return costs_.backward_factor * layers + (1 - kLossForward) * loss;
+      return (input + weight) * layers + (1 - kLossForward) * loss;
     case OpKind::kBackwardInput:
-      return costs_.backward_factor * layers / 2;
+      return input * layers;
     default:  // the weights' gradients, the head's too
-      return costs_.backward_factor * layers / 2 + (1 - kLossForward) * loss;
+      return weight * layers + (1 - kLossForward) * loss;
   }
 }
 

@@ -22,7 +22,8 @@ class Emulation {
  public:
   /// `slow`: empty, or rank, first step and factor of what is slower from then on.
   explicit Emulation(WalkCosts costs, std::vector<std::int64_t> slow = {});
-  /// Seconds of `op` run as `kind` (a backward may run in two parts, each half of it) on `rank` in step
+  /// Seconds of `op` run as `kind` (a backward may run in two parts: those of
+  /// the problem's split_backward, or each half of it) on `rank` in step
   /// `n`. The loss is the head's: a stage of its own, or added to the last one's passes; two thirds of
   /// it are forward (docs/adr/0010-loss-at-the-source.md).
   double least_s(const Plan& plan, int rank, const Operation& op, OpKind kind,

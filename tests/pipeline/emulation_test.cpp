@@ -56,6 +56,17 @@ TEST(Emulation, TheLossIsPartOfTheLastStageOrAStageOfItsOwn) {
   EXPECT_DOUBLE_EQ(least(paths, 0, 2, OpKind::kBackward, 1), 0.25);
 }
 
+TEST(Emulation, PartsOfABackwardLastAsASplitProblemSays) {
+  WalkCosts costs = costs_of({1, 4});
+  costs.weight_factor = 0.5;
+  const Emulation emulation(costs);
+  const Plan plan = plan_skipping(problem_of(2, 2), 2);
+  const auto least = [&](OpKind kind) { return emulation.least_s(plan, 1, {kind, 0, 1}, kind, 1); };
+  EXPECT_DOUBLE_EQ(least(OpKind::kBackward), 8 + 2);
+  EXPECT_DOUBLE_EQ(least(OpKind::kBackwardInput), 8);
+  EXPECT_DOUBLE_EQ(least(OpKind::kBackwardWeight), 2);
+}
+
 TEST(Emulation, SimulatesWhatItPlays) {
   const Emulation emulation(costs_of({1, 1}));
   const Plan plan = plan_gpipe(problem_of(2, 1));
