@@ -15,12 +15,12 @@
 #include "core/log.h"
 #include "data/order.h"
 #include "launcher/inputs.h"
+#include "launcher/topology_plan.h"
 #include "metrics/append_file.h"
 #include "metrics/process_memory.h"
 #include "model/flops.h"
 #include "model/hf.h"
 #include "model/resolve.h"
-#include "pipeline/emulation.h"
 #include "pipeline/path_planner.h"
 #include "pipeline/planners.h"
 #include "store/posix.h"
@@ -79,11 +79,7 @@ void add_reporting(const recipe::Recipe& recipe, pipeline::TrainerParts& parts) 
     file->append(metrics::to_json(timeline).dump() + "\n");
   };
   parts.note = [](const std::string& text) { core::log_info(text); };
-  const auto& plan = recipe.pipeline;
-  const auto ranks = static_cast<int>(recipe.parallel.dp * recipe.parallel.pp);
-  parts.replan = pipeline::make_replan(plan.problem.empty()
-                                           ? std::vector<std::vector<double>>{}
-                                           : pipeline::read_problem_costs(plan, ranks).transfer_s);
+  parts.replan = pipeline::make_replan(known_transfers(recipe));
 }
 
 /// The step to go on from; 0: start anew.
@@ -177,6 +173,7 @@ std::unique_ptr<core::Method> make_method(const recipe::Recipe& recipe,
 }
 
 pipeline::Plan make_plan(const recipe::Recipe& recipe) {
+  if (!recipe.pipeline.topology.empty()) return plan_on_topology(recipe);
   return pipeline::plan_for(recipe.parallel, recipe.pipeline,
                             recipe.train.global_batch_size / recipe.train.micro_batch_size);
 }

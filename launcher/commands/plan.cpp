@@ -16,8 +16,7 @@
 #include "launcher/assemble.h"
 #include "launcher/ranks.h"
 #include "launcher/recipe_facts.h"
-#include "pipeline/layout.h"
-#include "pipeline/planners.h"
+#include "launcher/topology_plan.h"
 #include "pipeline/profile.h"
 #include "pipeline/topology.h"
 #include "planner/planner.h"
@@ -92,7 +91,9 @@ PlanFiles files_of(const PlanCommandOptions& options, const recipe::Recipe& reci
   const auto path = [&](const std::string& given, const char* name) {
     return given.empty() ? folder + "/" + name : given;
   };
-  return {path(options.topology, "topology.json"), path(options.problem, "problem.json"),
+  const std::string& topology =
+      options.topology.empty() ? recipe.pipeline.topology : options.topology;
+  return {path(topology, "topology.json"), path(options.problem, "problem.json"),
           path(options.out, "solution.json")};
 }
 
@@ -100,35 +101,6 @@ void write_text(store::Store& store, const std::string& path, const std::string&
   const fs::path folder = fs::path(path).parent_path();
   if (!folder.empty()) fs::create_directories(folder);
   store::write_whole(store, path, text);
-}
-
-/// Bytes of the gradients of the stage that has most of them, on the wire.
-double gradient_bytes(const recipe::Recipe& recipe) {
-  const auto plan =
-      pipeline::plan_for(recipe.parallel, recipe.pipeline,
-                         recipe.train.global_batch_size / recipe.train.micro_batch_size);
-  const auto layout = pipeline::make_layout(recipe.model, plan, recipe.pipeline.stage_split);
-  std::vector<double> elems(layout.stages.size(), 0);
-  for (const auto& param : layout.params) {
-    for (const int stage : param.stages) {
-      elems[static_cast<std::size_t>(stage)] += static_cast<double>(param.spec.shape.elems());
-    }
-  }
-  const double width = recipe.parallel.reduce_dtype == "bf16" ? 2 : 4;
-  return width * *std::max_element(elems.begin(), elems.end());
-}
-
-pipeline::PathDemand demand_of(const recipe::Recipe& recipe) {
-  const auto kept = pipeline::kept_stages(recipe.parallel.pp, recipe.pipeline.skip_fraction);
-  pipeline::PathDemand out;
-  out.parallel = recipe.parallel;
-  out.path_length = kept.value_or(recipe.parallel.pp);
-  out.max_swaps = recipe.pipeline.max_swaps;
-  out.micro_batches = recipe.train.global_batch_size / recipe.train.micro_batch_size;
-  out.activation_bytes = 4.0 * static_cast<double>(recipe.train.micro_batch_size *
-                                                   recipe.train.seq_len * recipe.model.hidden_size);
-  out.gradient_bytes = gradient_bytes(recipe);
-  return out;
 }
 
 /// All ranks measure; the file is rank 0's. Returns the exit code.

@@ -90,13 +90,9 @@ class Executor {
   void post_after(std::size_t index);
 
   void perform(std::size_t index, OpKind kind);
-<<<<<<< HEAD
   bool backward_next(std::size_t index) const;
   void forward(std::size_t index);
-=======
   void stay_until(std::int64_t end_ns);
-  void forward(const Operation& op);
->>>>>>> def04674227a6905ab74318568ee7dbae388f613
   void backward(const Operation& op, OpKind kind);
   void receive(std::size_t index);
   void send(std::size_t index);

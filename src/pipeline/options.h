@@ -31,6 +31,7 @@ struct Options {
   double skip_fraction = 0;    // skippipe: share of the stages, the first one counted, that each
                                // micro-batch leaves out; see kept_stages
   std::int64_t max_swaps = 0;  // skippipe: steps back to an earlier stage that a path may have
+  std::string topology;        // skippipe: file of ranks and links to plan for when training starts
   std::string problem;         // file of the problem that `solution` solves or `emulate` plays
   std::string solution;        // skippipe: file of a planner's solution; empty: skipping in turn
   double patience_ms = -1;  // how long a rank waits for the next planned operation before it takes

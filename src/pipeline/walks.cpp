@@ -19,16 +19,9 @@ using core::ErrorKind;
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
-<<<<<<< HEAD
-/// Of the loss, the share that the head's forward takes: logits and input gradient, two of the three
-/// products; the third is the weight's gradient.
-constexpr double kLossForward = 2.0 / 3;
-
 /// Of planners' times (docs/formats/problem.md), in seconds.
 constexpr double kTolerance = 1e-3;
 
-=======
->>>>>>> def04674227a6905ab74318568ee7dbae388f613
 /// An operation with its time and, for a message, the time of its way.
 struct Timed {
   Operation op;

@@ -171,6 +171,10 @@ void add_skipping(std::vector<Key>& out) {
   add("max_swaps", Slot<Int>([](Recipe& r) -> Int& { return r.pipeline.max_swaps; }),
       "skippipe: steps back to an earlier stage that a path may have")
       .within_range(0, 1000);
+  add("topology", Slot<Text>([](Recipe& r) -> Text& { return r.pipeline.topology; }),
+      "skippipe: JSON file of ranks and links (docs/formats/topology.md) to plan for when training "
+      "starts")
+      .when_absent("none");
   add("problem", Slot<Text>([](Recipe& r) -> Text& { return r.pipeline.problem; }),
       "JSON file of the problem (nodes are ranks) that pipeline.solution solves")
       .when_absent("none");
@@ -432,8 +436,7 @@ const std::vector<Section>& sections() {
 
 const std::vector<std::string>& later_keys() {
   static const std::vector<std::string> kLater{
-      "eggroll",           "spsa",           "boom", "pipeline.head", "pipeline.topology",
-      "checkpoint.levels", "checkpoint.mode"};
+      "eggroll", "spsa", "boom", "pipeline.head", "checkpoint.levels", "checkpoint.mode"};
   return kLater;
 }
 

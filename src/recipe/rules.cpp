@@ -274,7 +274,12 @@ void rule_plan_files(const Facts& facts, Book& book) {
   }
   if (pipeline.emulate)
     without("pipeline.emulate", "pipeline.problem", "the problem whose times are to be played");
-  for (const auto& [key, path] : {std::pair{"pipeline.problem", &pipeline.problem},
+  if (!pipeline.topology.empty() && book.has("pipeline.solution") &&
+      book.good({"pipeline.topology", "pipeline.solution"})) {
+    book.complain("pipeline.topology", "got it beside pipeline.solution, want one of them");
+  }
+  for (const auto& [key, path] : {std::pair{"pipeline.topology", &pipeline.topology},
+                                  std::pair{"pipeline.problem", &pipeline.problem},
                                   std::pair{"pipeline.solution", &pipeline.solution}}) {
     if (path->empty() || !facts.file_problem || !book.good(key)) continue;
     if (const auto problem = facts.file_problem(*path)) {
@@ -300,11 +305,12 @@ void rule_skipping(Book& book) {
   const auto& pipeline = book.recipe.pipeline;
   if (!book.good("pipeline.schedule")) return;
   const bool skips = pipeline.schedule == "skippipe";
-  const std::array<std::pair<const char*, bool>, 5> given{{
+  const std::array<std::pair<const char*, bool>, 6> given{{
       {"pipeline.skip_fraction", pipeline.skip_fraction != 0},
       {"pipeline.max_swaps", pipeline.max_swaps != 0},
       {"pipeline.problem", !pipeline.problem.empty() && !pipeline.emulate},
       {"pipeline.solution", !pipeline.solution.empty()},
+      {"pipeline.topology", !pipeline.topology.empty()},
       {"pipeline.replan_share", pipeline.replan_share != 0},
   }};
   for (const auto& [key, set] : given) {

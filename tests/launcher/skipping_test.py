@@ -68,6 +68,27 @@ class SkippingTest(cli.CliTestCase):
         solution.write_text("{")
         self.assert_refused(cli.run("check", recipe, *keys), 65, "solution.json")
 
+    def test_a_topology_is_planned_for_when_training_starts(self):
+        nodes = [{"forward_s": 0.1 * (1 + i), "head_s": 0.05, "memory_micro_batches": 3} for i in range(3)]
+        topology = self.folder / "topology.json"
+        topology.write_text(json.dumps({"format": "ropewalk-topology/1", "nodes": nodes, "latency_s": [[0.01] * 3] * 3,
+                                        "bandwidth_bytes_per_s": [[1e9] * 3] * 3}))
+        keys = ["parallel.pp=3", "pipeline.schedule=skippipe", "pipeline.skip_fraction=0.33", f"pipeline.topology={topology}"]
+        recipe = self.recipe()
+        plans = []
+        for out, ranks in (("threads", 0), ("processes", 3)):
+            self.assert_ok(cli.run("train", recipe, *keys, f"output_dir={self.folder / out}", ranks=ranks))
+            plans.append(json.loads((self.folder / out / "plan" / "plan.json").read_text()))
+        self.assertEqual(plans[0], plans[1])
+        self.assertTrue(all(len(path) == 3 for path in plans[0]["paths"]))  # two of three stages, and the head
+        self.assertEqual(cli.losses(self.folder / "threads"), cli.losses(self.folder / "processes"))
+        for more, words in ((["parallel.pp=2", "pipeline.skip_fraction=0"], ["topology", "got 3 nodes, want 2"]),
+                            ([f"pipeline.problem={topology}", f"pipeline.solution={topology}"],
+                             ["pipeline.topology", "want one of them"]),
+                            (["pipeline.schedule=1f1b", "pipeline.skip_fraction=0"], ["pipeline.topology", "skippipe alone"]),
+                            (["pipeline.topology=/nowhere.json"], ["pipeline.topology", "want a JSON file"])):
+            self.assert_refused(cli.run("check", recipe, *keys, *more), 2, *words)
+
     def test_weight_gradients_in_turns_of_their_own_train_the_same(self):
         nodes = [{"forward_s": 1, "memory_micro_batches": 2} for _ in range(3)]
         problem = {"format": "ropewalk-problem/1", "nodes": nodes, "transfer_s": [[0.0] * 3] * 3, "backward_factor": 2,

@@ -300,8 +300,8 @@ TEST(Overrides, SupplyWhatTheFileLacks) {
 
 TEST(NotYet, IsSaidByName) {
   for (const char* change :
-       {"method=eggroll", "method=spsa", "pipeline.schedule=file", "pipeline.topology=t.yaml",
-        "pipeline.head=spread", "checkpoint.levels=2", "checkpoint.mode=lazy"}) {
+       {"method=eggroll", "method=spsa", "pipeline.schedule=file", "pipeline.head=spread",
+        "checkpoint.levels=2", "checkpoint.mode=lazy"}) {
     EXPECT_THAT(only(read(good_recipe(), {change})), HasSubstr("not in this version")) << change;
   }
   for (const char* section : {"eggroll: {}\n", "spsa: {}\n", "boom: {}\n"}) {

@@ -1,0 +1,76 @@
+// Part of Ropewalk, MIT licence.
+#include "launcher/topology_plan.h"
+
+#include <algorithm>
+#include <cstddef>
+
+#include "pipeline/emulation.h"
+#include "pipeline/layout.h"
+#include "pipeline/planners.h"
+#include "planner/planner.h"
+#include "planner/problem.h"
+#include "planner/solution.h"
+
+namespace rw::launcher {
+namespace {
+
+constexpr const char* kKey = "pipeline.topology";
+constexpr std::int64_t kSchedules = 200'000;
+
+core::Json problem_of(const recipe::Recipe& recipe) {
+  const auto topology = pipeline::read_topology(kKey, recipe.pipeline.topology);
+  return pipeline::problem_on(topology, demand_of(recipe));
+}
+
+/// Bytes of the gradients of the stage that has most of them, on the wire.
+double gradient_bytes(const recipe::Recipe& recipe) {
+  pipeline::Options any = recipe.pipeline;  // stages and parameters are those of every plan
+  any.topology.clear();
+  const auto plan = pipeline::plan_for(
+      recipe.parallel, any, recipe.train.global_batch_size / recipe.train.micro_batch_size);
+  const auto layout = pipeline::make_layout(recipe.model, plan, recipe.pipeline.stage_split);
+  std::vector<double> elems(layout.stages.size(), 0);
+  for (const auto& param : layout.params) {
+    for (const int stage : param.stages) {
+      elems[static_cast<std::size_t>(stage)] += static_cast<double>(param.spec.shape.elems());
+    }
+  }
+  const double width = recipe.parallel.reduce_dtype == "bf16" ? 2 : 4;
+  return width * *std::max_element(elems.begin(), elems.end());
+}
+
+}  // namespace
+
+pipeline::PathDemand demand_of(const recipe::Recipe& recipe) {
+  const auto kept = pipeline::kept_stages(recipe.parallel.pp, recipe.pipeline.skip_fraction);
+  pipeline::PathDemand out;
+  out.parallel = recipe.parallel;
+  out.path_length = kept.value_or(recipe.parallel.pp);
+  out.max_swaps = recipe.pipeline.max_swaps;
+  out.micro_batches = recipe.train.global_batch_size / recipe.train.micro_batch_size;
+  out.activation_bytes = 4.0 * static_cast<double>(recipe.train.micro_batch_size *
+                                                   recipe.train.seq_len * recipe.model.hidden_size);
+  out.gradient_bytes = gradient_bytes(recipe);
+  return out;
+}
+
+pipeline::Plan plan_on_topology(const recipe::Recipe& recipe) {
+  const core::Json json = problem_of(recipe);
+  planner::PlanOptions how;
+  how.limits.evaluations = kSchedules;
+  const auto solution = planner::plan(planner::problem_from_json(json, kKey), how);
+  return pipeline::plan_from_walks(recipe.pipeline.schedule,
+                                   pipeline::walks_from_solution(planner::to_json(solution), kKey),
+                                   pipeline::walk_costs_from_problem(json, kKey));
+}
+
+std::vector<std::vector<double>> known_transfers(const recipe::Recipe& recipe) {
+  if (!recipe.pipeline.topology.empty()) {
+    return pipeline::walk_costs_from_problem(problem_of(recipe), kKey).transfer_s;
+  }
+  if (recipe.pipeline.problem.empty()) return {};
+  const auto ranks = static_cast<int>(recipe.parallel.dp * recipe.parallel.pp);
+  return pipeline::read_problem_costs(recipe.pipeline, ranks).transfer_s;
+}
+
+}  // namespace rw::launcher
