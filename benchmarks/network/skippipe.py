@@ -206,7 +206,8 @@ def straggler(bench, problem, solution):
               "measured_during_s": statistics.median(during), "possible_same_arrangement_s": fixed["makespan_s"],
               "possible_any_arrangement_s": moved["makespan_s"],
               "plan_in_use_s": lines[max(lines)], "measured_after_s": statistics.median(after) if after else None,
-              "steps_after": len(after), "measured_steps_s": times, "predicted_steps_s": [lines.get(i + 1) for i in range(len(times))]}
+              "steps_after": len(after), "measured_steps_s": times,
+              "predicted_steps_s": [lines.get(i + 1) for i in range(len(times))]}
     print({key: value for key, value in result.items() if not key.endswith("steps_s")}, flush=True)
     return result
 
@@ -303,6 +304,10 @@ def arguments():
     return args
 
 
+def rounded(result):
+    return json.loads(json.dumps(result), parse_float=lambda text: round(float(text), 6))
+
+
 def machine_name():
     with contextlib.suppress(OSError):
         names = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
@@ -337,7 +342,7 @@ def main():
             key, measure = parts[part]
             result[key] = measure()
             result["seconds"] = time.monotonic() - begin
-            pathlib.Path(f"{args.out}.json").write_text(json.dumps(result, indent=2) + "\n")
+            pathlib.Path(f"{args.out}.json").write_text(json.dumps(rounded(result), indent=1) + "\n")
             if "rows" in result:
                 pathlib.Path(f"{args.out}.md").write_text(table(result))
     if "rows" in result:
