@@ -13,6 +13,8 @@
 #include "pipeline/planners.h"
 #include "pipeline/replanner.h"
 #include "pipeline/simulate.h"
+#include "planner/planner.h"
+#include "planner/solution.h"
 
 namespace rw::pipeline {
 namespace {
@@ -25,6 +27,7 @@ CostFunctions functions_of(const Plan& plan, const WalkCosts& costs) {
     const bool forward = op.kind == OpKind::kForward;
     const double whole = costs.forward_s[static_cast<std::size_t>(rank)];
     if (op.stage == last) return costs.loss_factor * whole * (forward ? 2.0 : 1.0) / 3;
+    if (op.kind == OpKind::kBackwardWeight) return costs.weight_factor * whole;
     return forward ? whole : costs.backward_factor * whole;
   };
   out.transfer = [costs](int from, int to) {
@@ -131,6 +134,45 @@ TEST(PathPlanner, RefusesPlansOfOtherSchedules) {
   problem.micro_batches = 4;
   const Plan plan = plan_1f1b(problem);
   EXPECT_THROW(replan_paths(plan, one_slow(plan, 0, 1), 0.1), core::Error);
+}
+
+/// Two sources, two stages of two nodes behind them, every path leaving one of them out.
+core::Json split_problem() {
+  core::Json out =
+      core::Json::parse(R"({"format": "ropewalk-problem/1", "nodes": [], "transfer_s": [],
+    "split_backward": {"input_factor": 1, "weight_factor": 0.5}, "loss_factor": 0.25, "gap_s": 0,
+    "gap_first_forward_s": 0, "stage_sizes": [2, 2, 2], "path_length": 2,
+    "micro_batches_per_source": 6, "rules": {"max_swaps": 0, "max_jump": 2, "stage_quota": 6}})");
+  for (int i = 0; i < 6; ++i) {
+    out["nodes"].push_back({{"forward_s", 1 + 0.1 * i}, {"memory_micro_batches", 2}});
+    core::Json row = core::Json::array();
+    for (int j = 0; j < 6; ++j) row.push_back(i == j ? 0.0 : 0.2 + 0.1 * ((3 * i + j) % 5));
+    out["transfer_s"].push_back(row);
+  }
+  return out;
+}
+
+TEST(PathPlanner, SplitSolutionsRunAsPlannedAndAreNotPlannedAnew) {
+  for (const char* contention : {"none", "serial"}) {
+    core::Json json = split_problem();
+    json["contention"] = contention;
+    planner::PlanOptions options;
+    options.limits.evaluations = 5000;
+    const auto solution = planner::plan(planner::problem_from_json(json, "p"), options);
+    const WalkCosts costs = walk_costs_from_problem(json, "p");
+    const Walks walks = walks_from_solution(planner::to_json(solution), "s");
+    const Plan plan = plan_from_walks("skippipe", walks, costs);
+    EXPECT_EQ(plan_problem(plan), "");
+    EXPECT_DOUBLE_EQ(end_of(plan), solution.makespan_s);
+    // Without contention nothing is later than planned.
+    EXPECT_LE(simulate(plan, functions_of(plan, costs)).makespan, solution.makespan_s + 1e-9);
+    try {
+      replan_paths(plan, costs, 0.1);
+      ADD_FAILURE() << "accepted";
+    } catch (const core::Error& error) {
+      EXPECT_THAT(error.what(), ::testing::HasSubstr("weight gradients"));
+    }
+  }
 }
 
 }  // namespace

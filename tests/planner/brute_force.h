@@ -159,7 +159,8 @@ class BruteForce {
     held_.assign(nodes, 0);
     weights_.assign(nodes, 0);
     trail_.clear();
-    descend(0, 0, 0);
+    // A stage that nobody visits reduces at once.
+    descend(0, 0, iteration() ? *std::max_element(reductions_.begin(), reductions_.end()) : 0);
   }
 
   planner::List<Op> priced(const planner::List<int>& path) const {
@@ -286,11 +287,10 @@ class BruteForce {
     }
     for (const auto& [node, job] : trail_) network.order[node].push_back(job);
     const auto ends = network.ends();
-    double out = 0;
+    double out = iteration() ? *std::max_element(reductions_.begin(), reductions_.end()) : 0;
     for (int node = 0; node < p_.size(); ++node) {
       if (ends[node] > 0) out = std::max(out, ends[node] + reduction_of(node));
     }
-    if (iteration()) out = std::max(out, *std::max_element(reductions_.begin(), reductions_.end()));
     return out;
   }
 
