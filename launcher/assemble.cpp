@@ -69,7 +69,7 @@ void write_plan(const recipe::Recipe& recipe, const pipeline::Plan& plan, store:
   store::write_whole(store, path.string(), pipeline::to_json(plan).dump() + "\n");
 }
 
-/// What rank 0 tells people, and what it plans with.
+/// What rank 0 tells people.
 void add_reporting(const recipe::Recipe& recipe, pipeline::TrainerParts& parts) {
   const fs::path path = fs::path(recipe.output_dir) / "plan" / "timeline.jsonl";
   // Shared by the copies that a std::function makes of itself.
@@ -79,7 +79,6 @@ void add_reporting(const recipe::Recipe& recipe, pipeline::TrainerParts& parts) 
     file->append(metrics::to_json(timeline).dump() + "\n");
   };
   parts.note = [](const std::string& text) { core::log_info(text); };
-  parts.replan = pipeline::make_replan(known_transfers(recipe));
 }
 
 /// The step to go on from; 0: start anew.
@@ -152,6 +151,8 @@ pipeline::TrainerOptions trainer_options(const recipe::Recipe& recipe,
   out.schedule = recipe.lr_scheduler;
   out.parallel = recipe.parallel;
   out.pipeline = recipe.pipeline;
+  out.emulation = pipeline::make_emulation(
+      recipe.pipeline, static_cast<int>(recipe.parallel.dp * recipe.parallel.pp));
   out.seed = recipe.seed;
   out.seq_len = recipe.train.seq_len;
   out.micro_batch_size = recipe.train.micro_batch_size;
@@ -215,6 +216,7 @@ Inputs open_inputs(const recipe::Recipe& recipe) {
   out.trainer = trainer_options(recipe, *out.corpora);
   check_inputs(recipe, *out.corpora);
   out.plan = make_plan(recipe);
+  out.transfer_s = known_transfers(recipe);
   if (!recipe.data.validation.empty()) {
     out.validation =
         std::make_unique<data::Validation>(recipe.data, train.seq_len, train.micro_batch_size);
@@ -241,6 +243,7 @@ Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, c
   parts.validation = std::move(inputs.validation);
   parts.trace = run.trace.get();
   if (world.rank() == 0) add_reporting(recipe, parts);
+  if (world.rank() == 0) parts.replan = pipeline::make_replan(std::move(inputs.transfer_s));
   together(world, [&] {
     if (world.rank() == 0) write_plan(recipe, inputs.plan, *run.store);
   });

@@ -24,6 +24,7 @@ struct Inputs {
   std::shared_ptr<const data::Corpora> corpora;
   pipeline::TrainerOptions trainer;
   pipeline::Plan plan;
+  std::vector<std::vector<double>> transfer_s;   // between ranks, where the recipe says; or empty
   std::unique_ptr<data::Validation> validation;  // none when the recipe names none
 };
 

@@ -15,6 +15,7 @@ RankMemory predict_memory(const TrainerOptions& options,
   core::DryRun dry;
   TrainerOptions on_nothing = options;
   on_nothing.model.from.clear();
+  on_nothing.emulation.reset();
   const auto world =
       comm::make_dry(rank, static_cast<int>(options.parallel.dp * options.parallel.pp));
   TrainerParts parts{*world, std::move(corpora), std::move(order)};

@@ -19,7 +19,6 @@
 #include "optim/schedule.h"
 #include "pipeline/bucket_size.h"
 #include "pipeline/classic.h"
-#include "pipeline/emulation.h"
 #include "pipeline/executor.h"
 #include "pipeline/layout.h"
 #include "pipeline/pieces.h"
@@ -143,7 +142,6 @@ class Trainer final : public core::Method {
   StepNumbers numbers_;               // of the step that is under way, once all ranks know them
   std::vector<double> stage_factor_;  // per stage: what its gradients are multiplied by
   PlanWatch watch_;
-  std::optional<Emulation> emulation_;
   double bubble_pct_planned_ = 0;
   std::uint64_t step_ = 0;     // done
   bool copies_stale_ = false;  // values may have been loaded, or come from other replicas
@@ -159,8 +157,7 @@ Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, Plan plan)
       plan_(std::move(plan)),
       layout_(make_layout(options.model, plan_, options.pipeline.stage_split)),
       stream_(options.device),
-      watch_(options.pipeline.replan_share, parts_.replan),
-      emulation_(make_emulation(options.pipeline, parts_.world.size())) {
+      watch_(options.pipeline.replan_share, parts_.replan) {
   const int rank = parts_.world.rank();
   const auto held = layout_.stages_of(rank);
   const auto ranges = ranges_of(layout_, held);
@@ -269,9 +266,9 @@ core::StepResult Trainer::step(std::int64_t n) {
     reducer_->finish(stage);
   };
   hooks.update = [&](const Execution& so_far) { update(n, so_far, result); };
-  if (emulation_) {
+  if (options_.emulation) {
     hooks.least_s = [&](const Operation& op, OpKind kind) {
-      return emulation_->least_s(plan_, parts_.world.rank(), op, kind, n);
+      return options_.emulation->least_s(plan_, parts_.world.rank(), op, kind, n);
     };
   }
   const Execution done = executor_->run(sizes_, hooks);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "comm/communicator.h"
@@ -14,6 +15,7 @@
 #include "metrics/trace.h"
 #include "model/options.h"
 #include "optim/options.h"
+#include "pipeline/emulation.h"
 #include "pipeline/options.h"
 #include "pipeline/plan.h"
 #include "pipeline/replanner.h"
@@ -26,6 +28,7 @@ struct TrainerOptions {
   optim::ScheduleOptions schedule;
   ParallelOptions parallel;
   Options pipeline;
+  std::optional<Emulation> emulation;  // of pipeline: make_emulation
   std::uint64_t seed = 0;
   std::int64_t seq_len = 0;
   std::int64_t micro_batch_size = 1;

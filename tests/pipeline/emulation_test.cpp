@@ -108,6 +108,7 @@ TEST(Emulation, PadsAndChangesNoBit) {
       job.options.pipeline.problem = emulate ? problem : "";
       job.options.pipeline.emulate_slow.clear();
       if (emulate) job.options.pipeline.emulate_slow = {1, 3, 2};
+      job.options.emulation = make_emulation(job.options.pipeline, 3);
       std::vector<metrics::StepTimeline> lines;
       results.push_back(test::train(3, 3, [&](comm::Communicator& world) {
         auto parts = job.parts(world);
