@@ -20,11 +20,10 @@ std::size_t Placement::take(std::size_t bytes, Fit fit) {
   const std::size_t size = rounded(bytes);
   live_ += size;
   peak_ = std::max(peak_, live_);
-  const auto high =
-      fit == Fit::kBest
-          ? by_offset_.rend()
-          : std::find_if(by_offset_.rbegin(), by_offset_.rend(),
-                         [&](const auto& hole) { return hole.second >= size; });
+  const auto high = fit == Fit::kBest
+                        ? by_offset_.rend()
+                        : std::find_if(by_offset_.rbegin(), by_offset_.rend(),
+                                       [&](const auto& hole) { return hole.second >= size; });
   if (high != by_offset_.rend()) {
     const auto [offset, whole] = *high;
     remove(offset, whole);

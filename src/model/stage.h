@@ -22,13 +22,13 @@ struct StageRange {
 
 /// One micro-batch on its way in. B rows of T tokens.
 struct StageInput {
-  std::int64_t batch = 0;    // B
-  std::int64_t tokens = 0;   // T
-  core::Tensor token_ids;    // [B·T] i32, only where the stage has the embedding
-  core::Tensor x;            // [B·T, D] f32 otherwise
-  core::Tensor targets;      // [B·T] i32, only where it has the head; negative = padding
-  float gradient_scale = 0;  // with the head: the loss is sum(losses) · gradient_scale; 0 =
-                             // evaluation, no gradients wanted
+  std::int64_t batch = 0;      // B
+  std::int64_t tokens = 0;     // T
+  core::Tensor token_ids;      // [B·T] i32, only where the stage has the embedding
+  core::Tensor x;              // [B·T, D] f32 otherwise
+  core::Tensor targets;        // [B·T] i32, only where it has the head; negative = padding
+  float gradient_scale = 0;    // with the head: the loss is sum(losses) · gradient_scale; 0 =
+                               // evaluation, no gradients wanted
   bool backward_next = false;  // with the head: of all calls that change gradients, backward() of
                                // this micro-batch is the next one
 };
