@@ -253,13 +253,14 @@ void Schedule::save_checkpoints(int checkpoint) {
   // A stage that nobody visits reduces at once.
   Ends ends = checkpoint == 0 ? Ends{0, max_reduction(), 0} : saved_[checkpoint];
   const bool iteration = problem_->objective == Objective::kIteration;
-  for (int i = checkpoint * kStride; i < operations(); ++i) {
-    if (i % kStride == 0) {
+  for (int i = checkpoint * kStride;; ++i) {
+    if (i % kStride == 0) {  // the end too: what changes no operation is evaluated from there
       const std::ptrdiff_t at = i / kStride;
       std::copy_n(job_.begin(), jobs_count, saved_job_.begin() + at * jobs_count);
       std::copy_n(node_.begin(), nodes, saved_node_.begin() + at * nodes);
       saved_[at] = ends;
     }
+    if (i == operations()) break;
     Placed& here = placed_[i];
     const Step& step = steps_[here.operation];
     const int job = here.operation / per_job_;

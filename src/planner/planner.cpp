@@ -27,22 +27,24 @@ constexpr double kMeanWeight = 0.05;
 constexpr double kStartHot = 1e-1;  // a node may change its group
 constexpr double kHot = 2e-3;       // orders and paths change, groups hardly
 constexpr double kCold = 1e-4;
-constexpr double kStrictShare = 0.2;  // of the limit, for the strict track's solution
-/// Starts from random arrangements: how many, what they cool down to, and when they are over. The strict
-/// track has fewer good schedules and wants fewer, longer starts.
-struct Starts {
-  int count = 0;
+/// The first part of a search: on the free track the strict solution until `strict_share` of the limit,
+/// then `starts` from it and from random arrangements, cooled to `cold`, until `starts_share`.
+struct Course {
+  double strict_share = 0;
+  int starts = 0;
   double cold = 0;
-  double share = 0;  // of the limit
+  double starts_share = 0;
 };
-constexpr Starts kFreeStarts{4, 5e-4, 0.6};
-constexpr Starts kStrictStarts{2, 2e-4, 0.8};
-constexpr Starts kManyStarts{12, 5e-4, 0.6};  // of small problems
-constexpr int kCycles = 8;                    // coolings of the best start
-constexpr double kReplanHot = 2e-2;           // a slower source wants other paths everywhere
+constexpr Course kFreeCourse{0.2, 4, 5e-4, 0.6};
+constexpr Course kStrictCourse{0, 2, 2e-4, 0.8};  // fewer good schedules: fewer, longer starts
+constexpr int kFewOperations = 64;                // few good arrangements, and each start is cheap
+constexpr Course kFewCourse{0.2, 12, 5e-4, 0.6};
+constexpr int kManyOperations = 400;  // seconds are few schedules: what is good already counts
+constexpr Course kManyCourse{0.5, 2, 5e-4, 0.75};
+constexpr int kCycles = 8;           // coolings of the best start
+constexpr double kReplanHot = 2e-2;  // a slower source wants other paths everywhere
 constexpr double kReplanShare = 0.7;
 constexpr int kSeedTries = 20000;
-constexpr int kFewOperations = 64;
 
 /// Under the cap first, then the better objective.
 bool better(const Problem& problem, const Schedule& one, const Schedule& other) {
@@ -70,28 +72,27 @@ class Search {
 
   void plan(Track track) {
     const bool walks = track == Track::kFree && strict_refusal(problem_).empty();
-    const double strict_share = walks ? kStrictShare : 0;
+    const Course course = course_of(track);
+    const double strict_share = walks ? course.strict_share : 0;
     std::unique_ptr<Schedule> strict;
     if (walks) {
       strict = seeded(Track::kStrict, kSeedTries);
       anneal(*strict, dice_, placement_, {kStartHot, kCold, strict_share}, budget_);
     }
-    const Starts starts = few_operations()        ? kManyStarts
-                          : track == Track::kFree ? kFreeStarts
-                                                  : kStrictStarts;
-    for (int i = 0; i < starts.count; ++i) {
-      if (best_ && budget_.progress() >= starts.share) break;
+    for (int i = 0; i < course.starts; ++i) {
+      if (best_ && budget_.progress() >= course.starts_share) break;
       // Half of the starts aim at cheap reductions, half at nothing.
       const int tries = problem_.objective == Objective::kIteration && i % 2 == 1 ? 0 : kSeedTries;
       const bool from_strict = i == 0 && strict;
       auto schedule = from_strict ? in_free_track(*strict) : seeded(track, tries);
-      const double until = strict_share + (starts.share - strict_share) * (i + 1) / starts.count;
+      const double until =
+          strict_share + (course.starts_share - strict_share) * (i + 1) / course.starts;
       const double hot = from_strict ? kHot : kStartHot;
-      anneal(*schedule, dice_, placement_, {hot, starts.cold, until}, budget_);
+      anneal(*schedule, dice_, placement_, {hot, course.cold, until}, budget_);
       if (!best_ || better(problem_, *schedule, *best_)) best_ = std::move(schedule);
     }
     for (int i = 0; i < kCycles; ++i) {
-      const double until = starts.share + (1 - starts.share) * (i + 1) / kCycles;
+      const double until = course.starts_share + (1 - course.starts_share) * (i + 1) / kCycles;
       anneal(*best_, dice_, placement_, {kHot, kCold, until}, budget_);
     }
     if (strict && better(problem_, *strict, *best_)) best_ = in_free_track(*strict);
@@ -107,9 +108,11 @@ class Search {
   std::int64_t evaluations() const { return budget_.evaluations(); }
 
  private:
-  /// Small problems have few good arrangements, and each start is cheap.
-  bool few_operations() const {
-    return problem_.micro_batches() * problem_.operations_per_path() <= kFewOperations;
+  Course course_of(Track track) const {
+    const int operations = problem_.micro_batches() * problem_.operations_per_path();
+    if (operations <= kFewOperations) return kFewCourse;
+    if (track == Track::kStrict) return kStrictCourse;
+    return operations <= kManyOperations ? kFreeCourse : kManyCourse;
   }
   std::unique_ptr<Schedule> seeded(Track track, int tries) {
     const Arrangement arrangement = seed_arrangement(problem_, track, dice_, tries);

@@ -86,6 +86,31 @@ TEST(Schedule, ReductionsEndTheIteration) {
   EXPECT_DOUBLE_EQ(schedule.cost(), 21);
 }
 
+TEST(Schedule, WhatChangesNothingKeepsCostAndGoal) {
+  for (const int micro_batches :
+       {15, 16}) {  // 75 and 80 operations: 80 is a multiple of the stride
+    Json json = Json::parse(R"({
+      "format": "ropewalk-problem/1",
+      "nodes": [{"forward_s": 1, "memory_micro_batches": 2}, {"forward_s": 1, "memory_micro_batches": 2}],
+      "transfer_s": [[0, 1], [1, 0]],
+      "backward_factor": 2, "loss_factor": 0.5, "gap_s": 0, "gap_first_forward_s": 0,
+      "stage_sizes": [1, 1], "path_length": 2, "micro_batches_per_source": 1,
+      "rules": {"max_swaps": 0, "max_jump": 1, "stage_quota": 16}, "arrangement": [[0], [1]]})");
+    json["micro_batches_per_source"] = micro_batches;
+    const Problem p = problem_from_json(json, "p");
+    Draft draft{Arrangement(p.arrangement), {}, {}};
+    for (int i = 0; i < micro_batches; ++i) draft.paths.push_back({0, 1});
+    Schedule schedule(p, Track::kFree, draft, 0.05);
+    const double cost = schedule.cost();
+    const double goal = schedule.goal();
+    EXPECT_GT(goal, 5.0 * micro_batches);
+    EXPECT_DOUBLE_EQ(schedule.evaluate(Schedule::kNever), cost) << micro_batches;
+    schedule.keep();
+    EXPECT_DOUBLE_EQ(schedule.cost(), cost) << micro_batches;
+    EXPECT_DOUBLE_EQ(schedule.goal(), goal) << micro_batches;
+  }
+}
+
 TEST(Schedule, WeightGradientsFillIdleTime) {
   Problem p = shared_node(2);
   p.backward_factor = 1;
