@@ -36,6 +36,9 @@ struct Course {
   double starts_share = 0;
 };
 constexpr Course kFreeCourse{0.2, 4, 5e-4, 0.6};
+constexpr Course kLongCourse{0.1, 12, 5e-4, 0.7};  // more starts pay when each is long enough
+constexpr double kLongSeconds = 30;
+constexpr std::int64_t kLongEvaluations = 20'000'000;
 constexpr Course kStrictCourse{0, 2, 2e-4, 0.8};  // fewer good schedules: fewer, longer starts
 constexpr int kFewOperations = 64;                // few good arrangements, and each start is cheap
 constexpr Course kFewCourse{0.2, 12, 5e-4, 0.6};
@@ -65,7 +68,9 @@ class Search {
         coverage_(coverage),
         dice_(options.seed, static_cast<std::uint32_t>(stream)),
         budget_(evaluations, options.limits.time_s, options.limits.elapsed_s),
-        placement_(problem.arrangement.empty() ? Placement::kOpen : Placement::kFixed) {
+        placement_(problem.arrangement.empty() ? Placement::kOpen : Placement::kFixed),
+        long_(evaluations > 0 ? evaluations >= kLongEvaluations
+                              : options.limits.time_s >= kLongSeconds) {
     if (stream == 0) budget_.report_to(options.limits.report);
     budget_.stop_at(bound);
   }
@@ -112,7 +117,8 @@ class Search {
     const int operations = problem_.micro_batches() * problem_.operations_per_path();
     if (operations <= kFewOperations) return kFewCourse;
     if (track == Track::kStrict) return kStrictCourse;
-    return operations <= kManyOperations ? kFreeCourse : kManyCourse;
+    if (operations > kManyOperations) return kManyCourse;
+    return long_ ? kLongCourse : kFreeCourse;
   }
   std::unique_ptr<Schedule> seeded(Track track, int tries) {
     const Arrangement arrangement = seed_arrangement(problem_, track, dice_, tries);
@@ -129,6 +135,7 @@ class Search {
   Dice dice_;
   Budget budget_;
   Placement placement_;
+  bool long_;
   std::unique_ptr<Schedule> best_;
 };
 
