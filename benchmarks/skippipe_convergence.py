@@ -120,16 +120,13 @@ def panel(curves, box, title, horizontal, last, unit):
 
 def draw(curves, results, window):
     steps = len(next(iter(curves.values())))
-    hours = {skip: steps * one["plan"]["iteration_s"] / 3600 for skip, one in results.items()}
+    minutes = {skip: steps * one["plan"]["iteration_s"] / 60 for skip, one in results.items()}
     out = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1000 430" font-family="sans-serif" font-size="12">',
            '<rect width="1000" height="430" fill="white"/>']
     out += panel(curves, (60, 50, 400, 300), f"Training loss (nats), mean of {window} steps and of the seeds",
                  lambda _: steps, steps, "steps")
-    shown = {skip: hours[skip] for skip in curves}
-    longest = max(shown.values())
-    minutes = {skip: 60 * one for skip, one in shown.items()}
     out += panel(curves, (540, 50, 400, 300), "The same under the planned iteration times", lambda skip: minutes[skip],
-                 60 * longest, "minutes")
+                 max(minutes.values()), "minutes")
     for i, skip in enumerate(curves):
         out.append(f'<text x="{60 + 110 * i}" y="415" fill="{COLOURS[i]}">{100 * skip:.0f} % skipped</text>')
     return "\n".join(out) + "\n</svg>\n"

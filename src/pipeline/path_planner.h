@@ -13,13 +13,14 @@ namespace rw::pipeline {
 inline constexpr double kReplanSeconds = 2;
 
 /// The problem that a plan of paths in use solves, with other times: the same arrangement, paths of the
-/// same length, no stage visited more often than now, no jump or step back that no path has now, no slot filled that ranks have left free. Throws
-/// Error{kRecipe} for a plan that is none of paths, whose paths differ in length, or whose backwards are
-/// split.
+/// same length, no stage visited more often than now, no jump or step back that no path has now, no
+/// slot filled that ranks have left free. Throws Error{kRecipe} for a plan that is none of paths, whose
+/// paths differ in length, or whose backwards are split.
 planner::Problem problem_of(const Plan& current, const WalkCosts& measured);
 
-/// For Replanner (`current` has predicted times): paths and order anew for what was measured, by the planner (planner/planner.h) warm
-/// from the paths and the order in use; ranks keep their stages, micro-batches their sources. Takes `seconds`.
+/// For Replanner (`current` has predicted times): paths and order anew for what was measured, by the
+/// planner (planner/planner.h) warm from the paths and the order in use; ranks keep their stages,
+/// micro-batches their sources. Takes `seconds`.
 Plan replan_paths(const Plan& current, const WalkCosts& measured, double seconds = kReplanSeconds);
 
 /// replan_paths with the transfer times [from][to] of the network, which nobody measures while training;

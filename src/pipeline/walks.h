@@ -19,7 +19,8 @@ struct Walk {
 };
 
 /// Of the loss, the share that the head's forward takes: logits and input gradient, two of the three
-/// products; the third is the weight's gradient.
+/// products; the third is the weight's gradient. (Where the backward follows at once, forward adds that
+/// too: the two spans then share their sum otherwise.)
 inline constexpr double kLossForward = 2.0 / 3;
 
 /// What a planner of paths finds. A node is a rank.

@@ -244,6 +244,15 @@ int Schedule::take_recorded(int from) {
   return lowest;
 }
 
+/// What stands at `position` gives a gradient back on `node` until `end`.
+inline void Schedule::take_end(Ends& ends, double end, int node, int position) const {
+  const double reduced = end + reductions_[arrangement_.stage_of(node)];
+  const bool iteration = problem_->objective == Objective::kIteration;
+  if (iteration ? reduced >= ends.iteration : end >= ends.makespan) ends.last_position = position;
+  ends.makespan = std::max(ends.makespan, end);
+  ends.iteration = std::max(ends.iteration, reduced);
+}
+
 /// Reads the kept list once from a checkpoint on: states before every kStride-th position, who is
 /// before whom on a node, and the ends.
 void Schedule::save_checkpoints(int checkpoint) {
@@ -252,7 +261,6 @@ void Schedule::save_checkpoints(int checkpoint) {
   load_states(checkpoint);
   // A stage that nobody visits reduces at once.
   Ends ends = checkpoint == 0 ? Ends{0, max_reduction(), 0} : saved_[checkpoint];
-  const bool iteration = problem_->objective == Objective::kIteration;
   for (int i = checkpoint * kStride;; ++i) {
     if (i % kStride == 0) {  // the end too: what changes no operation is evaluated from there
       const std::ptrdiff_t at = i / kStride;
@@ -282,10 +290,7 @@ void Schedule::save_checkpoints(int checkpoint) {
       node.held += step.memory;
     }
     if (step.memory >= 0) continue;
-    const double reduced = end + reductions_[arrangement_.stage_of(step.node)];
-    if (iteration ? reduced >= ends.iteration : end >= ends.makespan) ends.last_position = i;
-    ends.makespan = std::max(ends.makespan, end);
-    ends.iteration = std::max(ends.iteration, reduced);
+    take_end(ends, end, step.node, i);
   }
   if (split()) end_weights(ends);
   ends_ = ends;
@@ -293,32 +298,22 @@ void Schedule::save_checkpoints(int checkpoint) {
 
 /// Behind each node's last operation the rest of its W's run.
 void Schedule::end_weights(Ends& ends) const {
-  const bool iteration = problem_->objective == Objective::kIteration;
   for (int node = 0; node < node_.count(); ++node) {
     if (node_[node].weights == 0) continue;
     const double end = weights_end(node) - reduction_behind(node);
-    const double reduced = end + reductions_[arrangement_.stage_of(node)];
-    if (iteration ? reduced >= ends.iteration : end >= ends.makespan) {
-      ends.last_position = node_[node].last;
-    }
-    ends.makespan = std::max(ends.makespan, end);
-    ends.iteration = std::max(ends.iteration, reduced);
+    take_end(ends, end, node, node_[node].last);
   }
 }
 
 /// Contention: the ends of the kept schedule by its actual times.
 void Schedule::take_ends() {
   Ends ends{0, max_reduction(), 0};
-  const bool iteration = problem_->objective == Objective::kIteration;
   for (int i = 0; i < operations(); ++i) {
     const Step& step = steps_[placed_[i].operation];
     const double end = start_at(i) + step.duration;
     node_[step.node].free = end + step.gap;
     if (step.memory >= 0) continue;
-    const double reduced = end + reductions_[arrangement_.stage_of(step.node)];
-    if (iteration ? reduced >= ends.iteration : end >= ends.makespan) ends.last_position = i;
-    ends.makespan = std::max(ends.makespan, end);
-    ends.iteration = std::max(ends.iteration, reduced);
+    take_end(ends, end, step.node, i);
   }
   if (split()) end_weights(ends);
   ends_ = ends;

@@ -172,6 +172,7 @@ class Schedule {
   double reduction_behind(int node) const;
   double evaluate_list(double limit);
   double retime(double limit);
+  void take_end(Ends& ends, double end, int node, int position) const;
   void end_weights(Ends& ends) const;
   void take_ends();
   double start_at(int position) const {

@@ -111,14 +111,22 @@ TEST(PlacementTest, BlocksNeverOverlapAndFreeNeighboursBecomeOne) {
   EXPECT_EQ(placement.top(), top);
 }
 
-TEST(PlacementTest, TakesTheSmallestHoleThatFitsAndExtendsAFreeEnd) {
+/// A hole of 640 bytes, and above it one of 128; 64 bytes are taken behind each.
+struct TwoHoles {
   Placement placement;
-  const std::size_t large = placement.take(640);
-  placement.take(64);
-  const std::size_t small = placement.take(128);
-  placement.take(64);
-  placement.give(large, 640);
-  placement.give(small, 128);
+  std::size_t large = placement.take(640);
+  std::size_t between = placement.take(64);
+  std::size_t small = placement.take(128);
+  std::size_t above = placement.take(64);
+  TwoHoles() {
+    placement.give(large, 640);
+    placement.give(small, 128);
+  }
+};
+
+TEST(PlacementTest, TakesTheSmallestHoleThatFitsAndExtendsAFreeEnd) {
+  TwoHoles holes;
+  auto& [placement, large, between, small, above] = holes;
   EXPECT_EQ(placement.take(100), small);
   EXPECT_EQ(placement.take(600), large);
   const std::size_t end = placement.take(256);
@@ -128,13 +136,8 @@ TEST(PlacementTest, TakesTheSmallestHoleThatFitsAndExtendsAFreeEnd) {
 }
 
 TEST(PlacementTest, HighTakesTheEndOfTheHighestHoleThatFits) {
-  Placement placement;
-  const std::size_t large = placement.take(640);
-  placement.take(64);
-  const std::size_t small = placement.take(128);
-  placement.take(64);
-  placement.give(large, 640);
-  placement.give(small, 128);
+  TwoHoles holes;
+  auto& [placement, large, between, small, above] = holes;
   const auto high = Placement::Fit::kHigh;
   EXPECT_EQ(placement.take(64, high), small + 64);
   EXPECT_EQ(placement.take(128, high), large + 512);
