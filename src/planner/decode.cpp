@@ -17,7 +17,7 @@ inline void Schedule::run_weights(NodeState& node, const Step& step, const JobSt
     node.free += run * each;
     for (; run < node.weights && node.free + each <= job.ready; ++run) node.free += each;
     node.weights -= run;
-    node.held -= run;
+    node.held = static_cast<std::int16_t>(node.held - run);
   }
   tried_weights_[job.next] = run;
 }
@@ -36,13 +36,15 @@ inline double Schedule::weights_end(int node) const {
 
 /// Runs the next operation of a job; false when it must wait for memory.
 template <bool kSplit>
-inline bool Schedule::step(int job) {
+inline bool Schedule::step(int job, Clock& clock) {
   JobState& state = job_[job];
   const Step& step = steps_[state.next];
   NodeState& node = node_[step.node];
-  if (step.memory > 0 && node.held == node.memory && (!kSplit || node.weights == 0)) {
-    (node.waiting < 0 ? node.waiting : after_[node.last_waiting]) = job;
-    node.last_waiting = job;
+  const bool full = (step.memory > 0) & (node.held == node.memory);
+  if (full && (!kSplit || node.weights == 0)) {
+    Queue& queue = queues_[step.node];
+    (queue.first < 0 ? queue.first : after_[queue.last]) = job;
+    queue.last = job;
     after_[job] = -1;
     ++waiting_;
     return false;
@@ -52,19 +54,16 @@ inline bool Schedule::step(int job) {
     if (step.memory > 0) ++node.held;
     if (step.memory < 0) ++node.weights;
   } else {
-    node.held += step.memory;
+    node.held = static_cast<std::int16_t>(node.held + step.memory);
   }
-  double start = state.ready;
-  if (node.free > start) {
-    sum_ += node.free - start;
-    start = node.free;
-    most_ = std::max(most_, start + step.tail);
-  }
+  const double start = std::max(state.ready, node.free);
+  clock.sum += start - state.ready;
+  clock.most = std::max(clock.most, start + step.tail);
   const double end = start + step.duration;
-  recorded_[recorded_count_++] = {start, state.next, -1};
+  *clock.recorded++ = {start, state.next, -1};
   node.free = end + step.gap;
   if constexpr (kSplit) {
-    if (node.weights > 0) most_ = std::max(most_, weights_end(step.node));
+    if (node.weights > 0) clock.most = std::max(clock.most, weights_end(step.node));
   }
   state.ready = end + step.lag;
   ++state.next;
@@ -74,32 +73,49 @@ inline bool Schedule::step(int job) {
 /// A backward on `from` has freed memory: the first that waits there goes on as far as it was
 /// asked.
 template <bool kSplit>
-void Schedule::resume(int from) {
+Schedule::Clock Schedule::resume(int from, Clock clock) {
   resumed_.push_back(from);
   while (!resumed_.empty()) {
-    NodeState& node = node_[resumed_.back()];
+    const NodeState& node = node_[resumed_.back()];
+    Queue& queue = queues_[resumed_.back()];
     resumed_.pop_back();
-    if (node.waiting < 0 || (node.held == node.memory && (!kSplit || node.weights == 0))) continue;
-    const int job = node.waiting;
-    node.waiting = after_[job];
+    if (queue.first < 0 || (node.held == node.memory && (!kSplit || node.weights == 0))) continue;
+    const int job = queue.first;
+    queue.first = after_[job];
     --waiting_;
     JobState& state = job_[job];
     while (state.owed > 0) {
       const Step& next = steps_[state.next];
-      if (!step<kSplit>(job)) break;
+      if (!step<kSplit>(job, clock)) break;
       --state.owed;
-      if (next.memory < 0 && node_[next.node].waiting >= 0) resumed_.push_back(next.node);
+      if (next.memory < 0 && queues_[next.node].first >= 0) resumed_.push_back(next.node);
     }
   }
+  return clock;
+}
+
+/// The checkpoint behind the last change, where all is as it was but the times; -1: there is none.
+int Schedule::settled() const {
+  const int checkpoint = (last_changed_ + kStride) / kStride;
+  return followed_ && checkpoint * kStride < operations() ? checkpoint : -1;
 }
 
 template <bool kSplit>
 double Schedule::run(int from, double limit) {
   const int count = operations();
+  const int checkpoint = kSplit ? -1 : settled();
+  const int settled_at = checkpoint * kStride;
   const double weight = mean_weight_ / static_cast<double>(jobs_.size());
-  double cost = most_ + weight * sum_;
+  Clock clock{most_, sum_, recorded_.data() + from};
+  double cost = clock.most + weight * clock.sum;
+  if (waiting_ > 0) std::fill(queues_.begin(), queues_.end(), Queue{});  // an earlier run broke off
   waiting_ = 0;
   for (int i = from; i < count; ++i) {
+    if (i == settled_at && waiting_ == 0) {
+      if (only_order_changed() && as_kept(checkpoint)) return cost_ - penalty_;
+      cost = std::max(clock.most, followed(checkpoint)) + weight * clock.sum;
+      if (cost > limit) return cost;
+    }
     const int job = order_[i];
     JobState& state = job_[job];
     if (state.owed > 0) {
@@ -107,12 +123,12 @@ double Schedule::run(int from, double limit) {
       continue;
     }
     const Step& next = steps_[state.next];
-    if (!step<kSplit>(job)) {
+    if (!step<kSplit>(job, clock)) {
       state.owed = 1;
-    } else if (next.memory < 0 && node_[next.node].waiting >= 0) {
-      resume<kSplit>(next.node);
+    } else if (waiting_ > 0 && next.memory < 0 && queues_[next.node].first >= 0) {
+      clock = resume<kSplit>(next.node, clock);
     }
-    cost = most_ + weight * sum_;
+    cost = clock.most + weight * clock.sum;
     if (cost > limit) return cost;
   }
   return waiting_ > 0 ? kNever : cost;
@@ -148,7 +164,7 @@ int Schedule::load() {
 void Schedule::load_states(int checkpoint) {
   if (checkpoint == 0) {
     for (int job = 0; job < jobs(); ++job) job_[job] = {release(job), job * per_job_, 0};
-    for (auto& node : node_) node = {0, 0, node.memory, -1, -1, -1, 0};
+    for (auto& node : node_) node = {0, 0, node.memory, -1, 0};
     return;
   }
   const auto jobs_count = static_cast<std::ptrdiff_t>(jobs_.size());
@@ -170,8 +186,9 @@ double Schedule::evaluate(double limit) {
 }
 
 double Schedule::evaluate_list(double limit) {
+  constexpr int kPatience = 2;  // a schedule that soon changes again is not worth being followed
+  if (!followed_ && !split() && ++asked_ > kPatience) follow();
   evaluated_from_ = load();
-  recorded_count_ = evaluated_from_;
   return split() ? run<true>(evaluated_from_, limit) : run<false>(evaluated_from_, limit);
 }
 
@@ -206,6 +223,8 @@ double Schedule::retime(double limit) {
 
 void Schedule::keep() {
   cost_ = evaluated_cost_;
+  followed_ = false;
+  asked_ = 0;
   penalty_ = owed();
   if (traffic_) actual_ = traffic_->starts();
   for (const int operation : dirty_urgent_) kept_urgent_[operation] = urgent_[operation];
@@ -284,10 +303,10 @@ void Schedule::save_checkpoints(int checkpoint) {
     node.free = end + step.gap;
     if (split()) {
       const int run = weights_[here.operation];
-      node.held += (step.memory > 0 ? 1 : 0) - run;
+      node.held = static_cast<std::int16_t>(node.held + (step.memory > 0 ? 1 : 0) - run);
       node.weights += (step.memory < 0 ? 1 : 0) - run;
     } else {
-      node.held += step.memory;
+      node.held = static_cast<std::int16_t>(node.held + step.memory);
     }
     if (step.memory >= 0) continue;
     take_end(ends, end, step.node, i);

@@ -58,7 +58,12 @@ Schedule::Schedule(const Problem& problem, Track track, const Draft& draft, doub
   dirty_.assign(jobs_count, 0);
   job_.resize(jobs_count);
   node_.resize(problem.nodes.size());
-  for (std::size_t i = 0; i < node_.size(); ++i) node_[i].memory = problem.nodes[i].memory;
+  for (std::size_t i = 0; i < node_.size(); ++i) {
+    // No node ever holds more than there are.
+    node_[i].memory =
+        static_cast<std::int16_t>(std::min(problem.nodes[i].memory, problem.micro_batches()));
+  }
+  queues_.resize(node_.size());
   after_.assign(jobs_count, -1);
   placed_.resize(ops);
   recorded_.resize(ops);
@@ -67,6 +72,8 @@ Schedule::Schedule(const Problem& problem, Track track, const Draft& draft, doub
   saved_job_.resize(checkpoints * jobs_count);
   saved_node_.resize(checkpoints * node_.size());
   saved_.resize(checkpoints);
+  job_tails_.resize(checkpoints * jobs_count);
+  node_tails_.resize(checkpoints * node_.size());
   if (order_.empty()) order_ = order_by_lonely_times();
   kept_order_ = order_;
   kept_steps_ = steps_;
@@ -150,8 +157,9 @@ void Schedule::price(int job) {
   }
 }
 
-void Schedule::touch_job(int job, int position) {
-  first_changed_ = std::min(first_changed_, position);
+void Schedule::touch_job(int job, int first, int last) {
+  first_changed_ = std::min(first_changed_, first);
+  last_changed_ = std::max(last_changed_, last);
   if (dirty_[job] != 0) return;
   dirty_[job] = 1;
   dirty_jobs_.push_back(job);
@@ -159,6 +167,7 @@ void Schedule::touch_job(int job, int position) {
 
 void Schedule::touch_order(int first, int last) {
   first_changed_ = std::min(first_changed_, first);
+  last_changed_ = std::max(last_changed_, last);
   order_low_ = std::min(order_low_, first);
   order_high_ = std::max(order_high_, last);
 }
@@ -168,15 +177,24 @@ void Schedule::set_node(int job, int index, int node) {
   tried_path_[std::ptrdiff_t{job} * length_ + index] = node;
   count_path(job, 1);
   price(job);
-  // The operation before pays the way.
-  const int op = job * per_job_ + std::max(0, index - 1);
-  touch_job(job, position_[op]);
+  // The operation before pays the way; the B of the last wave comes last.
+  const int first = job * per_job_ + std::max(0, index - 1);
+  touch_job(job, position_[first], position_[(job + 1) * per_job_ - 1 - index]);
 }
 
 void Schedule::swap_groups(int a, int b) {
-  for (int job = 0; job < jobs(); ++job) count_path(job, -1);
+  const auto count = [&](int sign) {
+    if (coverage_ != nullptr) {
+      for (int job = 0; job < jobs(); ++job) count_path(job, sign);
+      return;
+    }
+    for (const int node : {a, b}) {
+      visits_[arrangement_.stage_of(node)] += sign * routed_[node] * waves();
+    }
+  };
+  count(-1);
   arrangement_.swap(a, b);
-  for (int job = 0; job < jobs(); ++job) count_path(job, 1);
+  count(1);
   for (const int node : {a, b}) {
     const int stage = arrangement_.stage_of(node);
     reductions_[stage] = reduction_s(problem_->reduction, arrangement_.group(stage));
@@ -190,7 +208,7 @@ void Schedule::swap_labels(int a, int b) {
   // All tails hold reductions.
   for (int job = 0; job < jobs(); ++job) {
     price(job);
-    touch_job(job, 0);
+    touch_job(job, 0, operations());
   }
 }
 
@@ -206,7 +224,8 @@ void Schedule::swap_roles(int a, int b) {
       first = k;
     }
     if (first == length_) continue;
-    touch_job(job, position_[job * per_job_ + std::max(0, first - 1)]);
+    touch_job(job, position_[job * per_job_ + std::max(0, first - 1)],
+              position_[(job + 1) * per_job_ - 1 - first]);
     price(job);
   }
   swap_labels(a, b);
@@ -263,6 +282,7 @@ void Schedule::revert() {
 
 void Schedule::forget_changes() {
   first_changed_ = operations();
+  last_changed_ = -1;
   order_low_ = operations();
   order_high_ = -1;
   dirty_urgent_.clear();
@@ -287,6 +307,7 @@ void Schedule::set_urgent(int operation, int weights) {
   urgent_[operation] = static_cast<std::uint8_t>(std::clamp(weights, 0, 255));
   dirty_urgent_.push_back(operation);
   first_changed_ = std::min(first_changed_, position_[operation]);
+  last_changed_ = operations();
 }
 
 List<std::uint16_t> Schedule::order_by_lonely_times() const {

@@ -99,8 +99,8 @@ class Schedule {
   void swap_entries(int first, int last);
 
   /// Cost of the changed schedule, or some number above `limit` when it is above; kNever when
-  /// micro-batches wait for each other's memory for ever. About 3 ns per operation behind the first
-  /// change, fewer when it fails early.
+  /// micro-batches wait for each other's memory for ever. Costs some nanoseconds per operation between the
+  /// first and the last change, and what is not above `limit` then, as many per operation behind it.
   double evaluate(double limit);
   /// Ends a change: `keep` takes the schedule that was just evaluated within its limit.
   void keep();
@@ -150,22 +150,34 @@ class Schedule {
   };
   struct NodeState {
     double free = 0;
-    int held = 0, memory = 0;
-    int waiting = -1, last_waiting = -1;  // jobs without memory, first come, first served
-    int last = -1;                        // position of what ran last
-    int weights = 0;                      // W's that may run
+    std::int16_t held = 0, memory = 0;
+    int last = -1;    // position of what ran last
+    int weights = 0;  // W's that may run
+  };
+  /// Jobs that wait for the memory of a node, first come, first served.
+  struct Queue {
+    int first = -1, last = -1;
   };
   /// When what is done so far ended.
   struct Ends {
     double makespan = 0, iteration = 0;
     int last_position = 0;
   };
+  /// Bounds while decoding, and where the next operation is recorded.
+  struct Clock {
+    double most = 0, sum = 0;
+    Placed* recorded = nullptr;
+  };
   template <bool kSplit>
   double run(int from, double limit);
   template <bool kSplit>
-  bool step(int job);
+  bool step(int job, Clock& clock);
   template <bool kSplit>
-  void resume(int node);
+  Clock resume(int node, Clock clock);
+  int settled() const;
+  void follow();
+  double followed(int checkpoint) const;
+  bool as_kept(int checkpoint) const;
   void run_weights(NodeState& node, const Step& step, const JobState& job);
   double weights_end(int node) const;
   bool split() const { return problem_->weight_factor.has_value(); }
@@ -181,7 +193,7 @@ class Schedule {
   void set_up_extensions();
   double owed() const;
   void price(int job);
-  void touch_job(int job, int position);
+  void touch_job(int job, int first, int last);
   void touch_order(int first, int last);
   void count_path(int job, int sign);
   void swap_groups(int a, int b);
@@ -208,8 +220,8 @@ class Schedule {
   List<std::uint16_t> order_, kept_order_;
   List<Step> steps_, kept_steps_;
   List<int> tried_path_, kept_path_;
-  // What the change touched.
-  int first_changed_ = 0;
+  // What the change touched: no time of an operation outside [first, last] changes by itself.
+  int first_changed_ = 0, last_changed_ = -1;
   int order_low_ = 0, order_high_ = -1;
   List<int> dirty_jobs_;
   List<char> dirty_;
@@ -233,18 +245,24 @@ class Schedule {
   // While decoding.
   List<JobState> job_;
   List<NodeState> node_;
-  List<int> after_;
+  List<Queue> queues_;  // per node
+  List<int> after_;     // who is behind a job in its queue
   List<int> resumed_;  // nodes where memory got free, the last one first
   int waiting_ = 0;
   double most_ = 0, sum_ = 0;
   List<Placed> recorded_;
-  int recorded_count_ = 0, evaluated_from_ = 0;
+  int evaluated_from_ = 0;
   double evaluated_cost_ = kNever;
   // The state before every kStride-th position of the kept order.
   static constexpr int kStride = 16;
   List<JobState> saved_job_;
   List<NodeState> saved_node_;
   List<Ends> saved_;
+  // From the start of the next operation there of every job, and of every node, to the last end that it
+  // decides in the kept schedule.
+  List<double> job_tails_, node_tails_;
+  bool followed_ = false;  // whether they are those of the kept schedule
+  int asked_ = 0;          // evaluations since it was kept
 };
 
 }  // namespace rw::planner
