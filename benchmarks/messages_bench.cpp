@@ -2,7 +2,7 @@
 // What a waiting MPI rank costs, and how late its messages are:
 //   mpirun --bind-to none -np 2 messages_bench [--receives 8] [--seconds 5] [--chunk-bytes N]
 //   round trip  of 64 bytes, one after the other: median
-//   lateness    from send() to the end of the receiver's wait(), after a pause without messages: median
+//   lateness    from send() to the end of the receiver's wait(), after a pause: median
 //   transfer    of 16 MiB after a pause of 100 ms: median of time and bytes/s
 //   waiting     processor time of a rank that waits, of one core, with so many receives posted: for
 //               messages every 50 ms, and for one that comes after --seconds
@@ -63,7 +63,7 @@ class Bench {
     if (me_ == 1) std::printf("round trip: %.0f us\n", 1e6 * median(times));
   }
 
-  /// Seconds from send() to the end of wait(), for each of `count` messages with pauses before them.
+  /// Seconds from send() to the end of wait(), for each of `count` messages with pauses between.
   std::vector<double> late(std::int64_t floats, double pause_s, int count) {
     Tensor tensor = Tensor::zeros({floats});
     Tensor ready = Tensor::zeros({1});

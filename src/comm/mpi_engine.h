@@ -74,11 +74,11 @@ class EventCount {
   std::uint64_t count_ = 0;
 };
 
-/// How long the communication thread sleeps between two looks at its messages. MPI wakes nobody, and a
-/// nap costs more than a look (20 us of processor time, whatever its length, to 2 us): so for 20 us
+/// How long the communication thread sleeps between two looks at its messages. MPI wakes nobody,
+/// and a nap costs more than a look (20 us of processor time, of any length, to 2): so for 20 us
 /// after something moved it looks again and again, giving way to whoever wants the core; then it
-/// sleeps for 1/32 of the time that nothing has moved, 50 us to 1 ms, and after a second 1/1000 of it,
-/// up to 4 ms. A message is found late by half a nap: 1.6 % of its wait, and less after 32 ms.
+/// sleeps for 1/32 of the time that nothing has moved, 50 us to 1 ms, and after a second 1/1000 of
+/// it, up to 4 ms. A message is found late by half a nap: 1.6 % of its wait, and less after 32 ms.
 class MpiPatience {
  public:
   using Clock = std::chrono::steady_clock;

@@ -34,8 +34,8 @@ class MpiRequests {
 
   /// The owner stays until it has heard of the end.
   void add(MPI_Request request, const MpiMessage& message);
-  /// Asks MPI about all of them at once and tells the owners of those that ended or failed. True when
-  /// there was one. Cost: one or two rounds of MPI's progress, however many messages there are.
+  /// Asks MPI about all of them at once and tells the owners of those that ended or failed. True
+  /// when there was one. Cost: one or two rounds of MPI's progress, however many there are.
   bool look();
   bool sending() const;
   void cancel_receives();
@@ -52,8 +52,8 @@ class MpiRequests {
   std::vector<MPI_Status> statuses_;
 };
 
-/// Messages that one step of a call has under way. Used by the communication thread only; stays where
-/// it is once it has begun one.
+/// Messages that one step of a call has under way. Used by the communication thread only; stays
+/// where it is once it has begun one.
 class MpiIo {
  public:
   /// `ranks`: of the job, by rank of the group. `requests` is used by calls, not by the destructor.

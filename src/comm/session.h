@@ -30,8 +30,8 @@ class MpiEngine;
 /// Error{kComm} when MPI lacks what is needed.
 class MpiSession {
  public:
-  /// Short: a long message is seen to move by the end of its pieces, and while nothing is seen to move
-  /// the naps between two looks grow (MpiPatience).
+  /// Short: a long message is seen to move by the end of its pieces, and while nothing is seen to
+  /// move the naps between two looks grow (MpiPatience).
   static constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
   /// Messages longer than chunk_bytes (at most 2^30) travel in pieces.
   explicit MpiSession(std::size_t chunk_bytes = kChunkBytes);
