@@ -17,9 +17,9 @@ namespace {
 constexpr const char* kKey = "pipeline.topology";
 constexpr std::int64_t kSchedules = 200'000;
 
-core::Json problem_of(const recipe::Recipe& recipe) {
+planner::Problem problem_of(const recipe::Recipe& recipe) {
   const auto topology = pipeline::read_topology(kKey, recipe.pipeline.topology);
-  return pipeline::problem_on(topology, demand_of(recipe));
+  return planner::problem_from_json(pipeline::problem_on(topology, demand_of(recipe)), kKey);
 }
 
 /// Bytes of the gradients of the stage that has most of them, on the wire.
@@ -55,18 +55,18 @@ pipeline::PathDemand demand_of(const recipe::Recipe& recipe) {
 }
 
 pipeline::Plan plan_on_topology(const recipe::Recipe& recipe) {
-  const core::Json json = problem_of(recipe);
+  const planner::Problem problem = problem_of(recipe);
   planner::PlanOptions how;
   how.limits.evaluations = kSchedules;
-  const auto solution = planner::plan(planner::problem_from_json(json, kKey), how);
+  const auto solution = planner::plan(problem, how);
   return pipeline::plan_from_walks(recipe.pipeline.schedule,
                                    pipeline::walks_from_solution(planner::to_json(solution), kKey),
-                                   pipeline::walk_costs_from_problem(json, kKey));
+                                   pipeline::walk_costs(problem, kKey));
 }
 
 std::vector<std::vector<double>> known_transfers(const recipe::Recipe& recipe) {
   if (!recipe.pipeline.topology.empty()) {
-    return pipeline::walk_costs_from_problem(problem_of(recipe), kKey).transfer_s;
+    return pipeline::walk_costs(problem_of(recipe), kKey).transfer_s;
   }
   if (recipe.pipeline.problem.empty()) return {};
   const auto ranks = static_cast<int>(recipe.parallel.dp * recipe.parallel.pp);

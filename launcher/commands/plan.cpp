@@ -11,12 +11,12 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "core/json.h"
 #include "data/corpus.h"
 #include "launcher/assemble.h"
 #include "launcher/ranks.h"
 #include "launcher/recipe_facts.h"
 #include "launcher/topology_plan.h"
+#include "pipeline/json_file.h"
 #include "pipeline/profile.h"
 #include "pipeline/topology.h"
 #include "planner/planner.h"
@@ -29,19 +29,10 @@ namespace rw::launcher {
 namespace fs = std::filesystem;
 using core::Error;
 using core::ErrorKind;
-using core::Json;
 
 namespace {
 
 constexpr double kDefaultTimeLimitS = 10;
-
-Json read_json(store::Store& store, const std::string& path) {
-  try {
-    return Json::parse(store::read_whole(store, path));
-  } catch (const Json::parse_error& error) {
-    throw Error(ErrorKind::kRecipe, fmt::format("{}: is not JSON: {}", path, error.what()));
-  }
-}
 
 /// One line that is written over: "plan 42% best 56.546 s".
 class ProgressLine {
@@ -128,7 +119,7 @@ int profile(const Place& place, const LoadedJob& job, const PlanFiles& files) {
 namespace {
 
 planner::Solution solve(const PlanCommandOptions& options, const planner::Problem& problem,
-                        store::Store& store, std::chrono::steady_clock::time_point begin) {
+                        std::chrono::steady_clock::time_point begin) {
   planner::PlanOptions plan;
   plan.track = options.track == "strict" ? planner::Track::kStrict : planner::Track::kFree;
   plan.seed = options.seed;
@@ -143,19 +134,19 @@ planner::Solution solve(const PlanCommandOptions& options, const planner::Proble
   ProgressLine line;
   plan.limits.report = [&line](double progress, double best) { line(progress, best); };
   if (options.start.empty()) return planner::plan(problem, plan);
-  const auto former =
-      planner::solution_from_json(read_json(store, options.start), problem, options.start);
+  const auto former = planner::solution_from_json(
+      pipeline::read_json("--start", options.start, ErrorKind::kRecipe), problem, options.start);
   return planner::replan(problem, former, plan);
 }
 
 /// Solves the problem in a file; the solution goes to `out`, where that is not empty.
 int solve_file(const PlanCommandOptions& options, const std::string& path, const std::string& out) {
   const auto begin = std::chrono::steady_clock::now();
-  const auto store = store::make_posix();
-  const auto problem = planner::problem_from_json(read_json(*store, path), path);
-  const auto solution = solve(options, problem, *store, begin);
+  const auto problem =
+      planner::problem_from_json(pipeline::read_json("--problem", path, ErrorKind::kRecipe), path);
+  const auto solution = solve(options, problem, begin);
   const std::string text = planner::to_json(solution).dump() + "\n";
-  if (!out.empty()) write_text(*store, out, text);
+  if (!out.empty()) write_text(*store::make_posix(), out, text);
   if (options.json) {
     std::cout << text;
   } else {

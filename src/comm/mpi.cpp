@@ -179,8 +179,7 @@ class MpiCommunicator : public Communicator {
   Seat next_seat() { return {rank_, size(), kTags + static_cast<int>(calls_++ % kTags)}; }
   Ticket submit(std::string name, std::vector<Step> steps, std::function<void()> take = nullptr) {
     auto task = std::make_shared<MpiTask>(
-        std::move(name), MpiIo(group_, ranks_, engine_->chunk_bytes(), engine_->sent()),
-        std::move(steps), timeout_);
+        std::move(name), MpiIo(group_, ranks_, engine_->requests()), std::move(steps), timeout_);
     task->set_take(std::move(take));
     engine_->submit(task);
     return Ticket(std::move(task));

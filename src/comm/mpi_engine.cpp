@@ -4,9 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <chrono>
-#include <set>
 
 namespace rw::comm {
 namespace {
@@ -20,94 +17,7 @@ std::int64_t now_ns() {
       .count();
 }
 
-std::string mpi_error_text(int code) {
-  std::array<char, MPI_MAX_ERROR_STRING> text{};
-  int length = 0;
-  MPI_Error_string(code, text.data(), &length);
-  return {text.data(), static_cast<std::size_t>(length)};
-}
-
 }  // namespace
-
-void MpiIo::check(int code, const char* call, int peer) const {
-  if (code == MPI_SUCCESS) return;
-  throw Error(ErrorKind::kComm,
-              fmt::format("{} rank {}: {}", call, ranks_[static_cast<std::size_t>(peer)],
-                          mpi_error_text(code)));
-}
-
-void MpiIo::send(const void* from, std::size_t bytes, int to, int tag) {
-  const auto* at = static_cast<const std::byte*>(from);
-  do {
-    const std::size_t n = std::min(bytes, chunk_bytes_);
-    MPI_Request request = MPI_REQUEST_NULL;
-    check(MPI_Isend(at, static_cast<int>(n), MPI_BYTE, to, tag, group_, &request), "send to", to);
-    pending_.push_back({request, n, to, true});
-    sent_->fetch_add(n, std::memory_order_relaxed);
-    at += n;
-    bytes -= n;
-  } while (bytes > 0);
-}
-
-void MpiIo::receive(void* to, std::size_t bytes, int from, int tag) {
-  auto* at = static_cast<std::byte*>(to);
-  do {
-    const std::size_t n = std::min(bytes, chunk_bytes_);
-    MPI_Request request = MPI_REQUEST_NULL;
-    check(MPI_Irecv(at, static_cast<int>(n), MPI_BYTE, from, tag, group_, &request), "receive from",
-          from);
-    pending_.push_back({request, n, from, false});
-    at += n;
-    bytes -= n;
-  } while (bytes > 0);
-}
-
-bool MpiIo::progress() {
-  bool moved = false;
-  for (std::size_t i = 0; i < pending_.size();) {
-    auto& entry = pending_[i];
-    int ended = 0;
-    MPI_Status status{};
-    const int code = MPI_Test(&entry.request, &ended, &status);
-    if (code == MPI_SUCCESS && ended == 0) {
-      ++i;
-      continue;
-    }
-    const Pending last = entry;
-    pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
-    moved = true;
-    check(code, last.sends ? "send to" : "receive from", last.peer);
-    int got = 0;
-    if (!last.sends) MPI_Get_count(&status, MPI_BYTE, &got);
-    if (!last.sends && static_cast<std::size_t>(got) != last.bytes) {
-      throw Error(ErrorKind::kComm,
-                  fmt::format("message from rank {}: got {} bytes, want {}",
-                              ranks_[static_cast<std::size_t>(last.peer)], got, last.bytes));
-    }
-  }
-  return moved;
-}
-
-bool MpiIo::sending() const {
-  return std::any_of(pending_.begin(), pending_.end(), [](const Pending& p) { return p.sends; });
-}
-
-void MpiIo::cancel_receives() {
-  for (auto& entry : pending_) {
-    if (entry.sends) continue;
-    MPI_Cancel(&entry.request);
-    MPI_Request_free(&entry.request);
-  }
-  std::erase_if(pending_, [](const Pending& p) { return !p.sends; });
-}
-
-std::string MpiIo::absent() const {
-  std::set<int> peers;
-  for (const auto& entry : pending_) peers.insert(ranks_[static_cast<std::size_t>(entry.peer)]);
-  std::string text;
-  for (const int peer : peers) text += fmt::format("{}rank {}", text.empty() ? "" : ", ", peer);
-  return text;
-}
 
 bool MpiTask::done() {
   std::unique_lock lock(mutex_);
@@ -139,7 +49,6 @@ bool MpiTask::advance() {
     if (over_) return moved;
     while (io_.idle() && next_ < steps_.size()) {
       steps_[next_++](io_);
-      io_.progress();
       moved = true;
     }
     if (io_.idle()) {
@@ -164,7 +73,6 @@ void MpiTask::check_deadline() {
 }
 
 bool MpiTask::finished() const { return over_ && io_.idle(); }
-bool MpiTask::abandoned() const { return over_ && !io_.idle(); }
 
 void MpiTask::fail(const Error& error) {
   if (!over_) finish(error);
@@ -201,7 +109,21 @@ void EventCount::wait(std::uint64_t seen, double seconds) {
   }
 }
 
-MpiEngine::MpiEngine(std::size_t chunk_bytes) : chunk_bytes_(chunk_bytes) {
+std::chrono::microseconds MpiPatience::nap(Clock::time_point now) const {
+  using std::chrono::microseconds;
+  constexpr microseconds kAwake{20};     // what a nap costs: looking as long costs no more
+  constexpr microseconds kShortest{50};  // the kernel adds as much to any nap
+  constexpr int kShare = 32;             // of the wait so far: a message is late by half of it
+  constexpr microseconds kLong{1000};    // from 32 ms on: 1000 naps/s, 2 to 3 % of a core
+  constexpr int kLongShare = 1000;       // from 1 s on
+  constexpr microseconds kLongest{4000};
+  const auto quiet = std::chrono::duration_cast<microseconds>(now - last_move_);
+  if (quiet < kAwake) return microseconds{0};
+  const auto most = std::max(kLong, std::min(quiet / kLongShare, kLongest));
+  return std::clamp(quiet / kShare, kShortest, most);
+}
+
+MpiEngine::MpiEngine(std::size_t chunk_bytes) : requests_(chunk_bytes) {
   thread_ = std::thread([this] { work(); });
 }
 
@@ -227,7 +149,7 @@ bool MpiEngine::stop(double seconds) {
 }
 
 bool MpiEngine::move_all() {
-  bool moved = false;
+  bool moved = requests_.look();
   for (auto& task : active_) {
     const bool was_over = task->over();
     moved = task->advance() || moved;
@@ -240,16 +162,12 @@ bool MpiEngine::move_all() {
 bool MpiEngine::drain() {
   move_all();  // what was handed over last
   const auto end = Clock::now() + std::chrono::duration<double>(stop_seconds_.load());
-  const auto sending = [this] {
-    return std::any_of(active_.begin(), active_.end(),
-                       [](const auto& task) { return task->io().sending(); });
-  };
-  while (sending() && Clock::now() < end) {
+  while (requests_.sending() && Clock::now() < end) {
     if (!move_all()) std::this_thread::sleep_for(std::chrono::microseconds(100));
   }
-  const bool clean = !sending();
+  const bool clean = !requests_.sending();
+  if (clean) requests_.cancel_receives();
   for (auto& task : active_) {
-    if (clean) task->io().cancel_receives();
     task->fail(Error(ErrorKind::kComm, "the MPI session ended before this call was done"));
   }
   ended_.add();
@@ -257,12 +175,7 @@ bool MpiEngine::drain() {
 }
 
 void MpiEngine::work() {
-  using std::chrono::microseconds;
-  constexpr microseconds kShortest{5};
-  constexpr microseconds kLong{200};  // while something moved within the last second
-  constexpr microseconds kLongest{1000};
-  microseconds nap = kShortest;
-  auto last_move = Clock::now();
+  MpiPatience patience;
   std::unique_lock lock(mutex_);
   while (true) {
     const bool fresh = !queue_.empty();
@@ -277,16 +190,13 @@ void MpiEngine::work() {
     }
     lock.unlock();
     const bool moved = move_all();
+    const auto now = Clock::now();
+    if (moved || fresh) patience.moved(now);
+    const auto nap = patience.nap(now);
+    if (nap.count() == 0) std::this_thread::yield();
     lock.lock();
-    if (moved || fresh) {
-      nap = kShortest;
-      last_move = Clock::now();
-      continue;
-    }
-    if (!queue_.empty() || active_.empty()) continue;
+    if (nap.count() == 0 || !queue_.empty() || active_.empty()) continue;
     changed_.wait_for(lock, nap);
-    const bool quiet = Clock::now() - last_move > std::chrono::seconds(1);
-    nap = std::min(nap * 2, quiet ? kLongest : kLong);
   }
   lock.unlock();
   clean_ = drain();

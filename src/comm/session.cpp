@@ -72,7 +72,7 @@ MpiSession::~MpiSession() {
   if (well && clean) MPI_Finalize();
 }
 
-std::uint64_t MpiSession::bytes_sent() const { return engine_->sent().load(); }
+std::uint64_t MpiSession::bytes_sent() const { return engine_->requests().sent().load(); }
 
 std::string MpiSession::host() const {
   std::array<char, 256> name{};

@@ -30,7 +30,9 @@ class MpiEngine;
 /// Error{kComm} when MPI lacks what is needed.
 class MpiSession {
  public:
-  static constexpr std::size_t kChunkBytes = std::size_t{1} << 28;
+  /// Short: a long message is seen to move by the end of its pieces, and while nothing is seen to
+  /// move the naps between two looks grow (MpiPatience).
+  static constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
   /// Messages longer than chunk_bytes (at most 2^30) travel in pieces.
   explicit MpiSession(std::size_t chunk_bytes = kChunkBytes);
   MpiSession(const MpiSession&) = delete;

@@ -210,7 +210,14 @@ std::string document_text(RawDocument document, const TextRules& rules, std::int
   try {
     line = core::Json::parse(document.bytes);
   } catch (const core::Json::exception& error) {
-    fail(error.what());
+    std::int64_t halves = 0;
+    const std::string whole = replace_lone_surrogates(document.bytes, halves);
+    if (halves == 0 || !core::Json::accept(whole)) fail(error.what());
+    throw Error(
+        ErrorKind::kDataMalformed,
+        fmt::format("{}:{}: got half of a surrogate pair ({}); correct the file (`data build "
+                    "--invalid replace` puts U+FFFD there)",
+                    document.path, document.line, error.what()));
   }
   if (!line.is_object()) fail(fmt::format("got a JSON {}", line.type_name()));
   const auto field = line.find(rules.jsonl_field);

@@ -3,12 +3,11 @@
 
 #include <fmt/format.h>
 
-#include "core/error.h"
 #include "metrics/append_file.h"
 
 namespace rw::pipeline {
 
-core::Json read_json(const char* key, const std::string& path) {
+core::Json read_json(const char* key, const std::string& path, core::ErrorKind malformed) {
   const std::string text = metrics::read_text(path);
   if (text.empty()) {
     throw core::Error(
@@ -18,7 +17,8 @@ core::Json read_json(const char* key, const std::string& path) {
   try {
     return core::Json::parse(text);
   } catch (const core::Json::exception& error) {
-    throw core::Error(core::ErrorKind::kDataMalformed, fmt::format("{}: {}", path, error.what()));
+    throw core::Error(malformed,
+                      fmt::format("{}: got {}, which is not JSON: {}", key, path, error.what()));
   }
 }
 

@@ -2,12 +2,15 @@
 #pragma once
 #include <string>
 
+#include "core/error.h"
 #include "core/json.h"
 
 namespace rw::pipeline {
 
-/// A JSON file that the recipe key `key` names. Throws Error{kDataMissing} when it is empty or not
-/// there, Error{kDataMalformed} when it is no JSON.
-core::Json read_json(const char* key, const std::string& path);
+/// A JSON file that `key`, of a recipe or of the command line, names. Throws Error{kDataMissing}
+/// when it is empty or not there; when it is no JSON, Error{malformed}: kRecipe for what a command
+/// is asked to solve, the user's own text; kDataMalformed for what a run reads beside its recipe.
+core::Json read_json(const char* key, const std::string& path,
+                     core::ErrorKind malformed = core::ErrorKind::kDataMalformed);
 
 }  // namespace rw::pipeline

@@ -175,10 +175,10 @@ Plan replan_paths(const Plan& current, const WalkCosts& measured, double seconds
   return plan_from_walks(current.schedule, walks, measured);
 }
 
-Replan make_replan(std::vector<std::vector<double>> transfer_s) {
-  return [transfer_s = std::move(transfer_s)](const Plan& current, WalkCosts measured) {
+Replan make_replan(std::vector<std::vector<double>> transfer_s, double seconds) {
+  return [transfer_s = std::move(transfer_s), seconds](const Plan& current, WalkCosts measured) {
     if (!transfer_s.empty()) measured.transfer_s = transfer_s;
-    return replan_paths(current, measured);
+    return replan_paths(current, measured, seconds);
   };
 }
 

@@ -25,6 +25,6 @@ Plan replan_paths(const Plan& current, const WalkCosts& measured, double seconds
 
 /// replan_paths with the transfer times [from][to] of the network, which nobody measures while training;
 /// empty: those of `measured`.
-Replan make_replan(std::vector<std::vector<double>> transfer_s);
+Replan make_replan(std::vector<std::vector<double>> transfer_s, double seconds = kReplanSeconds);
 
 }  // namespace rw::pipeline

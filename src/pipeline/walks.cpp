@@ -259,29 +259,35 @@ Plan plan_from_walks(const std::string& schedule, const Walks& walks, const Walk
   return Builder(schedule, walks, costs).build();
 }
 
+WalkCosts walk_costs(const planner::Problem& problem, const std::string& where) {
+  if (problem.loss_at != planner::LossAt::kSource) {
+    throw Error(
+        ErrorKind::kRecipe,
+        fmt::format("{}.loss_at: got \"last\"; want \"source\": head and loss are run there "
+                    "(docs/adr/0010-loss-at-the-source.md)",
+                    where));
+  }
+  WalkCosts out;
+  out.backward_factor = problem.backward_factor;
+  out.weight_factor = problem.weight_factor.value_or(0);
+  out.loss_factor = problem.loss_factor;
+  for (int from = 0; from < problem.size(); ++from) {
+    out.forward_s.push_back(problem.nodes[from].forward_s);
+    out.memory.push_back(problem.nodes[from].memory);
+    auto& row = out.transfer_s.emplace_back();
+    for (int to = 0; to < problem.size(); ++to) row.push_back(problem.transfer_s.at(from, to));
+  }
+  return out;
+}
+
 WalkCosts walk_costs_from_problem(const core::Json& problem, const std::string& where) {
-  return reading(where, "a problem as docs/formats describes it, ropewalk-problem/1", [&] {
-    WalkCosts out;
-    for (const core::Json& node : problem.at("nodes")) {
-      out.forward_s.push_back(node.at("forward_s").get<double>());
-      out.memory.push_back(node.at("memory_micro_batches").get<int>());
-    }
-    if (problem.value("loss_at", "source") != "source") {
-      throw Error(ErrorKind::kRecipe,
-                  fmt::format("{}.loss_at: got {}; want \"source\": head and loss are run there "
-                              "(docs/adr/0010-loss-at-the-source.md)",
-                              where, problem.at("loss_at").dump()));
-    }
-    if (problem.contains("split_backward")) {
-      out.backward_factor = problem.at("split_backward").at("input_factor").get<double>();
-      out.weight_factor = problem.at("split_backward").at("weight_factor").get<double>();
-    } else {
-      out.backward_factor = problem.at("backward_factor").get<double>();
-    }
-    out.loss_factor = problem.at("loss_factor").get<double>();
-    out.transfer_s = problem.at("transfer_s").get<std::vector<std::vector<double>>>();
-    return out;
-  });
+  planner::Problem costs;
+  try {
+    costs = planner::costs_from_json(problem, where);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::kDataMalformed, error.what());
+  }
+  return walk_costs(costs, where);
 }
 
 Walks walks_from_solution(const core::Json& solution, const std::string& where) {

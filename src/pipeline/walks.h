@@ -5,6 +5,7 @@
 
 #include "core/json.h"
 #include "pipeline/plan.h"
+#include "planner/problem.h"
 
 namespace rw::pipeline {
 
@@ -51,8 +52,10 @@ struct WalkCosts {
 /// costs do not fit each other or give no sound plan. Cost: about operations · log.
 Plan plan_from_walks(const std::string& schedule, const Walks& walks, const WalkCosts& costs);
 
-/// From `ropewalk-problem/1`: nodes, transfer_s, the factors. Throws Error{kDataMalformed}; and
-/// Error{kRecipe} for a loss that is not at the source.
+/// Those of a problem. Throws Error{kRecipe} for a loss that is not at the source.
+WalkCosts walk_costs(const planner::Problem& problem, const std::string& where);
+/// From `ropewalk-problem/1`, of which planner::costs_from_json reads a part. Throws
+/// Error{kDataMalformed}; and Error{kRecipe} for a loss that is not at the source.
 WalkCosts walk_costs_from_problem(const core::Json& problem, const std::string& where);
 /// From a planner's solution: arrangement, micro_batches[].path, .starts and .weight_starts. Throws
 /// Error{kDataMalformed}; and Error{kRecipe} for several plans that take turns (rotations, full).

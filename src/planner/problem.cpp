@@ -23,7 +23,7 @@ constexpr int kMaxNodes = 4096;
 constexpr int kMaxOperations = 1 << 16;
 constexpr int kMaxRotation = 64;
 
-List<Node> read_nodes(const Field& in) {
+List<Node> read_nodes(const Field& in, int least) {
   List<Node> out;
   for (const auto& field : in.list(Field::kAny, "nodes")) {
     field.only({"name", "site", "forward_s", "memory_micro_batches"});
@@ -33,8 +33,8 @@ List<Node> read_nodes(const Field& in) {
     node.memory = field.at("memory_micro_batches").whole(1, kMaxOperations);
     out.push_back(node);
   }
-  if (out.size() < 2 || out.size() > kMaxNodes) {
-    in.fail(fmt::format("{} nodes", out.size()), fmt::format("2 to {}", kMaxNodes));
+  if (out.count() < least || out.count() > kMaxNodes) {
+    in.fail(fmt::format("{} nodes", out.size()), fmt::format("{} to {}", least, kMaxNodes));
   }
   return out;
 }
@@ -60,12 +60,20 @@ void read_backward(const Field& in, Problem& out) {
   out.weight_factor = split.at("weight_factor").number(0);
 }
 
-/// The ways to compute and to send that docs/formats/problem.md calls extensions; split_backward apart.
-void read_extensions(const Field& in, Problem& out) {
+/// What operations and transfers take, and where the loss runs.
+void read_costs(const Field& in, int least_nodes, Problem& out) {
+  out.nodes = read_nodes(in.at("nodes"), least_nodes);
+  out.transfer_s = in.at("transfer_s").matrix(out.size(), 0, false);
+  read_backward(in, out);
+  out.loss_factor = in.at("loss_factor").number(0);
   if (in.has("loss_at")) {
     out.loss_at =
         in.at("loss_at").one_of<LossAt>({{"source", LossAt::kSource}, {"last", LossAt::kLast}});
   }
+}
+
+/// The other ways to compute and to send that docs/formats/problem.md calls extensions.
+void read_extensions(const Field& in, Problem& out) {
   if (in.has("contention")) {
     out.contention = in.at("contention")
                          .one_of<Contention>({{"none", Contention::kNone},
@@ -256,11 +264,8 @@ Problem problem_from_json(const Json& json, const std::string& where) {
            "reference"});
   Problem out;
   if (in.has("name")) out.name = in.at("name").text();
-  out.nodes = read_nodes(in.at("nodes"));
+  read_costs(in, 2, out);
   const int nodes = out.size();
-  out.transfer_s = in.at("transfer_s").matrix(nodes, 0, false);
-  read_backward(in, out);
-  out.loss_factor = in.at("loss_factor").number(0);
   out.gap_s = in.at("gap_s").number(0);
   out.gap_first_forward_s = in.at("gap_first_forward_s").number(0);
   for (const auto& size : in.at("stage_sizes").list(Field::kAny, "stages")) {
@@ -286,6 +291,12 @@ Problem problem_from_json(const Json& json, const std::string& where) {
   check_rules(out, where);
   check_cycle(out, where);
   check_reduction(out, where);
+  return out;
+}
+
+Problem costs_from_json(const Json& json, const std::string& where) {
+  Problem out;
+  read_costs(Field(json, where), 1, out);
   return out;
 }
 

@@ -95,6 +95,9 @@ struct Problem {
 /// Throws core::Error{kRecipe} "WHERE: what: got X, want Y" for JSON that is no problem, and for
 /// problems whose numbers no plan can meet, naming the rule.
 Problem problem_from_json(const core::Json& json, const std::string& where);
+/// The part of it that training needs: nodes (one is enough), transfer_s, the factors and loss_at.
+/// All else may be absent, is not read, and is not in what comes back. Throws the same.
+Problem costs_from_json(const core::Json& json, const std::string& where);
 /// Throws core::Error{kRecipe} when the strict track cannot be walked, naming why.
 void require_strict(const Problem& problem);
 /// M of the strict track, the slots of a source: the memory of the sources, where it is one and divides

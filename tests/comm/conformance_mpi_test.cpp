@@ -77,6 +77,36 @@ TEST(SessionTest, SumsUseTheirScratchAgain) {
   EXPECT_EQ(core::host_memory().system_allocations, before);
 }
 
+/// All messages are asked about together: what is wrong with one is told to its receiver alone.
+TEST(SessionTest, AMessageThatDoesNotFitFailsAlone) {
+  auto& world = test::mpi_session().world();
+  const int last = world.size() - 1;
+  constexpr int kShort = 11, kLong = 12, kGood = 13;
+  if (world.rank() == 0) {
+    const Tensor four = Tensor::of({4}, {1, 2, 3, 4});
+    for (const int tag : {kShort, kLong, kGood}) world.send(four, last, tag).wait();
+  }
+  if (world.rank() == last) {
+    Tensor more = Tensor::zeros({5});
+    Tensor fewer = Tensor::zeros({3});
+    Tensor fits = Tensor::zeros({4});
+    Ticket shorter = world.receive(more, 0, kShort);
+    Ticket longer = world.receive(fewer, 0, kLong);
+    Ticket good = world.receive(fits, 0, kGood);
+    auto error = error_of([&] { shorter.wait(); });
+    EXPECT_EQ(error.kind(), ErrorKind::kComm);
+    EXPECT_THAT(error.what(), HasSubstr("receive from rank 0, tag 11: message from rank 0: got 16 "
+                                        "bytes, want 20"));
+    error = error_of([&] { longer.wait(); });
+    EXPECT_EQ(error.kind(), ErrorKind::kComm);
+    EXPECT_THAT(error.what(), HasSubstr("receive from rank 0, tag 12: receive from rank 0: "));
+    EXPECT_THAT(error.what(), HasSubstr("TRUNCATE"));
+    good.wait();
+    EXPECT_EQ(core::to_floats(fits), (std::vector<float>{1, 2, 3, 4}));
+  }
+  world.barrier().wait();
+}
+
 TEST(SessionTest, RefusesASecondOne) {
   const auto error = error_of([] { const MpiSession second; });
   EXPECT_EQ(error.kind(), ErrorKind::kBug);

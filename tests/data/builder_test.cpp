@@ -157,6 +157,29 @@ TEST_F(Builder, InvalidUtf8InJsonlIsCountedFromTheFilesBegin) {
   EXPECT_NE(message.find("at byte 24"), std::string::npos) << message;
 }
 
+TEST_F(Builder, HalfOfASurrogatePairSaysWhatToTry) {
+  auto options = options_for(folder_ / "c.h5", {});
+  for (const char* half : {"\\ud83d", "\\ude42"}) {
+    const auto path = folder_.write(
+        "a.jsonl", std::string("{\"text\": \"\\ud83d\\ude42\"}\n{\"text\": \"") + half + "\"}\n");
+    options.files = {path};
+    const auto message =
+        message_of(ErrorKind::kDataMalformed, [&] { build_corpus(*bytes_, options); });
+    EXPECT_NE(message.find("a.jsonl:2: got half of a surrogate pair"), std::string::npos)
+        << message;
+    EXPECT_NE(message.find("--invalid replace"), std::string::npos) << message;
+  }
+  // Replacing would not mend the rest of this line.
+  folder_.write("a.jsonl", "{\"text\": \"\\ud83d\"\n");
+  const auto message =
+      message_of(ErrorKind::kDataMalformed, [&] { build_corpus(*bytes_, options); });
+  EXPECT_EQ(message.find("--invalid"), std::string::npos) << message;
+  folder_.write("a.jsonl", "{\"text\": \"\\ud83d\"}\n");
+  options.text.replace_invalid = true;
+  EXPECT_EQ(build_corpus(*bytes_, options).replaced, 1);
+  EXPECT_EQ(tokens_of(folder_ / "c.h5"), (Ids{0xef, 0xbf, 0xbd, 256}));
+}
+
 TEST_F(Builder, InvalidUtf8CanBeReplaced) {
   const auto path = folder_.write("a.txt", "a\xff\xff");
   auto options = options_for(folder_ / "c.h5", {path});

@@ -8,6 +8,7 @@
 
 #include "kernels/decode/team.h"
 #include "support/numbers.h"
+#include "support/sanitized.h"
 
 namespace rw::kernels {
 namespace {
@@ -77,7 +78,7 @@ TEST(DecodeTest, RowsThatWantNoLogitsNeedNone) {
 
 TEST(MeetingTest, NobodyGoesOnBeforeTheLastHasCome) {
   constexpr int kThreads = 4;
-  constexpr int kTurns = 2000;
+  constexpr int kTurns = test::sanitized_or(200, 2000);
   Meeting meeting;
   std::array<int, kThreads> turns{};
   std::array<int, kThreads> early{};

@@ -6,6 +6,7 @@
 
 #include "kernels/threads.h"
 #include "support/numbers.h"
+#include "support/sanitized.h"
 
 namespace rw::kernels {
 namespace {
@@ -45,8 +46,8 @@ void by_conversion(const Tensor& a, const Tensor& b, Tensor& c, MatmulOptions ho
 }
 class MatmulBf16 : public ::testing::TestWithParam<Way> {};
 
-void expect_like_f32(const Sizes& by, double bound, Way multiply) {
-  for (int bits = 0; bits < 8; ++bits) {
+void expect_like_f32(const Sizes& by, double bound, Way multiply, int every = 1) {
+  for (int bits = 0; bits < 8; bits += every) {
     SCOPED_TRACE(bits);
     const MatmulOptions how = options_of(bits);
     const bool at = how.a == Transpose::kYes;
@@ -74,10 +75,11 @@ TEST_P(MatmulBf16, EqualsF32InEveryTransposition) {
 
 /// Sizes that take more than one block of rows, of columns and of depth.
 TEST_P(MatmulBf16, EqualsF32OverSeveralBlocks) {
-  expect_like_f32({300, 40, 4099}, 1e-5, GetParam());
-  expect_like_f32({150, 8200, 20}, 2e-6, GetParam());
-  expect_like_f32({1030, 7, 1100}, 2e-6, GetParam());
-  expect_like_f32({7, 1030, 1100}, 2e-6, GetParam());
+  constexpr int kEvery = test::sanitized_or(3, 1);  // 0, 3 and 6 have each bit set and not set
+  expect_like_f32({300, 40, 4099}, 1e-5, GetParam(), kEvery);
+  expect_like_f32({150, 8200, 20}, 2e-6, GetParam(), kEvery);
+  expect_like_f32({1030, 7, 1100}, 2e-6, GetParam(), kEvery);
+  expect_like_f32({7, 1030, 1100}, 2e-6, GetParam(), kEvery);
 }
 
 TEST_P(MatmulBf16, HandWorked) {

@@ -134,5 +134,7 @@ class PlanTest(cli.CliTestCase):
 
     def test_files_that_are_not_there_or_not_json(self):
         self.assertEqual(cli.run("plan", "--problem", self.folder / "none.json").returncode, 66)
+        (self.folder / "p.json").write_text("")
+        self.assert_refused(cli.run("plan", "--problem", self.folder / "p.json"), 66, "--problem", "p.json", "empty")
         (self.folder / "p.json").write_text("{")
         self.assert_refused(cli.run("plan", "--problem", self.folder / "p.json"), 2, "p.json", "JSON")

@@ -66,7 +66,9 @@ class SkippingTest(cli.CliTestCase):
         self.assert_refused(cli.run("check", recipe, *keys, "parallel.pp=2"), 2, "pipeline.problem", "want 2 nodes")
         self.assert_refused(cli.run("check", recipe, *keys[:3]), 2, "pipeline.problem", "want both or neither")
         solution.write_text("{")
-        self.assert_refused(cli.run("check", recipe, *keys), 65, "solution.json")
+        self.assert_refused(cli.run("check", recipe, *keys), 65, "pipeline.solution", "solution.json", "not JSON")
+        problem.write_text(json.dumps({"nodes": nodes}))
+        self.assert_refused(cli.run("check", recipe, *keys), 65, "problem.json", "no `transfer_s`")
 
     def test_a_topology_is_planned_for_when_training_starts(self):
         nodes = [{"forward_s": 0.1 * (1 + i), "head_s": 0.05, "memory_micro_batches": 3} for i in range(3)]

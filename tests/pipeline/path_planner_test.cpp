@@ -75,7 +75,7 @@ TEST(PathPlanner, ANewPlanKnowsTheNetwork) {
     for (std::size_t j = 0; j < 6; ++j) links[i][j] = 0.25 + 0.01 * static_cast<double>(6 * i + j);
   }
   for (const bool known : {false, true}) {
-    const auto replan = make_replan(known ? links : std::vector<std::vector<double>>{});
+    const auto replan = make_replan(known ? links : std::vector<std::vector<double>>{}, 0.1);
     const Plan next = replan(plan, measured);
     int messages = 0;
     for (int rank = 0; rank < next.ranks(); ++rank) {

@@ -273,15 +273,21 @@ TEST(Walks, ReadFromAProblemAndItsSolution) {
     turns[several] = core::Json::array();
     EXPECT_THAT(refusal_of([&] { walks_from_solution(turns, "s.json"); }), HasSubstr(several));
   }
-  auto torn = problem;
-  torn.erase("transfer_s");
-  try {
-    walk_costs_from_problem(torn, "p.json");
-    ADD_FAILURE() << "accepted";
-  } catch (const core::Error& error) {
-    EXPECT_EQ(error.kind(), core::ErrorKind::kDataMalformed);
-    EXPECT_THAT(error.what(), HasSubstr("p.json: "));
-  }
+  const auto refused = [&](const char* pointer, const core::Json& value, const char* what) {
+    auto torn = problem;
+    torn[core::Json::json_pointer(pointer)] = value;
+    try {
+      walk_costs_from_problem(torn, "p.json");
+      ADD_FAILURE() << "accepted: " << what;
+    } catch (const core::Error& error) {
+      EXPECT_EQ(error.kind(), core::ErrorKind::kDataMalformed);
+      EXPECT_THAT(error.what(), HasSubstr(what));
+    }
+  };
+  refused("/transfer_s", nullptr, "p.json.transfer_s: got null");
+  refused("/transfer_s/1", {0.25}, "p.json.transfer_s[1]: got 1 entries");
+  refused("/nodes/0/forward_s", -1, "p.json.nodes[0].forward_s: got -1");
+  refused("/nodes/1/memory_micro_batches", 0, "p.json.nodes[1].memory_micro_batches: got 0");
 }
 
 }  // namespace
