@@ -14,8 +14,8 @@ is over that a rank of the problem takes (pipeline.emulate), so that two cores d
 - straggler: a rank gets slower by a factor in the middle of a run; the plan that takes over, beside what the planner says is
   possible.
 
-Writes benchmarks/results/skippipe_network.json and .md after each part. All runs stay in the work folder (--work), and with them
-side_by_side.html, the page of `ropewalk report` over those of the table.
+Writes benchmarks/results/skippipe_network.json and .md after each part. All runs stay in the work folder (--work), and with
+them side_by_side.html, the page of `ropewalk report` over those of the table.
 """
 import argparse
 import contextlib

@@ -55,11 +55,10 @@ std::string plan_cells(const ReportInputs& run) {
 std::string time_cells(const ReportInputs& run) {
   const PlanTimes times = plan_times(run.timelines);
   if (times.steps == 0) return words(6, "no step was recorded (log.timeline_interval)");
-  std::string out =
-      times.predicted_s
-          ? fmt::format("<td>{}{}</td>", time_text(*times.predicted_s),
-                        run.plan && !run.plan->own_times ? ", by pace" : "")
-          : std::string("<td class=\"text\">nothing was predicted</td>");
+  std::string out = times.predicted_s
+                        ? fmt::format("<td>{}{}</td>", time_text(*times.predicted_s),
+                                      run.plan && !run.plan->own_times ? ", by pace" : "")
+                        : std::string("<td class=\"text\">nothing was predicted</td>");
   out += fmt::format("<td>{}</td><td>{}</td>", time_text(times.measured_s),
                      times.off ? fmt::format("{:+.1f} %", 100 * *times.off) : std::string("–"));
   return out + fmt::format("<td>{:.1f} %</td><td>{:.1f} % (rank {})</td><td>{}</td>",

@@ -11,8 +11,8 @@ namespace rw::metrics {
 /// A run's recorded steps in a few numbers. The first step counts only where it is alone (it makes
 /// buffers); where some steps were predicted, those alone count.
 struct PlanTimes {
-  int steps = 0;  // that count; 0: nothing was recorded, and all below means nothing
-  double measured_s = 0;              // step_ends: median
+  int steps = 0;          // that count; 0: nothing was recorded, and all below means nothing
+  double measured_s = 0;  // step_ends: median
   std::optional<double> predicted_s;  // median
   std::optional<double> off;          // median of measured / predicted - 1, step by step
   /// Shares of the time up to the update in which a rank does not compute, 0..1, over all steps that

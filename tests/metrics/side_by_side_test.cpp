@@ -39,8 +39,8 @@ ReportInputs a_run(const std::string& title, std::vector<StepTimeline> timelines
 
 TEST(SideBySide, MediansAreOfPredictedStepsAndEachStepIsHeldAgainstItsOwnPlan) {
   // The first step and the second one, which nobody predicted, count nowhere.
-  const PlanTimes times = plan_times({a_step(1, 9, 5), a_step(2, 9.5, -1), a_step(3, 6, 5),
-                                      a_step(4, 6.6, 6), a_step(5, 9, 6)});
+  const PlanTimes times = plan_times(
+      {a_step(1, 9, 5), a_step(2, 9.5, -1), a_step(3, 6, 5), a_step(4, 6.6, 6), a_step(5, 9, 6)});
   EXPECT_EQ(times.steps, 3);
   EXPECT_DOUBLE_EQ(times.measured_s, 6.6);
   EXPECT_DOUBLE_EQ(*times.predicted_s, 6);
