@@ -25,6 +25,7 @@ import os
 import pathlib
 import platform
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -96,6 +97,8 @@ class Bench:
                             f"pipeline.problem={self.write('problem', problem)}", f"parallel.pp={shape[0]}",
                             f"parallel.dp={shape[1]}", *keys, timeout=self.args.timeout, stdout=subprocess.DEVNULL,
                             ranks=shape[0] * shape[1])
+        for part in ("checkpoints", "final"):  # 17 MB that nobody reads
+            shutil.rmtree(out / part, ignore_errors=True)
         if report:
             call(self.args.binary, "report", out, "--out", report, stdout=subprocess.DEVNULL)
         return out

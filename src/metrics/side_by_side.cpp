@@ -21,7 +21,8 @@ constexpr const char* kNote =
     "(log.timeline_interval; without the first one and, where some were predicted, without those "
     "that were not) the medians: when the last backward ended, planned and measured, and how far "
     "off a step was. By pace: the plan has no times of its own; what it should take at the pace of "
-    "the first steps. Idle: the share of the time up to the update in which a rank does not "
+    "the first steps if messages took no time. Idle: the share of the time up to the update in "
+    "which a rank does not "
     "compute.</p>\n";
 
 /// The steps that PlanTimes counts.
