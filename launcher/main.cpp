@@ -97,10 +97,13 @@ void add_bench(CLI::App& app, Action& action) {
 }
 
 void add_report(CLI::App& app, Action& action) {
-  auto* command = app.add_subcommand("report", "a run as one HTML page");
+  auto* command = app.add_subcommand(
+      "report", "a run as one HTML page, or several with their plans side by side");
   const auto options = std::make_shared<ReportOptions>();
-  command->add_option("run", options->run, "output_dir of a training")->required();
-  command->add_option("--out", options->out, "the page; default RUN/report.html");
+  command->add_option("run", options->runs, "output_dir of a training; several: side by side")
+      ->required();
+  command->add_option("--out", options->out,
+                      "the page; default RUN/report.html, of several FIRST_RUN/side_by_side.html");
   command->add_flag("--json", options->json, "only JSON on stdout");
   command->callback([options, &action] { action = [options] { return run_report(*options); }; });
 }

@@ -14,7 +14,8 @@ is over that a rank of the problem takes (pipeline.emulate), so that two cores d
 - straggler: a rank gets slower by a factor in the middle of a run; the plan that takes over, beside what the planner says is
   possible.
 
-Writes benchmarks/results/skippipe_network.json and .md after each part.
+Writes benchmarks/results/skippipe_network.json and .md after each part. All runs stay in the work folder (--work), and with
+them side_by_side.html, the page of `ropewalk report` over those of the table.
 """
 import argparse
 import contextlib
@@ -24,9 +25,11 @@ import os
 import pathlib
 import platform
 import random
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 from hosts import Switched, call, needs_root
@@ -52,10 +55,11 @@ class Bench:
     def __init__(self, args, network):
         self.args, self.network = args, network
         self.links, self.network_figures = check_network(network, args)
-        self.folder = pathlib.Path(network.folder.name)
+        self.folder = args.work
         self.planner = Planner(args.binary, self.folder)
         self.corpus = self.make_corpus()
         self.jobs = 0
+        self.table_runs = []  # folders, in the order of the table
 
     def machine(self, memory):
         return Machine(self.args.forward_s, self.links["message_s"], memory, self.args.micro_batches)
@@ -79,10 +83,11 @@ class Bench:
         path.write_text(json.dumps(value))
         return path
 
-    def train(self, steps, problem, *keys, shape=(RANKS, 1), report=None):
+    def train(self, name, steps, problem, *keys, shape=(RANKS, 1), report=None):
         """Runs a job that plays the times of `problem`; its folder."""
         self.jobs += 1
-        out, recipe = self.folder / f"job-{self.jobs}", self.folder / f"job-{self.jobs}.yaml"
+        folder = f"{self.jobs:02}-{name}"
+        out, recipe = self.folder / folder, self.folder / f"{folder}.yaml"
         recipe.write_text(f"method: pipeline\nseed: 1\noutput_dir: {out}\nmodel: {MODEL}\n"
                           f"train: {{seq_len: {SEQ_LEN}, micro_batch_size: {ROWS},"
                           f" global_batch_size: {ROWS * self.args.micro_batches}, max_steps: {steps}}}\n"
@@ -92,6 +97,8 @@ class Bench:
                             f"pipeline.problem={self.write('problem', problem)}", f"parallel.pp={shape[0]}",
                             f"parallel.dp={shape[1]}", *keys, timeout=self.args.timeout, stdout=subprocess.DEVNULL,
                             ranks=shape[0] * shape[1])
+        for part in ("checkpoints", "final"):  # 17 MB that nobody reads
+            shutil.rmtree(out / part, ignore_errors=True)
         if report:
             call(self.args.binary, "report", out, "--out", report, stdout=subprocess.DEVNULL)
         return out
@@ -108,6 +115,7 @@ class Bench:
         return statistics.median(times), min(times), max(times)
 
     def row(self, name, out, predicted_s, memory, **more):
+        self.table_runs.append(out)
         losses = [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
         median, low, high = self.measured(out)
         row = {"plan": name, **more, "memory": memory, "predicted_s": predicted_s, "measured_s": median, "lowest_s": low,
@@ -119,20 +127,45 @@ class Bench:
 
     def classic(self, machine, schedule, shape):
         problem = machine.classic_times(shape[0], RANKS)
-        out = self.train(WARM_UP + self.args.steps, problem, f"pipeline.schedule={schedule}", shape=shape)
+        out = self.train(f"{schedule}-{shape[0]}x{shape[1]}", WARM_UP + self.args.steps, problem,
+                         f"pipeline.schedule={schedule}", shape=shape)
         said = self.price(out, problem)
         sizes = f"{shape[0]} stages x {shape[1]}"
         memory = max(said["held"]) * STAGES / shape[0]  # in stages of a sixth of the model
         return self.row(schedule, out, said["makespan_s"], memory, sizes=sizes, skip_percent=0)
 
     def walks(self, name, problem, solution, skip, *, patience_ms=-1, report=None):
-        out = self.train(WARM_UP + self.args.steps, problem, *self.plan_keys(solution),
+        memory = max(node["memory_micro_batches"] for node in problem["nodes"])
+        out = self.train(folder_name(name, skip, memory), WARM_UP + self.args.steps, problem, *self.plan_keys(solution),
                          f"pipeline.patience_ms={patience_ms}", report=report)
-        return self.row(name, out, solution["makespan_s"], max(node["memory_micro_batches"] for node in problem["nodes"]),
-                        sizes=problem["stage_sizes"], skip_percent=skip)
+        return self.row(name, out, solution["makespan_s"], memory, sizes=problem["stage_sizes"], skip_percent=skip)
 
     def plan_keys(self, solution):
         return ["pipeline.schedule=skippipe", f"pipeline.solution={self.write('solution', solution)}"]
+
+    def side_by_side(self):
+        """The page over the runs of the table; None when there are none."""
+        if not self.table_runs:
+            return None
+        page = self.folder / "side_by_side.html"
+        call(self.args.binary, "report", *self.table_runs, "--out", page, stdout=subprocess.DEVNULL)
+        return page
+
+
+def work_folder(wanted):
+    """The folder of that name, made; without a name a new one that stays."""
+    if wanted is None:
+        return pathlib.Path(tempfile.mkdtemp(prefix="ropewalk-skippipe-"))
+    folder = pathlib.Path(wanted).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        sys.exit(f"benchmarks/network/skippipe.py: --work: got {wanted}, which is not empty, want a new or empty folder")
+    return folder
+
+
+def folder_name(plan, skip, memory):
+    """Of a run: ("skippipe, patience 1 ms", 33, 3) -> "skippipe-patience-1-ms-skip-33-memory-3"."""
+    return "-".join([*plan.replace(",", "").split(), f"skip-{skip}-memory-{memory}"])
 
 
 def table_rows(bench, plans):
@@ -184,7 +217,7 @@ def straggler(bench, problem, solution):
     arrangement = solution["arrangement"]
     visits = {node: sum(node in one["path"] for one in solution["micro_batches"]) for group in arrangement[1:] for node in group}
     slow = max(visits, key=lambda node: (visits[node], -node))
-    out = bench.train(args.straggler_steps, problem, *bench.plan_keys(solution), "pipeline.replan_share=0.25",
+    out = bench.train("straggler", args.straggler_steps, problem, *bench.plan_keys(solution), "pipeline.replan_share=0.25",
                       f"pipeline.emulate_slow=[{slow}, {args.slow_from}, {args.slow_factor}]")
     ranks = of_ranks(out, RANKS)
     times = [passes_s(ranks, step) for step in range(len(ranks[0]))]  # times[i]: step i + 1
@@ -297,6 +330,7 @@ def arguments():
     parser.add_argument("--parts", default="table,planned,straggler")
     parser.add_argument("--priority", type=int, default=0, help="real time priority of the ranks (chrt -f); 0: none")
     parser.add_argument("--timeout", type=float, default=400, help="seconds a job may take")
+    parser.add_argument("--work", help="where the runs and their page stay: a new or empty folder (default: a temporary one)")
     parser.add_argument("--report", help="where report.html of the run at 33 %% skip goes")
     parser.add_argument("--out", default=ROOT / "benchmarks/results/skippipe_network", help="results, without ending")
     args = parser.parse_args()
@@ -324,6 +358,7 @@ def main():
     for tool, target in ((args.tool, "network_tool"), (args.switch, "tap_switch")):
         if not pathlib.Path(tool).exists():
             call("cmake", "--build", ROOT / "build/cpu", "--target", target, stdout=subprocess.DEVNULL)
+    args.work = work_folder(args.work)
     begin = time.monotonic()
     result = {}
     with contextlib.suppress(OSError):
@@ -345,8 +380,10 @@ def main():
             pathlib.Path(f"{args.out}.json").write_text(json.dumps(rounded(result), indent=1) + "\n")
             if "rows" in result:
                 pathlib.Path(f"{args.out}.md").write_text(table(result))
+        page = bench.side_by_side()
     if "rows" in result:
         print(table(result))
+    print(f"The plans side by side: {page}" if page else f"What the runs wrote: {bench.folder}")
 
 
 if __name__ == "__main__":

@@ -89,19 +89,6 @@ std::string cause_text(const IdleCauses::Cause& cause, double steps) {
                      found == kWhat.end() ? html_text(cause.what) : found->second, whom);
 }
 
-/// The causes of one rank over all recorded steps.
-IdleCauses all_causes(const std::vector<StepTimeline>& timelines, std::size_t rank) {
-  RankTimeline whole;
-  for (const StepTimeline& one : timelines) {
-    if (rank >= one.ranks.size()) continue;
-    const RankTimeline& part = one.ranks[rank];
-    whole.elapsed_s += part.elapsed_s;
-    whole.operations.insert(whole.operations.end(), part.operations.begin(), part.operations.end());
-    whole.waits.insert(whole.waits.end(), part.waits.begin(), part.waits.end());
-  }
-  return idle_causes(whole);
-}
-
 }  // namespace
 
 std::string html_text(const std::string& text) {
@@ -180,7 +167,7 @@ std::string idle_table(const std::vector<StepTimeline>& timelines) {
       "<table><tr><th>rank</th><th>step</th><th>computes</th><th class=\"text\">waits</th><th>other"
       "</th></tr>";
   for (std::size_t rank = 0; rank < timelines.back().ranks.size(); ++rank) {
-    const IdleCauses causes = all_causes(timelines, rank);
+    const IdleCauses causes = idle_causes(timelines, rank);
     const double whole = causes.elapsed_s > 0 ? causes.elapsed_s : 1;
     std::string waits;
     for (const auto& cause : causes.causes) {
@@ -196,11 +183,17 @@ std::string idle_table(const std::vector<StepTimeline>& timelines) {
   return out + "</table>";
 }
 
-std::string report_html(const ReportInputs& inputs) {
-  std::string out = fmt::format(
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0}</title><style>"
-      "{1}</style></head><body>\n<h1>{0}</h1>\n",
-      html_text(inputs.title), kStyle);
+std::string page_html(const std::string& title, const std::string& body) {
+  return fmt::format(
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title><style>"
+      "{}</style></head><body>\n{}\n</body></html>\n",
+      html_text(title), kStyle, body);
+}
+
+std::string run_html(const ReportInputs& inputs, const std::string& anchor) {
+  std::string out = fmt::format("<h1{}>{}</h1>\n",
+                                anchor.empty() ? "" : fmt::format(" id=\"{}\"", html_text(anchor)),
+                                html_text(inputs.title));
   out += figures(inputs.steps) + "\n<h2>Loss</h2>\n" + loss_svg(inputs.steps);
   out += "\n<h2>Timeline</h2>\n";
   if (inputs.timelines.empty()) {
@@ -222,7 +215,11 @@ std::string report_html(const ReportInputs& inputs) {
   if (!inputs.recipe.empty()) {
     out += "\n<h2>Recipe</h2>\n<pre>" + html_text(inputs.recipe) + "</pre>";
   }
-  return out + "\n</body></html>\n";
+  return out;
+}
+
+std::string report_html(const ReportInputs& inputs) {
+  return page_html(inputs.title, run_html(inputs));
 }
 
 }  // namespace rw::metrics

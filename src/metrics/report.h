@@ -19,12 +19,23 @@ struct ReportStep {
   double bubble_pct = 0, bubble_pct_planned = 0;
 };
 
+/// What a run's plan says, in people's terms.
+struct PlanFacts {
+  std::vector<int> stage_sizes;  // ranks of each stage that has layers
+  double skip_share = 0;         // of the stages with layers, what the mean path leaves out: 0..1
+  int held = 0;                  // most (micro-batch, stage) pairs that a rank keeps at once
+  bool own_times = false;        // it came with predicted times
+};
+
 /// What is known of a run.
 struct ReportInputs {
   std::string title;
   std::string recipe;  // resolved, as text; may be empty
   std::vector<ReportStep> steps;
   std::vector<StepTimeline> timelines;
+  // For side_by_side.h alone:
+  std::string schedule;  // who made the plan; "": nobody knows
+  std::optional<PlanFacts> plan;
 };
 
 /// Lines of metrics.jsonl, torn ones left out. Empty when there is no file.
@@ -34,6 +45,10 @@ std::vector<ReportStep> read_report_steps(const std::string& path);
 /// every rank as planned above as it ran, and whom each rank waited for. Parts without data say so.
 /// Loss curves of more than 2000 steps are thinned out.
 std::string report_html(const ReportInputs& inputs);
+
+/// A whole page around `body`, and what report_html has in it; `anchor`: id of the heading, or "".
+std::string page_html(const std::string& title, const std::string& body);
+std::string run_html(const ReportInputs& inputs, const std::string& anchor = "");
 
 /// The parts of the page, each one element.
 std::string loss_svg(const std::vector<ReportStep>& steps);

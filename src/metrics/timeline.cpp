@@ -1,11 +1,14 @@
 // Part of Ropewalk, MIT licence.
 #include "metrics/timeline.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <sstream>
 #include <utility>
 
+#include "core/error.h"
 #include "metrics/append_file.h"
 
 namespace rw::metrics {
@@ -65,11 +68,21 @@ StepTimeline step_timeline_from(const Json& json) {
 std::vector<StepTimeline> read_timelines(const std::string& path) {
   std::map<std::int64_t, StepTimeline> by_step;
   std::istringstream lines(read_text(path));
+  std::int64_t number = 0;
   for (std::string line; std::getline(lines, line);) {
+    ++number;
     const Json json = Json::parse(line, nullptr, false);
     if (json.is_discarded()) continue;  // torn
-    StepTimeline one = step_timeline_from(json);
-    by_step[one.step] = std::move(one);
+    try {
+      StepTimeline one = step_timeline_from(json);
+      by_step[one.step] = std::move(one);
+    } catch (const Json::exception& error) {
+      throw core::Error(
+          core::ErrorKind::kDataMalformed,
+          fmt::format("{}:{}: got a line that is no recorded step ({}); want docs/formats/"
+                      "timeline.md; try without that line",
+                      path, number, error.what()));
+    }
   }
   std::vector<StepTimeline> out;
   out.reserve(by_step.size());
@@ -110,6 +123,18 @@ IdleCauses idle_causes(const RankTimeline& rank) {
                    [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
   out.other_s = std::max(0.0, out.elapsed_s - out.busy_s - waited);
   return out;
+}
+
+IdleCauses idle_causes(const std::vector<StepTimeline>& timelines, std::size_t rank) {
+  RankTimeline whole;
+  for (const StepTimeline& one : timelines) {
+    if (rank >= one.ranks.size()) continue;
+    const RankTimeline& part = one.ranks[rank];
+    whole.elapsed_s += part.elapsed_s;
+    whole.operations.insert(whole.operations.end(), part.operations.begin(), part.operations.end());
+    whole.waits.insert(whole.waits.end(), part.waits.begin(), part.waits.end());
+  }
+  return idle_causes(whole);
 }
 
 }  // namespace rw::metrics

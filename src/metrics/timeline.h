@@ -1,5 +1,6 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -48,7 +49,7 @@ RankTimeline rank_timeline_from(const core::Json& json);
 StepTimeline step_timeline_from(const core::Json& json);
 
 /// The steps in a file of lines, the last line of each step, in order of steps; torn lines are left
-/// out. Empty when there is no file.
+/// out. Empty when there is no file. Throws Error{kDataMalformed} at a whole line that is no step.
 std::vector<StepTimeline> read_timelines(const std::string& path);
 
 /// When the last forward or backward of any rank ends; below 0: there is none, or none predicted.
@@ -72,5 +73,7 @@ struct IdleCauses {
   double other_s = 0;         // reading tokens, handing messages over, …
 };
 IdleCauses idle_causes(const RankTimeline& rank);
+/// Of one rank over all these steps, added up.
+IdleCauses idle_causes(const std::vector<StepTimeline>& timelines, std::size_t rank);
 
 }  // namespace rw::metrics

@@ -61,6 +61,28 @@ class NetworkBenchTest(cli.CliTestCase):
         self.assertEqual([len(step) for step in ranks[0]], [4, 3])
         self.assertEqual([traces.passes_s(ranks, step) for step in (0, 1)], [8, 5])
 
+    def test_runs_stay_in_a_folder_of_their_own(self):
+        self.assertEqual(skippipe.folder_name("skippipe, patience 1 ms", 33, 3), "skippipe-patience-1-ms-skip-33-memory-3")
+        work = skippipe.work_folder(self.folder / "new" / "work")
+        self.assertTrue(work.is_dir())
+        (work / "something").touch()
+        with self.assertRaises(SystemExit) as ended:
+            skippipe.work_folder(work)
+        self.assertIn("which is not empty", str(ended.exception))
+
+    def test_the_page_has_the_runs_of_the_table_in_its_order(self):
+        self.corpus()
+        runs = [self.folder / "02-second", self.folder / "01-first"]
+        for run in runs:
+            self.assert_ok(cli.run("train", self.recipe(), f"output_dir={run}", "train.max_steps=2"))
+        bench = skippipe.Bench.__new__(skippipe.Bench)  # without a network
+        bench.args, bench.folder, bench.table_runs = unittest.mock.Mock(binary=cli.BINARY), self.folder, []
+        self.assertIsNone(bench.side_by_side())
+        bench.table_runs = runs
+        page = bench.side_by_side().read_text()
+        self.assertIn("Plans side by side", page)
+        self.assertLess(page.index(">02-second</a>"), page.index(">01-first</a>"))
+
 
 if __name__ == "__main__":
     unittest.main()
