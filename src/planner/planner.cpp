@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <span>
 #include <thread>
 #include <utility>
 
@@ -27,24 +28,32 @@ constexpr double kMeanWeight = 0.05;
 constexpr double kStartHot = 1e-1;  // a node may change its group
 constexpr double kHot = 2e-3;       // orders and paths change, groups hardly
 constexpr double kCold = 1e-4;
-/// The first part of a search: on the free track the strict solution until `strict_share` of the limit,
-/// then `starts` from it and from random arrangements, cooled to `cold`, until `starts_share`.
+/// A part of a search: its schedules, the best of the round before or, in the first one, fresh ones, are
+/// cooled one after the other, until `until` of the limit is used.
+struct Round {
+  int schedules = 0;
+  double until = 0;
+  double hot = 0, cold = 0;
+  int coolings = 1;  // of each schedule
+};
+/// On the free track the strict solution is looked for until `strict_share` of the limit; it is one of the
+/// first round's schedules.
 struct Course {
   double strict_share = 0;
-  int starts = 0;
-  double cold = 0;
-  double starts_share = 0;
+  std::span<const Round> rounds;
 };
-constexpr Course kFreeCourse{0.2, 4, 5e-4, 0.6};
-constexpr Course kLongCourse{0.1, 12, 5e-4, 0.7};  // more starts pay when each is long enough
+constexpr Round kFreeRounds[] = {{4, 0.6, kStartHot, 5e-4}, {1, 1, kHot, kCold, 8}};
+// Many starts, of which the better third goes on, pay when each is long enough.
+constexpr Round kLongRounds[] = {
+    {12, 0.5, kStartHot, 5e-4}, {4, 0.8, 5e-3, 2e-4}, {1, 1, kHot, kCold, 3}};
 constexpr double kLongSeconds = 30;
 constexpr std::int64_t kLongEvaluations = 20'000'000;
-constexpr Course kStrictCourse{0, 2, 2e-4, 0.8};  // fewer good schedules: fewer, longer starts
-constexpr int kFewOperations = 64;                // few good arrangements, and each start is cheap
-constexpr Course kFewCourse{0.2, 12, 5e-4, 0.6};
+// Fewer good schedules: fewer, longer starts.
+constexpr Round kStrictRounds[] = {{2, 0.8, kStartHot, 2e-4}, {1, 1, kHot, kCold, 8}};
+constexpr int kFewOperations = 64;  // few good arrangements, and each start is cheap
+constexpr Round kFewRounds[] = {{12, 0.6, kStartHot, 5e-4}, {1, 1, kHot, kCold, 8}};
 constexpr int kManyOperations = 400;  // seconds are few schedules: what is good already counts
-constexpr Course kManyCourse{0.5, 2, 5e-4, 0.75};
-constexpr int kCycles = 8;           // coolings of the best start
+constexpr Round kManyRounds[] = {{2, 0.75, kStartHot, 5e-4}, {1, 1, kHot, kCold, 8}};
 constexpr double kReplanHot = 2e-2;  // a slower source wants other paths everywhere
 constexpr double kReplanShare = 0.7;
 constexpr int kSeedTries = 20000;
@@ -84,22 +93,30 @@ class Search {
       strict = seeded(Track::kStrict, kSeedTries);
       anneal(*strict, dice_, placement_, {kStartHot, kCold, strict_share}, budget_);
     }
-    for (int i = 0; i < course.starts; ++i) {
-      if (best_ && budget_.progress() >= course.starts_share) break;
-      // Half of the starts aim at cheap reductions, half at nothing.
-      const int tries = problem_.objective == Objective::kIteration && i % 2 == 1 ? 0 : kSeedTries;
-      const bool from_strict = i == 0 && strict;
-      auto schedule = from_strict ? in_free_track(*strict) : seeded(track, tries);
-      const double until =
-          strict_share + (course.starts_share - strict_share) * (i + 1) / course.starts;
-      const double hot = from_strict ? kHot : kStartHot;
-      anneal(*schedule, dice_, placement_, {hot, course.cold, until}, budget_);
-      if (!best_ || better(problem_, *schedule, *best_)) best_ = std::move(schedule);
+    List<std::unique_ptr<Schedule>> schedules;
+    double begin = strict_share;
+    for (const Round& round : course.rounds) {
+      const bool first = schedules.empty();
+      if (!first) schedules.resize(std::min(schedules.size(), std::size_t(round.schedules)));
+      const int count = first ? round.schedules : schedules.count();
+      const auto until = [&](double cooled) {
+        return begin + (round.until - begin) * cooled / (count * round.coolings);
+      };
+      for (int i = 0; i < count; ++i) {
+        if (first && i > 0 && budget_.progress() >= round.until) break;
+        if (first) schedules.push_back(fresh(i, strict.get(), track));
+        const double hot = first && i == 0 && strict ? kHot : round.hot;
+        for (int k = 1; k <= round.coolings; ++k) {
+          const Cooling cooling{hot, round.cold, until(i * round.coolings + k)};
+          anneal(*schedules[i], dice_, placement_, cooling, budget_);
+        }
+      }
+      std::stable_sort(schedules.begin(), schedules.end(), [&](const auto& one, const auto& other) {
+        return better(problem_, *one, *other);
+      });
+      begin = round.until;
     }
-    for (int i = 0; i < kCycles; ++i) {
-      const double until = course.starts_share + (1 - course.starts_share) * (i + 1) / kCycles;
-      anneal(*best_, dice_, placement_, {kHot, kCold, until}, budget_);
-    }
+    best_ = std::move(schedules.front());
     if (strict && better(problem_, *strict, *best_)) best_ = in_free_track(*strict);
   }
 
@@ -115,10 +132,17 @@ class Search {
  private:
   Course course_of(Track track) const {
     const int operations = problem_.micro_batches() * problem_.operations_per_path();
-    if (operations <= kFewOperations) return kFewCourse;
-    if (track == Track::kStrict) return kStrictCourse;
-    if (operations > kManyOperations) return kManyCourse;
-    return long_ ? kLongCourse : kFreeCourse;
+    if (operations <= kFewOperations) return {0.2, kFewRounds};
+    if (track == Track::kStrict) return {0, kStrictRounds};
+    if (operations > kManyOperations) return {0.5, kManyRounds};
+    return long_ ? Course{0.1, kLongRounds} : Course{0.2, kFreeRounds};
+  }
+  /// The i-th start: from the strict solution where there is one, else from a random arrangement, half of
+  /// them aiming at cheap reductions, half at nothing.
+  std::unique_ptr<Schedule> fresh(int i, const Schedule* strict, Track track) {
+    if (i == 0 && strict != nullptr) return in_free_track(*strict);
+    return seeded(track,
+                  problem_.objective == Objective::kIteration && i % 2 == 1 ? 0 : kSeedTries);
   }
   std::unique_ptr<Schedule> seeded(Track track, int tries) {
     const Arrangement arrangement = seed_arrangement(problem_, track, dice_, tries);

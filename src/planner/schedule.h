@@ -247,7 +247,7 @@ class Schedule {
   List<NodeState> node_;
   List<Queue> queues_;  // per node
   List<int> after_;     // who is behind a job in its queue
-  List<int> resumed_;  // nodes where memory got free, the last one first
+  List<int> resumed_;   // nodes where memory got free, the last one first
   int waiting_ = 0;
   double most_ = 0, sum_ = 0;
   List<Placed> recorded_;
