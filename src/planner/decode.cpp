@@ -112,7 +112,8 @@ double Schedule::run(int from, double limit) {
   waiting_ = 0;
   for (int i = from; i < count; ++i) {
     if (i == settled_at && waiting_ == 0) {
-      if (only_order_changed() && as_kept(checkpoint)) return cost_ - penalty_;
+      unchanged_ = only_order_changed() && as_kept(checkpoint);
+      if (unchanged_) return cost;
       cost = std::max(clock.most, followed(checkpoint)) + weight * clock.sum;
       if (cost > limit) return cost;
     }
@@ -176,7 +177,9 @@ void Schedule::load_states(int checkpoint) {
 double Schedule::evaluate(double limit) {
   const double owed_s = owed();
   limit -= owed_s;
+  unchanged_ = false;
   evaluated_cost_ = evaluate_list(limit);
+  if (unchanged_) return evaluated_cost_ = cost_;
   // Contention delays alone, so that what is too late without it need not be looked at.
   if (traffic_ && evaluated_cost_ <= limit && evaluated_cost_ < kNever) {
     evaluated_cost_ = retime(limit);
@@ -222,6 +225,7 @@ double Schedule::retime(double limit) {
 }
 
 void Schedule::keep() {
+  if (unchanged_) return revert();  // there is nothing to keep
   cost_ = evaluated_cost_;
   followed_ = false;
   asked_ = 0;

@@ -12,10 +12,10 @@ void Schedule::follow() {
   const auto jobs_count = static_cast<std::ptrdiff_t>(jobs_.size());
   const auto nodes = static_cast<std::ptrdiff_t>(node_.size());
   const bool iteration = problem_->objective == Objective::kIteration;
-  const int last = operations() / kStride * kStride;
-  // The state behind `last` is worked on in the place of the checkpoint in front of it, and copied on.
-  double* job_tail = job_tails_.data() + last / kStride * jobs_count;
-  double* node_tail = node_tails_.data() + last / kStride * nodes;
+  // Worked on in the place of the checkpoint in front of the position, and copied on.
+  const int last = (operations() - 1) / kStride;
+  double* job_tail = job_tails_.data() + last * jobs_count;
+  double* node_tail = node_tails_.data() + last * nodes;
   std::fill_n(job_tail, jobs_count, 0.0);
   std::fill_n(node_tail, nodes, -kNever);
   for (int i = operations() - 1; i >= 0; --i) {

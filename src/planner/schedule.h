@@ -253,6 +253,7 @@ class Schedule {
   List<Placed> recorded_;
   int evaluated_from_ = 0;
   double evaluated_cost_ = kNever;
+  bool unchanged_ = false;  // no time differs from the kept schedule's: it was not run to its end
   // The state before every kStride-th position of the kept order.
   static constexpr int kStride = 16;
   List<JobState> saved_job_;

@@ -180,7 +180,7 @@ TEST(Schedule, EveryChangeIsPricedAsFromScratchAndUndoneWhole) {
   test::RandomProblems plain(3, {});
   test::RandomProblems extended(4, {.may_be_extended = true});
   constexpr double kWeight = 0.05;
-  int kept = 0, reverted = 0;
+  int kept = 0, reverted = 0, early = 0;
   for (int round = 0; round < 60; ++round) {
     const Problem p = problem_from_json(round < 30 ? plain.next() : extended.next(), "p");
     const bool strict =
@@ -193,7 +193,10 @@ TEST(Schedule, EveryChangeIsPricedAsFromScratchAndUndoneWhole) {
     for (int i = 0; i < 300; ++i) {
       if (!moves.propose()) continue;
       const double limit = schedule.cost() * (1 + 0.1 * dice.uniform());
+      const double whole = schedule.evaluate(Schedule::kNever);
       const double cost = schedule.evaluate(limit);
+      ASSERT_EQ(cost > limit, whole > limit + 1e-9 * limit) << cost << " " << whole << " limit " << limit << " kept " << schedule.cost() << " order " << schedule.only_order_changed() << " round " << round << " i " << i << " strict " << strict << " obj " << int(p.objective) << " cont " << int(p.contention) << " split " << p.weight_factor.has_value() << " ops " << schedule.operations();
+      early += cost > limit && cost < whole;
       if (cost > limit) {
         const Draft before = schedule.draft();
         schedule.revert();
@@ -228,6 +231,7 @@ TEST(Schedule, EveryChangeIsPricedAsFromScratchAndUndoneWhole) {
   }
   EXPECT_GT(kept, 1000);
   EXPECT_GT(reverted, 300);
+  EXPECT_GT(early, 300);
 }
 
 }  // namespace
