@@ -17,6 +17,25 @@ double excess(const Problem& p, const List<int>& group) {
   return std::max(0.0, cost - p.reduction.max_s);
 }
 
+/// 1 for the nodes that a seed lets be sources: on the strict track those that have the slots, and among
+/// them those about as fast as the fastest that suffice. A source is on all its micro-batches' way.
+List<char> may_be_sources(const Problem& p, Track track) {
+  constexpr double kAboutAsFast = 1.25;
+  const int slots = track == Track::kStrict ? strict_slots(p) : 0;
+  const auto fits = [&](const Node& node) { return slots == 0 || node.memory == slots; };
+  List<double> forwards;
+  for (const Node& node : p.nodes) {
+    if (fits(node)) forwards.push_back(node.forward_s);
+  }
+  const auto last = forwards.begin() + (p.sources() - 1);
+  std::nth_element(forwards.begin(), last, forwards.end());
+  List<char> out;
+  for (const Node& node : p.nodes) {
+    out.push_back(fits(node) && node.forward_s <= kAboutAsFast * *last ? 1 : 0);
+  }
+  return out;
+}
+
 /// The cheapest nodes of the given stages for one job, by dynamic programming.
 List<int> cheapest_nodes(const Problem& p, const Arrangement& arrangement, int source,
                          const List<int>& stages, const List<double>& price) {
@@ -60,10 +79,9 @@ Arrangement seed_arrangement(const Problem& p, Track track, Dice& dice, int trie
   List<int> nodes(p.nodes.size());
   std::iota(nodes.begin(), nodes.end(), 0);
   for (int i = p.size() - 1; i > 0; --i) std::swap(nodes[i], nodes[dice.below(i + 1)]);
-  if (track == Track::kStrict) {
-    std::stable_partition(nodes.begin(), nodes.end(),
-                          [&](int node) { return p.nodes[node].memory == strict_slots(p); });
-  }
+  const auto starts = may_be_sources(p, track);
+  const auto fits = [&](int node) { return starts[node] != 0; };
+  std::stable_partition(nodes.begin(), nodes.end(), fits);
   List<List<int>> members;
   auto next = nodes.begin();
   for (const int size : p.stage_sizes) {
@@ -71,9 +89,6 @@ Arrangement seed_arrangement(const Problem& p, Track track, Dice& dice, int trie
     next += size;
   }
   Arrangement out(std::move(members));
-  // Strict: who can be a source stays among the sources.
-  const int slots = track == Track::kStrict ? strict_slots(p) : 0;
-  const auto fits = [&](int node) { return slots == 0 || p.nodes[node].memory == slots; };
   List<double> excesses;
   for (const auto& group : out.members()) excesses.push_back(excess(p, group));
   double sum = std::accumulate(excesses.begin(), excesses.end(), 0.0);
