@@ -195,7 +195,8 @@ TEST(Schedule, EveryChangeIsPricedAsFromScratchAndUndoneWhole) {
       const double limit = schedule.cost() * (1 + 0.1 * dice.uniform());
       const double whole = schedule.evaluate(Schedule::kNever);
       const double cost = schedule.evaluate(limit);
-      ASSERT_EQ(cost > limit, whole > limit + 1e-9 * limit) << cost << " " << whole << " limit " << limit << " kept " << schedule.cost() << " order " << schedule.only_order_changed() << " round " << round << " i " << i << " strict " << strict << " obj " << int(p.objective) << " cont " << int(p.contention) << " split " << p.weight_factor.has_value() << " ops " << schedule.operations();
+      ASSERT_EQ(cost > limit, whole > limit + 1e-9 * limit)
+          << cost << " for " << whole << ", limit " << limit << ", problem " << round;
       early += cost > limit && cost < whole;
       if (cost > limit) {
         const Draft before = schedule.draft();
