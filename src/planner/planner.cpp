@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <set>
 #include <span>
 #include <thread>
 #include <utility>
@@ -141,13 +142,23 @@ class Search {
   /// them aiming at cheap reductions, half at nothing.
   std::unique_ptr<Schedule> fresh(int i, const Schedule* strict, Track track) {
     if (i == 0 && strict != nullptr) return in_free_track(*strict);
-    return seeded(track,
-                  problem_.objective == Objective::kIteration && i % 2 == 1 ? 0 : kSeedTries);
+    const bool cheap = problem_.objective == Objective::kMakespan || i % 2 == 0;
+    return seeded(track, cheap ? kSeedTries : 0);
   }
+  /// On an arrangement that no start had, if a few draws find one.
   std::unique_ptr<Schedule> seeded(Track track, int tries) {
-    const Arrangement arrangement = seed_arrangement(problem_, track, dice_, tries);
+    constexpr int kDraws = 8;
+    Arrangement arrangement = seed_arrangement(problem_, track, dice_, tries);
+    for (int i = 1; i < kDraws && !is_new(arrangement); ++i) {
+      arrangement = seed_arrangement(problem_, track, dice_, tries);
+    }
     return std::make_unique<Schedule>(problem_, track, seed_paths(problem_, track, arrangement),
                                       kMeanWeight, coverage_);
+  }
+  bool is_new(const Arrangement& arrangement) {
+    List<int> stages;
+    for (int node = 0; node < problem_.size(); ++node) stages.push_back(arrangement.stage_of(node));
+    return started_.insert(std::move(stages)).second;
   }
   std::unique_ptr<Schedule> in_free_track(const Schedule& strict) const {
     return std::make_unique<Schedule>(
@@ -160,6 +171,7 @@ class Search {
   Budget budget_;
   Placement placement_;
   bool long_;
+  std::set<List<int>> started_;  // arrangements of starts: the stage of every node
   std::unique_ptr<Schedule> best_;
 };
 
