@@ -54,7 +54,7 @@ class Machine:
 
 class Planner:
     def __init__(self, binary, folder):
-        self.binary, self.folder = binary, pathlib.Path(folder)
+        self.binary, self.folder, self.refusal = binary, pathlib.Path(folder), ""
 
     def solve(self, problem, seconds, start=None):
         """The planner's solution; None when the problem has none."""
@@ -67,6 +67,7 @@ class Planner:
         done = subprocess.run(list(map(str, command)), check=False, text=True, stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE)
         if done.returncode == 2:
+            self.refusal = done.stderr.strip()
             return None
         if done.returncode:
             raise RuntimeError(done.stderr)
@@ -80,6 +81,8 @@ class Planner:
             solution = self.solve(problem, short_s)
             if solution:
                 tried.append((solution["makespan_s"], sizes))
+        if not tried:
+            raise RuntimeError(f"no stage sizes can be planned; the last refusal: {self.refusal}")
         found = []
         for _, sizes in sorted(tried)[:3]:
             problem = machine.problem(sizes, path_length, **more)

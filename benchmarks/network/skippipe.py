@@ -252,6 +252,9 @@ def check_network(network, args):
     pairs = [(a, b) for a in range(RANKS) for b in range(RANKS) if a != b]
     late = [links["latency_s"][a][b] - delay_s(a, b) for a, b in pairs]
     sending = [links["message_s"][a][b] - links["latency_s"][a][b] for a, b in pairs]
+    if min(sending) <= 0 or min(late) <= 0:
+        raise RuntimeError(f"links: got messages that take {1e3 * min(sending):.2f} ms beyond a latency, and latencies"
+                           f" {1e3 * min(late):.2f} ms over their delay; want both above 0: try again on a quiet machine")
     return links, {"asked_rate_bytes_per_s": args.rate_bytes, "message_bytes": MESSAGE_BYTES,
                    "latency_over_asked_s": [min(late), statistics.median(late), max(late)],
                    "sending_asked_s": wanted, "sending_s": [min(sending), statistics.median(sending), max(sending)]}
