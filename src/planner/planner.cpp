@@ -106,9 +106,9 @@ class Search {
       for (int i = 0; i < count; ++i) {
         if (first && i > 0 && budget_.progress() >= round.until) break;
         if (first) schedules.push_back(fresh(i, strict.get(), track));
-        const double hot = first && i == 0 && strict ? kHot : round.hot;
         for (int k = 1; k <= round.coolings; ++k) {
-          const Cooling cooling{hot, round.cold, until(i * round.coolings + k)};
+          const Cooling cooling{heat(*schedules[i], first && i == 0 && strict ? kHot : round.hot),
+                                round.cold, until(i * round.coolings + k)};
           anneal(*schedules[i], dice_, placement_, cooling, budget_);
         }
       }
@@ -137,6 +137,12 @@ class Search {
     if (track == Track::kStrict) return {0, kStrictRounds};
     if (operations > kManyOperations) return {0.5, kManyRounds};
     return long_ ? Course{0.1, kLongRounds} : Course{0.2, kFreeRounds};
+  }
+  /// `hot`, or as a start where nothing is left to be gained on its arrangement.
+  double heat(const Schedule& schedule, double hot) const {
+    const double bound = lower_bound(problem_, &schedule.arrangement());
+    const bool done = placement_ == Placement::kOpen && schedule.goal() <= bound * (1 + 1e-9);
+    return done ? kStartHot : hot;
   }
   /// The i-th start: from the strict solution where there is one, else from a random arrangement, half of
   /// them aiming at cheap reductions, half at nothing.
