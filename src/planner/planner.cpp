@@ -140,9 +140,9 @@ class Search {
   }
   /// `hot`, or as a start where nothing is left to be gained on its arrangement.
   double heat(const Schedule& schedule, double hot) const {
+    if (placement_ == Placement::kFixed) return hot;
     const double bound = lower_bound(problem_, &schedule.arrangement());
-    const bool done = placement_ == Placement::kOpen && schedule.goal() <= bound * (1 + 1e-9);
-    return done ? kStartHot : hot;
+    return schedule.goal() <= bound * (1 + 1e-9) ? kStartHot : hot;
   }
   /// The i-th start: from the strict solution where there is one, else from a random arrangement, half of
   /// them aiming at cheap reductions, half at nothing.

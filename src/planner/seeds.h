@@ -6,7 +6,8 @@
 
 namespace rw::planner {
 
-/// A random arrangement whose stages were then improved, by exchanging nodes between groups, until
+/// A random arrangement, its sources (free track too) about as fast as the fastest nodes that suffice, whose
+/// stages were then improved, by exchanging nodes between groups, until
 /// no reduction takes more than the cap, or for `tries` exchanges; with no cap (objective
 /// iteration) the largest reduction is brought down as far as the tries go. The problem's own
 /// arrangement when it has one. About 1 us · (nodes / stages) per try.
