@@ -42,7 +42,7 @@ class Ticket {
 /// Point-to-point calls may be interleaved with them freely: a message is matched by (from, to,
 /// tag) in the order of the calls. All calls only queue work and return; one communication thread
 /// per rank moves the bytes while the caller computes. Tensors (contiguous, host or device) stay
-/// the caller's; leave them alone until the Ticket is done.
+/// the caller's; leave them alone until the Ticket is done: from then on nobody else holds them.
 class Communicator {
  public:
   virtual ~Communicator() = default;

@@ -22,6 +22,13 @@ Error hang_error(const HubOp& op, double seconds) {
 
 }  // namespace
 
+void HubOp::end() {
+  in.clear();
+  out.clear();
+  parts.clear();
+  status = Status::kDone;
+}
+
 HubGroup::HubGroup(std::vector<int> job_ranks)
     : ranks(std::move(job_ranks)), calls(ranks.size(), 0) {}
 
@@ -51,7 +58,7 @@ void Hub::start(std::unique_lock<std::mutex>& lock, const std::shared_ptr<HubOp>
                 std::vector<std::function<void()>> jobs, std::size_t bytes) {
   op->status = HubOp::Status::kRunning;
   op->jobs_left = static_cast<std::int64_t>(jobs.size());
-  if (jobs.empty()) op->status = HubOp::Status::kDone;
+  if (jobs.empty()) op->end();
   if (!worker_.joinable() || bytes <= kSmallBytes) {
     for (auto& job : jobs) run(lock, {op, std::move(job)});
   } else {
@@ -60,7 +67,7 @@ void Hub::start(std::unique_lock<std::mutex>& lock, const std::shared_ptr<HubOp>
   tell();
 }
 
-void Hub::run(std::unique_lock<std::mutex>& lock, const HubJob& job) {
+void Hub::run(std::unique_lock<std::mutex>& lock, HubJob job) {
   lock.unlock();
   std::optional<Error> error;
   try {
@@ -70,19 +77,20 @@ void Hub::run(std::unique_lock<std::mutex>& lock, const HubJob& job) {
   } catch (const std::exception& caught) {
     error.emplace(ErrorKind::kComm, job.op->name + ": " + caught.what());
   }
+  job.run = nullptr;  // and with it its tensors
   lock.lock();
   if (error && !job.op->error) job.op->error = error;
   if (--job.op->jobs_left == 0) {
-    job.op->status = HubOp::Status::kDone;
+    job.op->end();
     tell();
   }
 }
 
 bool Hub::run_one(std::unique_lock<std::mutex>& lock) {
   if (jobs_.empty()) return false;
-  const HubJob job = std::move(jobs_.front());
+  HubJob job = std::move(jobs_.front());
   jobs_.pop_front();
-  run(lock, job);
+  run(lock, std::move(job));
   return true;
 }
 
@@ -121,7 +129,7 @@ void Hub::wait(std::unique_lock<std::mutex>& lock, HubOp& op, double seconds) {
       changed_.wait(lock);
     } else if (std::chrono::steady_clock::now() >= deadline) {
       op.error = hang_error(op, seconds);  // also for those who come too late
-      op.status = HubOp::Status::kDone;
+      op.end();
       changed_.notify_all();
     } else {
       changed_.wait_until(lock, deadline);

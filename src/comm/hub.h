@@ -38,6 +38,9 @@ struct HubOp {
   std::vector<std::vector<std::uint64_t>> words;
   std::vector<std::string> texts;
   std::shared_ptr<struct HubGroup> child;  // made by subgroup and duplicate
+  /// Lets the tensors go first: whoever sees that it is done finds them held by their owners alone,
+  /// so that what a rank has in memory does not depend on when the others look.
+  void end();
 };
 
 struct HubJob {
@@ -81,7 +84,7 @@ class Hub {
 
  private:
   bool run_one(std::unique_lock<std::mutex>& lock);
-  void run(std::unique_lock<std::mutex>& lock, const HubJob& job);
+  void run(std::unique_lock<std::mutex>& lock, HubJob job);
   void work();
   void tell();  // everybody who waits, that something ended
 

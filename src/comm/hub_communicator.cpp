@@ -344,7 +344,6 @@ Ticket HubCommunicator::join(const std::string& name, const Part& part) {
                       fmt::format("collective call {}: rank {} called {}, others {}; want the same "
                                   "calls in the same order on all ranks",
                                   call, group_->ranks[me()], name, op->name));
-    op->status = HubOp::Status::kDone;
     hub_->start(lock, op, {}, 0);
   }
   if (op->status == HubOp::Status::kGathering) {
@@ -378,8 +377,8 @@ Ticket HubCommunicator::message(const Tensor& tensor, int from, int to, int tag,
   const auto op = theirs.front();
   theirs.pop_front();
   if (channel.sends.empty() && channel.receives.empty()) group_->channels.erase(key);
-  const Tensor& source = sends ? tensor : op->in[0];
-  const Tensor& target = sends ? op->in[0] : tensor;
+  Tensor source = sends ? tensor : op->in[0];
+  Tensor target = sends ? op->in[0] : tensor;
   if (source.bytes() != target.bytes()) {
     op->error.emplace(core::ErrorKind::kComm,
                       fmt::format("message from rank {} to rank {}, tag {}: sent {}, received {}",
@@ -388,7 +387,11 @@ Ticket HubCommunicator::message(const Tensor& tensor, int from, int to, int tag,
                                   target.text()));
     hub_->start(lock, op, {}, 0);
   } else {
-    hub_->start(lock, op, {[source, target] { copy_tensor(source, target); }}, source.bytes());
+    const std::size_t bytes = source.bytes();
+    Jobs jobs;
+    jobs.emplace_back(
+        [from = std::move(source), to = std::move(target)] { copy_tensor(from, to); });
+    hub_->start(lock, op, std::move(jobs), bytes);
   }
   return ticket(op);
 }

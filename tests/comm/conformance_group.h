@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "core/arena.h"
 #include "core/error.h"
 #include "tests/comm/fake_device.h"
 

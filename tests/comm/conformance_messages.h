@@ -18,6 +18,28 @@ TEST_P(ConformanceTest, SendsAroundTheRing) {
   });
 }
 
+/// What a rank has in memory is then a matter of its own program, not of when others look.
+TEST_P(ConformanceTest, HoldsNoTensorOnceItsTicketIsDone) {
+  run([](Communicator& world) {
+    constexpr std::int64_t kElems = 64 << 10;  // larger than what a hub does in the call itself
+    const core::OwnArena arena;
+    const int next = (world.rank() + 1) % world.size();
+    const int previous = (world.rank() + world.size() - 1) % world.size();
+    std::vector<Ticket> tickets;
+    for (int round = 0; round < 20; ++round) {
+      Tensor out = Tensor::zeros({kElems});
+      Tensor in = Tensor::zeros({kElems});
+      Tensor sum = Tensor::zeros({kElems});
+      tickets.push_back(world.receive(in, previous, round));
+      tickets.push_back(world.all_reduce_sum(sum));
+      tickets.push_back(world.send(out, next, round));
+      for (auto ticket = tickets.end() - 3; ticket != tickets.end(); ++ticket) ticket->wait();
+      out = in = sum = Tensor();
+      EXPECT_EQ(arena.memory().live_bytes, 0U) << "round " << round;
+    }
+  });
+}
+
 TEST_P(ConformanceTest, MatchesByTagWhateverTheOrder) {
   run([](Communicator& world) {
     const int last = world.size() - 1;
