@@ -2,13 +2,14 @@
 """Training across a slow link: two ranks in two network namespaces, joined by a veth pair that `tc tbf` holds to 1 Gbit/s.
 
 One command, as root: benchmarks/network/run.py. Needs build/cpu/ropewalk and the target network_tool (built when it is not
-there), ip, tc, mpirun. Takes below four minutes on an idle machine with two cores and removes its namespaces, also when it is
+there), ip, tc, mpirun. Takes about eight minutes on an idle machine with two cores and removes its namespaces, also when it is
 stopped. Measures, with one thread a rank and the 34 million parameters of recipes/llama_34m.yaml:
 
 - two replicas, one micro-batch of 8 x 256 tokens each: how much of a step waits for the sum of gradients, with f32 and bf16
   on the wire, and with the optimizer sharded (ZeRO-1);
 - two stages, every planner: the time of a step against the one that `simulate` predicts from the costs of single operations
-  in the first steps and from the measured link, and bubbles both ways.
+  and from the measured link, and bubbles both ways. Costs are those of every other step, the steps between them are measured:
+  a machine that gets faster or slower meanwhile does so for both.
 
 Writes benchmarks/results/network_<link>.json and .md.
 """
@@ -33,7 +34,6 @@ HIDDEN = 512
 MODEL = ("{name: llama, hidden_size: 512, num_hidden_layers: 8, num_attention_heads: 8, intermediate_size: 1408,"
          " vocab_size: 8192}")
 WARM_UP = 2     # steps that nobody looks at
-PROFILE = 5     # steps after them that give the costs of operations
 
 
 def random_corpus(ropewalk, folder):
@@ -109,17 +109,16 @@ def bubble(ranks, step):
 
 def pipeline(network, args, corpus, planner, link):
     stages = 4 if planner == "interleaved" else 2
-    steps = WARM_UP + PROFILE + args.pp_steps
+    steps = WARM_UP + 2 * args.pp_steps
     keys = ["parallel.pp=2", f"pipeline.schedule={planner}"]
     _, ranks = train(network, args, corpus, planner, steps, (1, args.micro_batches), keys)
-    first = range(WARM_UP, WARM_UP + PROFILE)
-    costs = {**costs_from(ranks, first, planner, link, stages), "micro_batches": args.micro_batches}
+    profiled, rest = range(WARM_UP, steps, 2), range(WARM_UP + 1, steps, 2)
+    costs = {**costs_from(ranks, profiled, planner, link, stages), "micro_batches": args.micro_batches}
     said = json.loads(call(args.tool, "predict", input=json.dumps(costs), stdout=subprocess.PIPE).stdout)
-    update_s = statistics.median(span(ranks, i)[2] - span(ranks, i)[1] for i in first)
-    rest = range(WARM_UP + PROFILE, steps)
+    update_s = statistics.median(span(ranks, i)[2] - span(ranks, i)[1] for i in profiled)
     measured = statistics.median(span(ranks, i)[2] - span(ranks, i)[0] for i in rest)
     predicted = said["makespan"] + update_s
-    # How much the machine itself drifted: the same prediction from the costs of the measured steps.
+    # What is left of it without the difference between the steps: the same prediction from the costs of the measured steps.
     again = {**costs_from(ranks, rest, planner, link, stages), "micro_batches": args.micro_batches}
     hindsight = json.loads(call(args.tool, "predict", input=json.dumps(again), stdout=subprocess.PIPE).stdout)
     late_update = statistics.median(span(ranks, i)[2] - span(ranks, i)[1] for i in rest)
@@ -170,7 +169,7 @@ def arguments():
     parser.add_argument("--pp-steps", type=int, default=20)
     parser.add_argument("--micro-batches", type=int, default=4)
     parser.add_argument("--planners", default=",".join(PLANNERS))
-    parser.add_argument("--replicas", default="f32:0,bf16:0", help="wire:zero, …; empty: none")
+    parser.add_argument("--replicas", default="f32:0,bf16:0,f32:1", help="wire:zero, …; empty: none")
     parser.add_argument("--timeout", type=float, default=150, help="seconds a job may take")
     parser.add_argument("--out", help="results without ending; default benchmarks/results/network_<rate>")
     return parser.parse_args()
