@@ -170,6 +170,7 @@ def arguments():
     parser.add_argument("--micro-batches", type=int, default=4)
     parser.add_argument("--planners", default=",".join(PLANNERS))
     parser.add_argument("--replicas", default="f32:0,bf16:0,f32:1", help="wire:zero, …; empty: none")
+    parser.add_argument("--keep", action="store_true", help="the part of earlier results that this run leaves out")
     parser.add_argument("--timeout", type=float, default=150, help="seconds a job may take")
     parser.add_argument("--out", help="results without ending; default benchmarks/results/network_<rate>")
     return parser.parse_args()
@@ -195,6 +196,9 @@ def main():
                                for planner in args.planners.split(",") if planner]
     result["seconds"] = time.monotonic() - begin
     out = args.out or ROOT / "benchmarks/results" / f"network_{args.rate}"
+    if args.keep:
+        earlier = json.loads(pathlib.Path(f"{out}.json").read_text())
+        result |= {part: earlier[part] for part in ("replicas", "pipelines") if not result[part]}
     pathlib.Path(f"{out}.json").write_text(json.dumps(result, indent=2) + "\n")
     pathlib.Path(f"{out}.md").write_text(table(result))
     print(table(result))
