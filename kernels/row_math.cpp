@@ -69,7 +69,7 @@ RW_CLONES double row_exp(const float* x, float shift, float* out, std::int64_t w
 RW_CLONES void row_exp_scaled(BF16* x, float shift, float factor, std::int64_t width) {
 #pragma omp simd
   for (std::int64_t i = 0; i < width; ++i) {
-    x[i] = BF16(fast_exp(static_cast<float>(x[i]) - shift) * factor);
+    put(fast_exp(static_cast<float>(x[i]) - shift) * factor, x[i]);
   }
 }
 
@@ -92,7 +92,7 @@ RW_CLONES void row_convert(const BF16* x, float* out, std::int64_t width) {
 
 RW_CLONES void row_convert(const float* x, BF16* out, std::int64_t width) {
 #pragma omp simd
-  for (std::int64_t i = 0; i < width; ++i) out[i] = BF16(x[i]);
+  for (std::int64_t i = 0; i < width; ++i) put(x[i], out[i]);
 }
 
 }  // namespace rw::kernels

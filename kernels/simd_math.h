@@ -3,6 +3,8 @@
 #include <bit>
 #include <cstdint>
 
+#include "core/dtype.h"
+
 namespace rw::kernels {
 
 /// exp(x) in f32 within 2 ulp, without a branch or a table, so that a loop over it vectorises.
@@ -29,6 +31,10 @@ inline float fast_exp(float x) {
   const float second = std::bit_cast<float>((k - half + 127) << 23);
   return p * first * second;
 }
+
+/// to = x, in the other dtype to nearest even. Stores the bits: GCC 12 leaves a loop scalar that copies a BF16.
+inline void put(float x, float& to) { to = x; }
+inline void put(float x, core::BF16& to) { to.bits = core::BF16(x).bits; }
 
 /// 1 / (1 + exp(-x)).
 inline float fast_sigmoid(float x) { return 1.0F / (1.0F + fast_exp(-x)); }

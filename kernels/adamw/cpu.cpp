@@ -3,6 +3,7 @@
 #include "kernels/adamw/twins.h"
 #include "kernels/multiversion.h"
 #include "kernels/parallel.h"
+#include "kernels/simd_math.h"
 
 namespace rw::kernels {
 namespace {
@@ -41,7 +42,7 @@ RW_CLONES void update_part_and_copy(const Arrays& at, const AdamwFactors& factor
     float value = param[i];
     adamw_element(by, grad[i], value, exp_avg[i], exp_avg_sq[i]);
     param[i] = value;
-    copy[i] = core::BF16(value);
+    put(value, copy[i]);
   }
 }
 

@@ -4,6 +4,7 @@
 #include "kernels/parallel.h"
 #include "kernels/rope/row.h"
 #include "kernels/rope/twins.h"
+#include "kernels/simd_math.h"
 
 namespace rw::kernels {
 namespace {
@@ -23,8 +24,8 @@ template <class T>
       const float s = sign * sin[i];
       const auto x1 = static_cast<float>(first[i]);
       const auto x2 = static_cast<float>(second[i]);
-      first[i] = T(x1 * c - x2 * s);
-      second[i] = T(x2 * c + x1 * s);
+      put(x1 * c - x2 * s, first[i]);
+      put(x2 * c + x1 * s, second[i]);
     }
   }
 }

@@ -18,7 +18,7 @@ template <class T>
 #pragma omp simd
   for (std::int64_t i = 0; i < width; ++i) {
     const auto g = static_cast<float>(gate[i]);
-    out[i] = T(swiglu_value(g, static_cast<float>(up[i]), fast_sigmoid(g)));
+    put(swiglu_value(g, static_cast<float>(up[i]), fast_sigmoid(g)), out[i]);
   }
 }
 
@@ -55,8 +55,8 @@ template <class T>
     const auto d = static_cast<float>(dout[i]);
     const float sigma = fast_sigmoid(g);
     const float through_gate = d * static_cast<float>(up[i]) * silu_slope(g, sigma);
-    dup[i] = T(swiglu_value(g, d, sigma));
-    dgate[i] = T(through_gate);
+    put(swiglu_value(g, d, sigma), dup[i]);
+    put(through_gate, dgate[i]);
   }
 }
 RW_CLONES void backward_row(const RowBackward<float>& row, std::int64_t width) {

@@ -30,31 +30,37 @@ constexpr double kStartHot = 1e-1;  // a node may change its group
 constexpr double kHot = 2e-3;       // orders and paths change, groups hardly
 constexpr double kCold = 1e-4;
 /// A part of a search: its schedules, the best of the round before or, in the first one, fresh ones, are
-/// cooled one after the other, until `until` of the limit is used.
+/// cooled one after the other, until `until` of the search is used.
 struct Round {
   int schedules = 0;
   double until = 0;
   double hot = 0, cold = 0;
   int coolings = 1;  // of each schedule
 };
-/// On the free track the strict solution is looked for until `strict_share` of the limit; it is one of the
-/// first round's schedules.
+/// On the free track the strict solution is looked for first, for `strict_share` of the limit; it is the
+/// first start of the search that follows, cooled from `strict_hot`.
 struct Course {
   double strict_share = 0;
+  std::span<const Round> strict;
+  double strict_hot = kHot;
   std::span<const Round> rounds;
 };
-constexpr Round kFreeRounds[] = {{4, 0.6, kStartHot, 5e-4}, {1, 1, kHot, kCold, 8}};
+constexpr Round kOneStart[] = {{1, 1, kStartHot, kCold}};
+constexpr Round kFreeRounds[] = {{4, 0.5, kStartHot, 5e-4}, {1, 1, kHot, kCold, 8}};
 // Many starts, of which the better third goes on, pay when each is long enough.
 constexpr Round kLongRounds[] = {
-    {12, 0.5, kStartHot, 5e-4}, {4, 0.8, 5e-3, 2e-4}, {1, 1, kHot, kCold, 3}};
+    {12, 0.45, kStartHot, 5e-4}, {4, 0.78, 5e-3, 2e-4}, {1, 1, kHot, kCold, 3}};
 constexpr double kLongSeconds = 30;
 constexpr std::int64_t kLongEvaluations = 20'000'000;
 // Fewer good schedules: fewer, longer starts.
 constexpr Round kStrictRounds[] = {{2, 0.8, kStartHot, 2e-4}, {1, 1, kHot, kCold, 8}};
 constexpr int kFewOperations = 64;  // few good arrangements, and each start is cheap
-constexpr Round kFewRounds[] = {{12, 0.6, kStartHot, 5e-4}, {1, 1, kHot, kCold, 8}};
-constexpr int kManyOperations = 400;  // seconds are few schedules: what is good already counts
-constexpr Round kManyRounds[] = {{2, 0.75, kStartHot, 5e-4}, {1, 1, kHot, kCold, 8}};
+constexpr Round kFewRounds[] = {{12, 0.5, kStartHot, 5e-4}, {1, 1, kHot, kCold, 8}};
+// Of many operations seconds are few schedules: starts are cooler, and the strict solution is the only one.
+constexpr int kManyOperations = 400;
+constexpr Round kManyStrictRounds[] = {{2, 0.8, 2e-2, 2e-4}, {1, 1, kHot, kCold, 8}};
+constexpr Round kManyRounds[] = {{2, 0.5, 2e-2, 5e-4}, {1, 1, kHot, kCold, 8}};
+constexpr Round kManyAfterStrict[] = {{1, 1, 5e-3, kCold}};
 constexpr double kReplanHot = 2e-2;  // a slower source wants other paths everywhere
 constexpr double kReplanShare = 0.7;
 constexpr int kSeedTries = 20000;
@@ -87,38 +93,11 @@ class Search {
 
   void plan(Track track) {
     const bool walks = track == Track::kFree && strict_refusal(problem_).empty();
-    const Course course = course_of(track);
-    const double strict_share = walks ? course.strict_share : 0;
+    const Course course = course_of(track, walks);
     std::unique_ptr<Schedule> strict;
-    if (walks) {
-      strict = seeded(Track::kStrict, kSeedTries);
-      anneal(*strict, dice_, placement_, {kStartHot, kCold, strict_share}, budget_);
-    }
-    List<std::unique_ptr<Schedule>> schedules;
-    double begin = strict_share;
-    for (const Round& round : course.rounds) {
-      const bool first = schedules.empty();
-      if (!first) schedules.resize(std::min(schedules.size(), std::size_t(round.schedules)));
-      const int count = first ? round.schedules : schedules.count();
-      const auto until = [&](double cooled) {
-        return begin + (round.until - begin) * cooled / (count * round.coolings);
-      };
-      for (int i = 0; i < count; ++i) {
-        if (first && i > 0 && budget_.progress() >= round.until) break;
-        if (first) schedules.push_back(fresh(i, strict.get(), track));
-        for (int k = 1; k <= round.coolings; ++k) {
-          const Cooling cooling{heat(*schedules[i], first && i == 0 && strict ? kHot : round.hot),
-                                round.cold, until(i * round.coolings + k)};
-          anneal(*schedules[i], dice_, placement_, cooling, budget_);
-        }
-      }
-      std::stable_sort(schedules.begin(), schedules.end(), [&](const auto& one, const auto& other) {
-        return better(problem_, *one, *other);
-      });
-      begin = round.until;
-    }
-    best_ = std::move(schedules.front());
-    if (strict && better(problem_, *strict, *best_)) best_ = in_free_track(*strict);
+    if (walks) strict = best_of(course.strict, Track::kStrict, 0, course.strict_share, {});
+    best_ = best_of(course.rounds, track, course.strict_share, 1, {strict.get(), course.strict_hot});
+    if (walks && better(problem_, *strict, *best_)) best_ = in_free_track(*strict);
   }
 
   void go_on(const Draft& draft, Track track) {
@@ -131,12 +110,58 @@ class Search {
   std::int64_t evaluations() const { return budget_.evaluations(); }
 
  private:
-  Course course_of(Track track) const {
+  struct Start {
+    const Schedule* strict = nullptr;
+    double hot = 0;
+  };
+  /// The best of rounds between `begin` and `end` of the limit; the strict solution, where there is one, is
+  /// the first start.
+  std::unique_ptr<Schedule> best_of(std::span<const Round> rounds, Track track, double begin,
+                                    double end, const Start& start) {
+    List<std::unique_ptr<Schedule>> schedules;
+    double from = begin;
+    for (const Round& round : rounds) {
+      const bool first = schedules.empty();
+      const double to = begin + (end - begin) * round.until;
+      if (!first) schedules.resize(std::min(schedules.size(), std::size_t(round.schedules)));
+      const int count = first ? round.schedules : schedules.count();
+      const double each = (to - from) / (count * round.coolings);
+      for (int i = 0; i < count; ++i) {
+        if (first && i > 0 && budget_.progress() >= to) break;
+        if (first) schedules.push_back(fresh(i, start.strict, track));
+        const bool is_strict = first && i == 0 && start.strict != nullptr;
+        const double hot = is_strict ? start.hot : round.hot;
+        for (int k = 1; k <= round.coolings; ++k) {
+          anneal(*schedules[i], dice_, placement_,
+                 {heat(*schedules[i], hot), round.cold, from + each * (i * round.coolings + k)},
+                 budget_);
+        }
+      }
+      std::stable_sort(schedules.begin(), schedules.end(), [&](const auto& one, const auto& other) {
+        return better(problem_, *one, *other);
+      });
+      from = to;
+    }
+    return std::move(schedules.front());
+  }
+  /// `walks`: the free track begins with the strict one.
+  Course course_of(Track track, bool walks) const {
     const int operations = problem_.micro_batches() * problem_.operations_per_path();
-    if (operations <= kFewOperations) return {0.2, kFewRounds};
-    if (track == Track::kStrict) return {0, kStrictRounds};
-    if (operations > kManyOperations) return {0.5, kManyRounds};
-    return long_ ? Course{0.1, kLongRounds} : Course{0.2, kFreeRounds};
+    Course out{.strict_share = long_ ? 0.1 : 0.2, .strict = kOneStart, .rounds = kFreeRounds};
+    if (long_) out.rounds = kLongRounds;
+    if (track == Track::kStrict) out.rounds = kStrictRounds;
+    if (operations <= kFewOperations) {
+      out.strict_share = 0.2;
+      out.rounds = kFewRounds;
+    }
+    if (operations > kManyOperations) {
+      out = {.strict_share = 0.5, .strict = kManyStrictRounds, .rounds = kManyRounds};
+      if (track == Track::kStrict) out.rounds = kManyStrictRounds;
+      if (walks) out.rounds = kManyAfterStrict;
+      if (walks) out.strict_hot = kManyAfterStrict->hot;
+    }
+    if (!walks) out.strict_share = 0;
+    return out;
   }
   /// `hot`, or as a start where nothing is left to be gained on its arrangement.
   double heat(const Schedule& schedule, double hot) const {
