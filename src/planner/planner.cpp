@@ -96,7 +96,8 @@ class Search {
     const Course course = course_of(track, walks);
     std::unique_ptr<Schedule> strict;
     if (walks) strict = best_of(course.strict, Track::kStrict, 0, course.strict_share, {});
-    best_ = best_of(course.rounds, track, course.strict_share, 1, {strict.get(), course.strict_hot});
+    best_ =
+        best_of(course.rounds, track, course.strict_share, 1, {strict.get(), course.strict_hot});
     if (walks && better(problem_, *strict, *best_)) best_ = in_free_track(*strict);
   }
 
