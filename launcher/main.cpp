@@ -65,6 +65,22 @@ void add_recipe(CLI::App& command, std::string& recipe, std::vector<std::string>
   });
 }
 
+/// A number that is `good`; otherwise says what was got, and what is wanted.
+CLI::Validator number(const char* wanted, bool (*good)(double)) {
+  const auto problem = [=](const std::string& text) {
+    double value = 0;
+    if (CLI::detail::lexical_cast(text, value) && good(value)) return std::string();
+    return fmt::format("got {}, want {}", text, wanted);
+  };
+  return {problem, wanted};
+}
+CLI::Validator positive() {
+  return number("a number above 0", [](double x) { return x > 0; });
+}
+CLI::Validator not_negative() {
+  return number("0 or more", [](double x) { return x >= 0; });
+}
+
 void add_train(CLI::App& app, Action& action) {
   auto* command = app.add_subcommand("train", "train by a recipe");
   const auto options = std::make_shared<TrainOptions>();  // shared by the parser and the action
@@ -88,7 +104,7 @@ void add_bench(CLI::App& app, Action& action) {
   auto* command = bench->add_subcommand("train", "the parts of a step, and what limits each");
   const auto options = std::make_shared<BenchTrainOptions>();
   add_recipe(*command, options->recipe, options->overrides);
-  command->add_option("--steps", options->steps, "steps to measure")->check(CLI::PositiveNumber);
+  command->add_option("--steps", options->steps, "steps to measure")->check(positive());
   command->add_flag("--random-data", options->random_data, "random tokens instead of the corpora");
   command->add_flag("--serve", options->serve, "obey lines of JSON on stdin");
   command->add_flag("--json", options->json, "only JSON on stdout");
@@ -127,7 +143,7 @@ void add_data_build(CLI::App& data, Action& action) {
   command
       ->add_option("--validation-share", options->validation_share,
                    "share of documents set aside, 0 <= x < 1")
-      ->check(CLI::Range(0.0, 0.999999));
+      ->check(number("0 <= x < 1", [](double x) { return x >= 0 && x < 1; }));
   command->add_flag("--deduplicate", options->deduplicate, "drop documents seen before");
   command->add_flag("--json", options->json, "only JSON on stdout");
   command->add_option("files", options->files, "files or folders")->required();
@@ -203,13 +219,13 @@ void add_eval(CLI::App& app, Action& action) {
   auto* ids = command->add_option("--token-ids", options->token_ids, "a file of decimal ids");
   text->excludes(ids);
   command->add_option("--seq-len", options->seq_len, "tokens predicted per window")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   command->add_option("--precision", options->precision,
                       "of products and activations: f32 or bf16");
   command
       ->add_option("--stages", options->stages,
                    "cut the layers into so many stages, as training does")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   command->add_option("--keep-stages", options->keep_stages,
                       "leave out all others: 0,2,3, or random:K[:SEED], K of them, drawn anew for "
                       "each window; stage 0 always stays");
@@ -233,12 +249,11 @@ void add_generate(CLI::App& app, Action& action) {
   prompt->excludes(ids)->excludes(file);
   ids->excludes(file);
   command->add_option("--batch-size", options->batch_size, "prompts decoded at once (16)")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--max-new-tokens", options->max_new_tokens)->check(CLI::NonNegativeNumber);
-  command->add_option("--temperature", options->temperature, "0: greedy")
-      ->check(CLI::Range(0.0, 1e6));
+      ->check(positive());
+  command->add_option("--max-new-tokens", options->max_new_tokens)->check(not_negative());
+  command->add_option("--temperature", options->temperature, "0: greedy")->check(not_negative());
   command->add_option("--top-p", options->top_p, "nucleus, 0 < p <= 1")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(number("0 < p <= 1", [](double x) { return x > 0 && x <= 1; }));
   command->add_option("--seed", options->seed);
   command->add_flag("--ignore-eos", options->ignore_eos, "go on after an end-of-text token");
   command->add_option("--precision", options->precision, "of the weights: f32 or bf16");
@@ -260,13 +275,12 @@ void add_plan(CLI::App& app, Action& action) {
   command->add_option("--track", options->track, "free, or strict (SkipPipe's own structure)")
       ->check(CLI::IsMember({"free", "strict"}));
   command->add_option("--start", options->start, "a former solution: re-plan on its arrangement");
-  command->add_option("--time-limit-s", options->time_limit_s, "wall time (10)")
-      ->check(CLI::PositiveNumber);
+  command->add_option("--time-limit-s", options->time_limit_s, "wall time (10)")->check(positive());
   command->add_option("--evaluations", options->evaluations, "stop after so many schedules")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   command->add_option("--seed", options->seed);
   command->add_option("--threads", options->threads, "independent searches; the best one wins")
-      ->check(CLI::Range(1, 256));
+      ->check(number("1 to 256", [](double x) { return x >= 1 && x <= 256; }));
   command->add_flag("--json", options->json, "the solution, and only it, on stdout");
   command->callback([options, &action] { action = [options] { return run_plan(*options); }; });
 }
