@@ -5,8 +5,9 @@
 
 Every recipe is recipes/llama_34m.yaml or a larger one with overrides. The measure is mem_model_peak_bytes of the third
 step (docs/formats/metrics.md): VmHWM less what the process held before its model was built; with several ranks as
-threads, of the process that holds them all. Prints a table, writes it as JSON, exits 1 when any is off by 5 % or more. With NAMEs, the other cases of --out stay as they are.
-Needs about 7 GiB of memory, 6 GB of disk in the folder for temporary files, and some minutes. Standard library only.
+threads, of the process that holds them all. Prints a table, writes it as JSON, exits 1 when any is off by 5 % or more.
+With NAMEs, the other cases of --out stay as they are. Needs about 7 GiB of memory, 6 GB of disk in the
+folder for temporary files, and some minutes. Standard library only.
 """
 import argparse
 import json

@@ -41,7 +41,7 @@ struct Round {
 /// first start of the search that follows, cooled from `strict_hot`.
 struct Course {
   double strict_share = 0;
-  std::span<const Round> strict;
+  std::span<const Round> strict = {};
   double strict_hot = kHot;
   std::span<const Round> rounds;
 };
@@ -56,10 +56,12 @@ constexpr std::int64_t kLongEvaluations = 20'000'000;
 constexpr Round kStrictRounds[] = {{2, 0.8, kStartHot, 2e-4}, {1, 1, kHot, kCold, 8}};
 constexpr int kFewOperations = 64;  // few good arrangements, and each start is cheap
 constexpr Round kFewRounds[] = {{12, 0.5, kStartHot, 5e-4}, {1, 1, kHot, kCold, 8}};
-// Of many operations seconds are few schedules: starts are cooler, and the strict solution is the only one.
+// Of many operations seconds are few schedules: starts are cooler, and the strict solution, if any, is the
+// only one.
 constexpr int kManyOperations = 400;
-constexpr Round kManyStrictRounds[] = {{2, 0.8, 2e-2, 2e-4}, {1, 1, kHot, kCold, 8}};
-constexpr Round kManyRounds[] = {{2, 0.5, 2e-2, 5e-4}, {1, 1, kHot, kCold, 8}};
+constexpr double kManyStartHot = 2e-2;
+constexpr Round kManyStrictRounds[] = {{2, 0.8, kManyStartHot, 2e-4}, {1, 1, kHot, kCold, 8}};
+constexpr Round kManyRounds[] = {{2, 0.5, kManyStartHot, 5e-4}, {1, 1, kHot, kCold, 8}};
 constexpr Round kManyAfterStrict[] = {{1, 1, 5e-3, kCold}};
 constexpr double kReplanHot = 2e-2;  // a slower source wants other paths everywhere
 constexpr double kReplanShare = 0.7;
@@ -148,21 +150,18 @@ class Search {
   /// `walks`: the free track begins with the strict one.
   Course course_of(Track track, bool walks) const {
     const int operations = problem_.micro_batches() * problem_.operations_per_path();
-    Course out{.strict_share = long_ ? 0.1 : 0.2, .strict = kOneStart, .rounds = kFreeRounds};
-    if (long_) out.rounds = kLongRounds;
-    if (track == Track::kStrict) out.rounds = kStrictRounds;
+    const bool many = operations > kManyOperations;
     if (operations <= kFewOperations) {
-      out.strict_share = 0.2;
-      out.rounds = kFewRounds;
+      return {.strict_share = walks ? 0.2 : 0, .strict = kOneStart, .rounds = kFewRounds};
     }
-    if (operations > kManyOperations) {
-      out = {.strict_share = 0.5, .strict = kManyStrictRounds, .rounds = kManyRounds};
-      if (track == Track::kStrict) out.rounds = kManyStrictRounds;
-      if (walks) out.rounds = kManyAfterStrict;
-      if (walks) out.strict_hot = kManyAfterStrict->hot;
+    if (track == Track::kStrict && many) return {.rounds = kManyStrictRounds};
+    if (track == Track::kStrict) return {.rounds = kStrictRounds};
+    if (many && !walks) return {.rounds = kManyRounds};
+    if (many) return {0.5, kManyStrictRounds, kManyAfterStrict->hot, kManyAfterStrict};
+    if (long_) {
+      return {.strict_share = walks ? 0.1 : 0, .strict = kOneStart, .rounds = kLongRounds};
     }
-    if (!walks) out.strict_share = 0;
-    return out;
+    return {.strict_share = walks ? 0.2 : 0, .strict = kOneStart, .rounds = kFreeRounds};
   }
   /// `hot`, or as a start where nothing is left to be gained on its arrangement.
   double heat(const Schedule& schedule, double hot) const {
