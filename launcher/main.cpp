@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdlib>
 #include <exception>
 #include <functional>
@@ -75,10 +76,10 @@ CLI::Validator number(const char* wanted, bool (*good)(double)) {
   return {problem, wanted};
 }
 CLI::Validator positive() {
-  return number("a number above 0", [](double x) { return x > 0; });
+  return number("a number above 0", [](double x) { return x > 0 && std::isfinite(x); });
 }
 CLI::Validator not_negative() {
-  return number("0 or more", [](double x) { return x >= 0; });
+  return number("0 or more", [](double x) { return x >= 0 && std::isfinite(x); });
 }
 
 void add_train(CLI::App& app, Action& action) {
@@ -251,7 +252,8 @@ void add_generate(CLI::App& app, Action& action) {
   command->add_option("--batch-size", options->batch_size, "prompts decoded at once (16)")
       ->check(positive());
   command->add_option("--max-new-tokens", options->max_new_tokens)->check(not_negative());
-  command->add_option("--temperature", options->temperature, "0: greedy")->check(not_negative());
+  command->add_option("--temperature", options->temperature, "0: greedy")
+      ->check(number("0 to 1e6", [](double x) { return x >= 0 && x <= 1e6; }));
   command->add_option("--top-p", options->top_p, "nucleus, 0 < p <= 1")
       ->check(number("0 < p <= 1", [](double x) { return x > 0 && x <= 1; }));
   command->add_option("--seed", options->seed);

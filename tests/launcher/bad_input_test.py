@@ -186,9 +186,14 @@ class ModelFolderTest(cli.CliTestCase):
         (self.model / "config.json").write_text(json.dumps(config))
         self.refused("lm_head.weight is another matrix")
 
-    def test_a_temperature_below_zero(self):
-        done = cli.run("generate", "--model", self.model, "--prompt-ids", "1", "--temperature", "-1")
-        self.assert_refused(done, 2, "--temperature", "-1 not in range")
+    def test_numbers_that_cannot_be(self):
+        for option, value, want in (("--temperature", "-1", "0 to 1e6"), ("--temperature", "inf", "0 to 1e6"),
+                                    ("--temperature", "nan", "0 to 1e6"), ("--top-p", "0", "0 < p <= 1"),
+                                    ("--top-p", "1.5", "0 < p <= 1"), ("--batch-size", "0", "a number above 0"),
+                                    ("--batch-size", "inf", "a number above 0"), ("--max-new-tokens", "-1", "0 or more")):
+            with self.subTest(option=option, value=value):
+                done = cli.run("generate", "--model", self.model, "--prompt-ids", "1", option, value)
+                self.assert_refused(done, 2, option, f"got {value}, want {want}")
 
     def test_missing_tensor(self):
         header, body = self.header()
