@@ -61,10 +61,15 @@ class Job:
                                         stderr=subprocess.STDOUT, start_new_session=True)
 
     def rank_pids(self):
-        """Process ids of the ranks: this process's children when it is mpirun, otherwise itself."""
-        listing = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], check=False,
-                                 stdout=subprocess.PIPE, text=True).stdout.split()
-        return [int(pid) for pid in listing] or [self.process.pid]
+        """Process ids of the ranks: this process's children when it is mpirun, otherwise itself.
+
+        A child counts once it runs the program: mpirun waits for that, and hangs when a child is stopped before.
+        """
+        listing = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(self.process.pid)], check=False,
+                                 stdout=subprocess.PIPE, text=True).stdout.splitlines()
+        children = [line.split(maxsplit=1) for line in listing]
+        name = pathlib.Path(BINARY).name
+        return [int(pid) for pid, command in children if command == name] if children else [self.process.pid]
 
     def kill_all(self):
         try:
