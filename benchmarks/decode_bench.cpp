@@ -162,7 +162,8 @@ class Decoding {
       : decoder_(subject.options, *subject.params,
                  {.sequences = what.batch,
                   .max_tokens = what.context + kSteps + 1,
-                  .weights = what.dtype}),
+                  .weights = what.dtype,
+                  .cache = what.dtype}),
         sampler_({}),
         prompt_(static_cast<std::size_t>(what.context)),
         ids_(static_cast<std::size_t>(what.batch)) {
@@ -200,7 +201,7 @@ class Decoding {
 std::int64_t cache_bytes(const Subject& subject, const Case& what) {
   const model::Options& by = subject.options;
   return what.batch * (what.context + kSteps / 2) * by.num_hidden_layers * 2 *
-         by.num_key_value_heads * by.head_dim * static_cast<std::int64_t>(sizeof(float));
+         by.num_key_value_heads * by.head_dim * (what.dtype == DType::kBF16 ? 2 : 4);
 }
 
 Json decode_figures(const Subject& subject, const Case& what, int rounds, const Reading& reading) {

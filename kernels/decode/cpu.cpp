@@ -46,7 +46,9 @@ class Pass {
   void embed() const;
   void run_layer(const DecodeLayer& layer) const;
   void norm(const Tensor& weight) const;
+  template <class T>
   void append(const DecodeLayer& layer, std::int64_t task) const;
+  template <class T>
   void attend(const DecodeLayer& layer, std::int64_t task) const;
   void add_product(const Tensor& from, std::int64_t stride, const Tensor& weight) const;
   void gate_up(const Tensor& weight) const;
@@ -64,8 +66,11 @@ class Pass {
     for (std::int64_t i = member_.rank; i < count_ * kv_heads_; i += member_.size) task(i);
   }
   const DecodeRow& row(std::int64_t n) const { return rows_[static_cast<std::size_t>(n)]; }
-  float* cached(const Tensor& cache, std::int64_t n, std::int64_t kv_head) const {
-    return cache.data<float>() + (row(n).sequence * kv_heads_ + kv_head) * positions_ * head_dim_;
+  /// The keys or values [P, Dh] of one key/value head of row n's sequence.
+  template <class T>
+  T* cached(const Tensor& cache, std::int64_t task) const {
+    const std::int64_t sequence = row(task / kv_heads_).sequence;
+    return cache.data<T>() + (sequence * kv_heads_ + task % kv_heads_) * positions_ * head_dim_;
   }
 
   const DecodeModel& model_;
@@ -120,9 +125,12 @@ void Pass::run_layer(const DecodeLayer& layer) const {
             begin, end);
   });
   member_.meet();
-  for_heads([&](std::int64_t task) { append(layer, task); });
-  member_.meet();  // rows of one sequence see each other's keys
-  for_heads([&](std::int64_t task) { attend(layer, task); });
+  core::visit_float(layer.keys.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    for_heads([&](std::int64_t task) { append<T>(layer, task); });
+    member_.meet();  // rows of one sequence see each other's keys
+    for_heads([&](std::int64_t task) { attend<T>(layer, task); });
+  });
   member_.meet();
   add_product(scratch_.attended, attended_, layer.o);
   member_.meet();
@@ -134,7 +142,11 @@ void Pass::run_layer(const DecodeLayer& layer) const {
   member_.meet();
 }
 
+void store(const float* from, float* to, std::int64_t width) { std::copy_n(from, width, to); }
+void store(const float* from, core::BF16* to, std::int64_t width) { row_convert(from, to, width); }
+
 /// Norms and turns one key head and its query heads; key and value go into the cache.
+template <class T>
 void Pass::append(const DecodeLayer& layer, std::int64_t task) const {
   const std::int64_t n = task / kv_heads_;
   const std::int64_t kv_head = task % kv_heads_;
@@ -155,11 +167,12 @@ void Pass::append(const DecodeLayer& layer, std::int64_t task) const {
   rotate_row(q, {cos, sin, 1.0F}, half, group_);
   rotate_row(k, {cos, sin, 1.0F}, half, 1);
   const std::int64_t at = position * head_dim_;
-  std::copy_n(k, head_dim_, cached(layer.keys, n, kv_head) + at);
-  std::copy_n(k + kv_heads_ * head_dim_, head_dim_, cached(layer.values, n, kv_head) + at);
+  store(k, cached<T>(layer.keys, task) + at, head_dim_);
+  store(k + kv_heads_ * head_dim_, cached<T>(layer.values, task) + at, head_dim_);
 }
 
 /// The query heads that share one key head, over positions [0, position].
+template <class T>
 void Pass::attend(const DecodeLayer& layer, std::int64_t task) const {
   const std::int64_t n = task / kv_heads_;
   const std::int64_t kv_head = task % kv_heads_;
@@ -170,18 +183,22 @@ void Pass::attend(const DecodeLayer& layer, std::int64_t task) const {
   by.x = scratch_.qkv.data<float>() + n * width_ + column;
   by.x_stride = head_dim_;
   by.rows = group_;
-  by.w = cached(layer.keys, n, kv_head);
+  by.w = cached<T>(layer.keys, task);
   by.k = head_dim_;
   by.y = scores;
   by.y_stride = positions_;
-  loops_.columns(core::DType::kF32, by, 0, seen);
+  const T* values = cached<T>(layer.values, task);
+  by.next = values;
+  loops_.columns(layer.keys.dtype(), by, 0, seen);
+  const std::int64_t next_task = task + member_.size;
+  const T* next_keys = next_task < count_ * kv_heads_ ? cached<T>(layer.keys, next_task) : values;
   const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim_)));
   for (std::int64_t h = 0; h < group_; ++h) {
     float* p = scores + h * positions_;
     float* out = scratch_.attended.data<float>() + n * attended_ + column + h * head_dim_;
     row_scale(p, scale, seen);
     const double sum = row_exp(p, row_max(p, seen), p, seen);
-    loops_.weighted_rows(p, cached(layer.values, n, kv_head), seen, head_dim_, out);
+    loops_.weighted_rows(p, values, seen, head_dim_, out, h + 1 < group_ ? values : next_keys);
     row_scale(out, static_cast<float>(1.0 / sum), head_dim_);
   }
 }

@@ -53,8 +53,8 @@ void require_layer(const DecodeLayer& layer, const Sizes& by, Stream& stream) {
         {2 * by.inner, by.hidden},
         float_dtype(kOp, "gate_up", layer.gate_up)},
        {"down", &layer.down, {by.hidden, by.inner}, float_dtype(kOp, "down", layer.down)},
-       {"keys", &layer.keys, cache},
-       {"values", &layer.values, cache}});
+       {"keys", &layer.keys, cache, float_dtype(kOp, "keys", layer.keys)},
+       {"values", &layer.values, cache, layer.keys.dtype()}});
   if (layer.q_norm.defined() || layer.k_norm.defined()) {
     require_arguments(
         kOp, stream,

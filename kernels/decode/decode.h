@@ -9,8 +9,8 @@ namespace rw::kernels {
 using core::Stream;
 using core::Tensor;
 
-/// One layer of a LLaMA or Qwen3 model and its share of the cache. Matrices are f32 or bf16, all
-/// else is f32.
+/// One layer of a LLaMA or Qwen3 model and its share of the cache. Matrices and cache are f32 or bf16,
+/// all else is f32.
 struct DecodeLayer {
   Tensor input_norm;      // [D]
   Tensor qkv;             // [(H + 2·Hkv)·Dh, D]
@@ -19,7 +19,7 @@ struct DecodeLayer {
   Tensor post_norm;       // [D]
   Tensor gate_up;         // [2F, D]: the gate's rows, then up's
   Tensor down;            // [D, F]
-  Tensor keys, values;    // [S, Hkv, P, Dh]: S sequences of up to P positions
+  Tensor keys, values;    // [S, Hkv, P, Dh], both f32 or bf16: S sequences of up to P positions
 };
 
 struct DecodeModel {

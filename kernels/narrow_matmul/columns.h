@@ -17,6 +17,7 @@ struct NarrowProduct {
   std::int64_t k = 0;
   float* y = nullptr;
   std::int64_t y_stride = 0;
+  const void* next = nullptr;  // what is read after w, as w: fetched while w is read
 };
 
 /// Threads take columns in multiples of this: whole tiles, and whole cache lines of y.
@@ -27,12 +28,23 @@ struct NarrowLoops {
   /// Columns [begin, end) of y; w's rows are read once, in order. For f32 and for bf16 weights.
   void (*columns_f32)(const NarrowProduct& by, std::int64_t begin, std::int64_t end);
   void (*columns_bf16)(const NarrowProduct& by, std::int64_t begin, std::int64_t end);
-  /// out [width] = Σ over t of p[t] · v[t], v [rows, width]: one row times a matrix.
-  void (*weighted_rows)(const float* p, const float* v, std::int64_t rows, std::int64_t width,
-                        float* out);
+  /// out [width] = Σ over t of p[t] · v[t], v [rows, width]: one row times a matrix. `next`: as large as v,
+  /// fetched while v is read; may be v.
+  void (*weighted_rows_f32)(const float* p, const float* v, std::int64_t rows, std::int64_t width,
+                            float* out, const float* next);
+  void (*weighted_rows_bf16)(const float* p, const core::BF16* v, std::int64_t rows,
+                             std::int64_t width, float* out, const core::BF16* next);
   void columns(core::DType weight, const NarrowProduct& by, std::int64_t begin,
                std::int64_t end) const {
     (weight == core::DType::kBF16 ? columns_bf16 : columns_f32)(by, begin, end);
+  }
+  void weighted_rows(const float* p, const float* v, std::int64_t rows, std::int64_t width,
+                     float* out, const float* next) const {
+    weighted_rows_f32(p, v, rows, width, out, next);
+  }
+  void weighted_rows(const float* p, const core::BF16* v, std::int64_t rows, std::int64_t width,
+                     float* out, const core::BF16* next) const {
+    weighted_rows_bf16(p, v, rows, width, out, next);
   }
 };
 

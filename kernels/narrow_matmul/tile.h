@@ -96,21 +96,18 @@ struct Operands {
   const float* x;
   std::int64_t x_stride;
   const W* w[kColumns];
-  std::int64_t ahead;  // elements from a row of w to the one that takes its place in the next tile
-  const W* later;      // one row of x: what is read kLaterBytes after the tile's first element
+  const W* later;  // as many elements as the tile has, that are read later
 };
 
-/// One row of x leaves nothing to wait for but memory. Asked for as it lies, tiles ahead, w comes up to twice
-/// as fast as row by row beside each other, where no prefetcher of the hardware follows; several rows of x
-/// gain nothing by it.
+/// Memory is asked for as it lies: rows beside each other are more than the prefetchers of the hardware
+/// follow. One row of x leaves nothing to wait for but memory, and asks tiles ahead; several rows of x gain
+/// nothing by more than one tile.
 constexpr std::int64_t kLaterBytes = 24 << 10;
-template <int kLanes, class W, int kColumns>
-[[gnu::always_inline]] inline void ask_for_later(const Operands<W, kColumns>& at, std::int64_t i) {
+template <int kCount, class W>
+[[gnu::always_inline]] inline void ask_for(const W* first) {
   constexpr std::int64_t kLine = 64 / sizeof(W);
 #pragma GCC unroll 8
-  for (std::int64_t line = 0; line < kLanes * kColumns; line += kLine) {
-    __builtin_prefetch(at.later + i * kColumns + line);
-  }
+  for (std::int64_t i = 0; i < kCount; i += kLine) __builtin_prefetch(first + i);
 }
 
 /// out[r · kColumns + c] = Σ over [0, k) of x[r] · w[c]. Each sum's order depends on k alone.
@@ -125,12 +122,11 @@ template <int kLanes, class W, int kRows, int kColumns>
     Float<kLanes> rows[kRows];
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) load<kLanes>(at.x + r * at.x_stride + i, rows[r]);
-    if constexpr (kRows == 1) ask_for_later<kLanes>(at, i);
+    ask_for<kLanes * kColumns>(at.later + i * kColumns);
 #pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) {
       Float<kLanes> column;
       load<kLanes>(at.w[c] + i, column);
-      if constexpr (kRows > 1) __builtin_prefetch(at.w[c] + i + at.ahead);
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) sums[r * kColumns + c] += rows[r] * column;
     }
@@ -160,8 +156,10 @@ template <int kLanes, class W, int kRows, int kColumns>
   Operands<W, kColumns> at;
   at.x = by.x + row * by.x_stride + piece;
   at.x_stride = by.x_stride;
-  at.ahead = kColumns * by.k;
-  at.later = w + n * by.k + piece * kColumns + kLaterBytes / static_cast<std::int64_t>(sizeof(W));
+  constexpr std::int64_t kLater = kLaterBytes / static_cast<std::int64_t>(sizeof(W));
+  const W* later = by.next != nullptr ? static_cast<const W*>(by.next)
+                                      : w + (kRows == 1 ? kLater : kColumns * by.k);
+  at.later = later + n * by.k + piece * kColumns;
 #pragma GCC unroll 8
   for (int c = 0; c < kColumns; ++c) {
     at.w[c] = w + (n + c < end ? n + c : end - 1) * by.k + piece;
@@ -207,12 +205,13 @@ void columns(const NarrowProduct& by, std::int64_t begin, std::int64_t end) {
 }
 
 /// out[d] = Σ over t of p[t] · v[t · width + d], t in order.
-template <int kLanes, int kVectors>
-[[gnu::always_inline]] inline void weighted_part(const float* p, const float* v, std::int64_t rows,
-                                                 std::int64_t width, float* out) {
+template <int kLanes, int kVectors, class V>
+[[gnu::always_inline]] inline void weighted_part(const float* p, const V* v, std::int64_t rows,
+                                                 std::int64_t width, float* out, const V* next) {
   Float<kLanes> sums[kVectors] = {};
   for (std::int64_t t = 0; t < rows; ++t) {
     const Float<kLanes> factor = Float<kLanes>{} + p[t];
+    ask_for<kLanes * kVectors>(next + t * width);
 #pragma GCC unroll 8
     for (int j = 0; j < kVectors; ++j) {
       Float<kLanes> value;
@@ -223,29 +222,33 @@ template <int kLanes, int kVectors>
   __builtin_memcpy(out, sums, sizeof sums);
 }
 
-template <int kLanes>
-void weighted_rows(const float* p, const float* v, std::int64_t rows, std::int64_t width,
-                   float* out) {
+template <int kLanes, class V>
+void weighted_rows(const float* p, const V* v, std::int64_t rows, std::int64_t width, float* out,
+                   const V* next) {
   std::int64_t d = 0;
   for (; d + 8 * kLanes <= width; d += 8 * kLanes) {
-    weighted_part<kLanes, 8>(p, v + d, rows, width, out + d);
+    weighted_part<kLanes, 8>(p, v + d, rows, width, out + d, next + d);
   }
   for (; d + 4 * kLanes <= width; d += 4 * kLanes) {
-    weighted_part<kLanes, 4>(p, v + d, rows, width, out + d);
+    weighted_part<kLanes, 4>(p, v + d, rows, width, out + d, next + d);
   }
   for (; d + kLanes <= width; d += kLanes) {
-    weighted_part<kLanes, 1>(p, v + d, rows, width, out + d);
+    weighted_part<kLanes, 1>(p, v + d, rows, width, out + d, next + d);
   }
-  for (; d < width; ++d) {
-    float sum = 0;
-    for (std::int64_t t = 0; t < rows; ++t) sum += p[t] * v[t * width + d];
-    out[d] = sum;
+  if (d == width) return;
+  Float<kLanes> sums = {};
+  for (std::int64_t t = 0; t < rows; ++t) {
+    Float<kLanes> value;
+    load_some<kLanes>(v + t * width + d, width - d, value);
+    sums += (Float<kLanes>{} + p[t]) * value;
   }
+  __builtin_memcpy(out + d, &sums, static_cast<std::size_t>(width - d) * sizeof(float));
 }
 
 template <int kLanes>
 constexpr NarrowLoops loops() {
-  return {columns<kLanes, float>, columns<kLanes, core::BF16>, weighted_rows<kLanes>};
+  return {columns<kLanes, float>, columns<kLanes, core::BF16>, weighted_rows<kLanes, float>,
+          weighted_rows<kLanes, core::BF16>};
 }
 
 }  // namespace

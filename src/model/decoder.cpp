@@ -39,8 +39,8 @@ kernels::DecodeLayer layer_of(const Options& options, const Params& params,
   }
   const core::Shape cache{how.sequences, options.num_key_value_heads, how.max_tokens,
                           options.head_dim};
-  out.keys = Tensor::zeros(cache, core::DType::kF32, out.qkv.device());
-  out.values = Tensor::zeros(cache, core::DType::kF32, out.qkv.device());
+  out.keys = Tensor::zeros(cache, how.cache, out.qkv.device());
+  out.values = Tensor::zeros(cache, how.cache, out.qkv.device());
   return out;
 }
 

@@ -14,7 +14,8 @@ namespace rw::model {
 struct DecoderOptions {
   std::int64_t sequences = 1;               // that are decoded side by side
   std::int64_t max_tokens = 0;              // of each of them, prompt and new ones
-  core::DType weights = core::DType::kF32;  // matrices held as f32 or bf16; the rest is f32
+  core::DType weights = core::DType::kF32;  // matrices are held as f32 or bf16
+  core::DType cache = core::DType::kF32;    // keys and values too; the rest is f32
 };
 
 /// New tokens of one sequence: a whole prompt, or the one token chosen last.
@@ -29,8 +30,8 @@ struct Piece {
 class Decoder {
  public:
   /// `params` holds the whole model; f32 weights are shared with it and kept alive, bf16 weights are
-  /// a copy, so `params` may go afterwards. The caches take 8 · sequences · layers · max_tokens ·
-  /// Hkv · Dh bytes.
+  /// a copy, so `params` may go afterwards. The caches take 8 (bf16: 4) · sequences · layers ·
+  /// max_tokens · Hkv · Dh bytes.
   Decoder(const Options& options, const Params& params, const DecoderOptions& how,
           core::Device device = {});
   /// Appends tokens, each sequence at most once a call; returns the logits [pieces, V] that follow

@@ -106,7 +106,7 @@ std::vector<std::vector<std::int32_t>> generate(const Options& options,
   shape.sequences =
       std::clamp<std::int64_t>(how.sequences_at_once, 1, static_cast<std::int64_t>(prompts.size()));
   shape.max_tokens = static_cast<std::int64_t>(longest) + how.max_new_tokens;
-  shape.weights = how.weights;
+  shape.weights = shape.cache = how.weights;
   Decoder decoder(options, *params, shape);
   params.reset();
   return Generation(decoder, prompts, how, on_token).run(shape.sequences);

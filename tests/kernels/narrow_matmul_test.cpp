@@ -125,10 +125,19 @@ TEST(NarrowMatmulTest, OneRowTimesAMatrix) {
     for (std::size_t i = 0; i < values.size(); ++i) {
       want[i % want.size()] += factors[i / want.size()] * values[i];
     }
+    const Tensor half = bf16(v);
+    const Tensor rounded = Tensor::of(half.shape(), core::to_floats(half));
     for (const NarrowLoops* loops : runnable()) {
       Tensor out = test::nans({width});
-      loops->weighted_rows(p.data<float>(), v.data<float>(), 37, width, out.data<float>());
+      const auto* rows = v.data<float>();
+      loops->weighted_rows(p.data<float>(), rows, 37, width, out.data<float>(), rows);
       EXPECT_LT(test::relative_error(out, want), 2e-6) << width;
+      const auto* halves = half.data<core::BF16>();
+      loops->weighted_rows(p.data<float>(), halves, 37, width, out.data<float>(), halves);
+      const std::vector<float> got = core::to_floats(out);
+      rows = rounded.data<float>();
+      loops->weighted_rows(p.data<float>(), rows, 37, width, out.data<float>(), rows);
+      EXPECT_EQ(got, core::to_floats(out)) << width;
     }
   }
 }

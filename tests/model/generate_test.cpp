@@ -116,7 +116,7 @@ std::vector<std::vector<float>> alone(const Options& model, const Params& params
                                       core::DType weights) {
   std::vector<std::vector<float>> out;
   for (const auto& ids : sequences) {
-    Decoder decoder(model, params, {.max_tokens = 300, .weights = weights});
+    Decoder decoder(model, params, {.max_tokens = 300, .weights = weights, .cache = weights});
     out.push_back(feed(decoder, ids));
   }
   return out;
@@ -135,7 +135,9 @@ TEST_P(BatchTest, SequencesSideBySideGiveTheBitsOfEachAlone) {
     const auto want = alone(model, *params, sequences, GetParam());
     for (const int count : {1, 2, 3}) {
       kernels::set_threads(count);
-      Decoder decoder(model, *params, {.sequences = 4, .max_tokens = 300, .weights = GetParam()});
+      Decoder decoder(
+          model, *params,
+          {.sequences = 4, .max_tokens = 300, .weights = GetParam(), .cache = GetParam()});
       std::vector<Piece> pieces;  // all but the last token, then that one
       for (std::int64_t i = 0; i < 4; ++i) {
         const auto& ids = sequences[static_cast<std::size_t>(i)];
@@ -175,6 +177,18 @@ TEST(DecoderLimitTest, HalfWeightsAreTheModelWithRoundedMatrices) {
   }
   Decoder wide(model, *params, {.max_tokens = 13});
   EXPECT_EQ(got, feed(wide, ids));
+}
+
+TEST(DecoderLimitTest, AHalfCacheRoundsKeysAndValuesAlone) {
+  const Options model = test::tiny("qwen3", true);
+  const auto params = test::random_params(model, {test::whole(model)});
+  const std::vector<std::int32_t> ids = test::Batch(model, 1, 40, 4).ids;
+  Decoder half(model, *params, {.max_tokens = 40, .cache = core::DType::kBF16});
+  Decoder wide(model, *params, {.max_tokens = 40});
+  const std::vector<float> got = feed(half, ids);
+  const std::vector<float> want = feed(wide, ids);
+  EXPECT_NE(got, want);
+  EXPECT_LT(test::relative_error({got.begin(), got.end()}, {want.begin(), want.end()}), 1e-2);
 }
 
 TEST(DecoderLimitTest, AForgottenSequenceStartsAnew) {
