@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""What `ropewalk plan` reaches: one command, benchmarks/planner/run.py, about an hour on one core.
+"""What `ropewalk plan` reaches: one command, benchmarks/planner/run.py, about an hour and a half on one core.
 
 - the three sample problems (--samples FOLDER): free and strict track, 5 seeds, 10 s; free, 60 s; objective iteration, 10 s;
-- generated problems with the ranges of papers/skippipe.md §6 (problems.py): 10 s each, gap to the any-arrangement bound;
+- generated problems with the ranges of papers/skippipe.md §6 (problems.py): both tracks, 3 seeds, 10 s; gap to the any-arrangement bound;
 - extensions: the samples on SkipPipe's arrangement with loss_at, split_backward, contention, rotation, full_every (10 s each);
 - scale: 64 and 256 nodes; re-planning within 2 s when one node gets twice as slow.
 
@@ -98,13 +98,16 @@ def extension_rows(planner, files, seeds):
     return rows
 
 
-def generated_rows(planner):
+def generated_rows(planner, seeds=3):
+    """Medians over seeds: single runs of 10 s lie 1 to 2 % apart."""
     rows = []
     for kind, problem in problems.table():
-        free, strict = planner.plan(problem, 10), planner.plan(problem, 10, track="strict")
-        rows.append({"problem": problem["name"], "kind": kind, "nodes": len(problem["nodes"]), "free_s": free["makespan_s"],
-                     "strict_s": strict["makespan_s"], "bound_s": free["lower_bound_s"], "gap_percent": free["gap_percent"],
-                     "reduce_s": free["reduce_s"]})
+        free, strict = ([planner.plan(problem, 10, seed, track) for seed in range(1, seeds + 1)] for track in ("free", "strict"))
+        median = lambda solutions, key: statistics.median(solution[key] for solution in solutions)
+        rows.append({"problem": problem["name"], "kind": kind, "nodes": len(problem["nodes"]), "seeds": seeds,
+                     "free_s": median(free, "makespan_s"), "strict_s": median(strict, "makespan_s"),
+                     "bound_s": free[0]["lower_bound_s"], "gap_percent": median(free, "gap_percent"),
+                     "reduce_s": median(free, "reduce_s")})
         print(rows[-1], flush=True)
     return rows
 
@@ -151,7 +154,7 @@ def markdown(results):
                        f"({row['best_s']:.2f} to {row['worst_s']:.2f}) | {row['ratio']:.4f} | {wanted} | "
                        f"{row['gap_percent']:.1f} % |")
     if "generated" in results:
-        out += ["", "## Generated problems, 10 s", ""]
+        out += ["", f"## Generated problems, 10 s, medians of {results['generated'][0].get('seeds', 1)} seeds", ""]
         for kind in dict.fromkeys(row["kind"] for row in results["generated"]):
             gaps = [row["gap_percent"] for row in results["generated"] if row["kind"] == kind]
             out.append(f"- {kind}: {len(gaps)} cases, gap to the any-arrangement bound: median {statistics.median(gaps):.1f} %, "

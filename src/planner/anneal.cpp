@@ -24,55 +24,116 @@ bool Budget::spend() {
 
 namespace {
 
-/// Whether a schedule is as good as can be: at the bound, and under the cap on reductions.
-bool is_enough(const Schedule& schedule, const Budget& budget) {
-  if (schedule.goal() > budget.enough()) return false;
-  const Problem& p = schedule.problem();
-  return p.objective == Objective::kIteration ||
-         schedule.max_reduction() <= p.reduction.max_s + kTolerance;
-}
+/// The best schedule of a run: under the cap first, then the goal; the mean end of the jobs is only a guide.
+/// One under the cap that reaches the bound ends the budget.
+class Record {
+ public:
+  explicit Record(Budget& budget) : budget_(&budget) {}
+  void see(const Schedule& schedule) {
+    if (over_cap_ == 0 && !is_better(schedule)) return;
+    const double over_cap = schedule.over_cap();
+    if (over_cap > over_cap_ || (over_cap == over_cap_ && !is_better(schedule))) return;
+    over_cap_ = over_cap;
+    goal_ = schedule.goal();
+    cost_ = schedule.cost();
+    schedule.draft_into(draft_);
+    budget_->found(schedule.objective());
+    if (over_cap == 0 && goal_ <= budget_->enough()) budget_->finish();
+  }
+  double cost() const { return cost_; }
+  const Draft& draft() const { return draft_; }
+
+ private:
+  bool is_better(const Schedule& schedule) const {
+    const double goal = schedule.goal();
+    return goal < goal_ || (goal == goal_ && schedule.cost() < cost_);
+  }
+
+  Budget* budget_;
+  double over_cap_ = Schedule::kNever;
+  double goal_ = Schedule::kNever, cost_ = Schedule::kNever;
+  Draft draft_;
+};
+
+/// A schedule that changes at random, by the rule of Metropolis.
+class Walk {
+ public:
+  Walk(Schedule& schedule, Dice& dice, Placement placement)
+      : schedule_(&schedule), dice_(&dice), moves_(schedule, dice, placement) {}
+  /// Tries one change; true when it is kept.
+  bool step(double temperature) {
+    if (!moves_.propose()) return false;
+    const double before = schedule_->cost();
+    const double limit = before - temperature * std::log(dice_->uniform());
+    const double cost = schedule_->evaluate(limit);
+    if (cost > limit || (cost == before && schedule_->only_order_changed())) {
+      schedule_->revert();  // the same cost to the last bit: an order that changed nothing
+      return false;
+    }
+    schedule_->keep();
+    moves_.kept();
+    return true;
+  }
+  Schedule& schedule() { return *schedule_; }
+
+ private:
+  Schedule* schedule_;
+  Dice* dice_;
+  Moves moves_;
+};
 
 }  // namespace
 
-void anneal(Schedule& schedule, Dice& dice, Placement placement, const Cooling& cooling,
-            Budget& budget) {
-  Moves moves(schedule, dice, placement);
-  const double hot = cooling.hot * schedule.cost();
-  const double ratio = std::log(cooling.cold / cooling.hot);
+void anneal(Schedule& schedule, Dice& dice, Placement placement, const Heat& heat, Budget& budget) {
+  Walk walk(schedule, dice, placement);
+  Record record(budget);
+  record.see(schedule);
+  const double hot = heat.hot * schedule.cost();
+  const double ratio = std::log(heat.cold / heat.hot);
   const double begin = budget.progress();
-  double best = schedule.goal();
-  double best_cost = schedule.cost();
-  Draft best_draft = schedule.draft();
   double temperature = hot;
-  if (is_enough(schedule, budget)) budget.finish();
   double updated_at = -1;
   while (budget.spend()) {
     const double progress = budget.progress();
-    if (progress >= cooling.until) break;
+    if (progress >= heat.until) break;
     if (progress != updated_at) {
       updated_at = progress;
-      temperature = hot * std::exp(ratio * (progress - begin) / (cooling.until - begin));
+      temperature = hot * std::exp(ratio * (progress - begin) / (heat.until - begin));
     }
-    if (!moves.propose()) continue;
-    const double limit = schedule.cost() - temperature * std::log(dice.uniform());
-    const double cost = schedule.evaluate(limit);
-    if (cost > limit || (cost == schedule.cost() && schedule.only_order_changed())) {
-      schedule.revert();  // the same cost to the last bit: an order that changed nothing
-      continue;
+    if (walk.step(temperature)) record.see(schedule);
+  }
+  schedule.restart(record.draft());
+}
+
+void temper(List<std::unique_ptr<Schedule>>& schedules, Dice& dice, Placement placement,
+            const Heat& heat, Budget& budget) {
+  constexpr int kSweep = 1000;  // changes that are tried between two exchanges
+  Record record(budget);
+  List<std::unique_ptr<Walk>> walks;  // the hottest one first
+  for (const auto& schedule : schedules) {
+    record.see(*schedule);
+    walks.push_back(std::make_unique<Walk>(*schedule, dice, placement));
+  }
+  const int count = walks.count();
+  const double step = std::log(heat.cold / heat.hot) / std::max(1, count - 1);
+  const auto temperature = [&](int i) { return record.cost() * heat.hot * std::exp(step * i); };
+  const auto walk_on = [&](int i) {
+    for (int k = 0; k < kSweep; ++k) {
+      if (!budget.spend() || budget.progress() >= heat.until) return false;
+      if (walks[i]->step(temperature(i))) record.see(walks[i]->schedule());
     }
-    schedule.keep();
-    moves.kept();
-    // The goal first; the mean end of the jobs is only a guide.
-    const double goal = schedule.goal();
-    if (goal < best || (goal == best && schedule.cost() < best_cost)) {
-      best = goal;
-      best_cost = schedule.cost();
-      schedule.draft_into(best_draft);
-      budget.found(schedule.objective());
-      if (is_enough(schedule, budget)) budget.finish();
+    return true;
+  };
+  bool goes_on = true;
+  for (int turn = 0; goes_on; turn = 1 - turn) {
+    for (int i = 0; goes_on && i < count; ++i) goes_on = walk_on(i);
+    for (int i = turn; goes_on && i + 1 < count; i += 2) {
+      const double costs = walks[i + 1]->schedule().cost() - walks[i]->schedule().cost();
+      const double gain = costs * (1 / temperature(i + 1) - 1 / temperature(i));
+      if (gain >= 0 || dice.uniform() < std::exp(gain)) std::swap(walks[i], walks[i + 1]);
     }
   }
-  schedule.restart(best_draft);
+  schedules.front()->restart(record.draft());
 }
 
 }  // namespace rw::planner

@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
-#include <utility>
+#include <memory>
 
 #include "planner/moves.h"
 #include "planner/schedule.h"
@@ -38,15 +38,19 @@ class Budget {
   double enough_ = 0;
 };
 
-/// How a run cools: from `hot` to `cold`, shares of the cost at its start, geometrically.
-struct Cooling {
+/// Temperatures of a run, shares of the cost at its start; between them geometrically.
+struct Heat {
   double hot = 1e-2;
   double cold = 1e-4;
   double until = 1;  // progress of the budget at its end
 };
 
-/// Simulated annealing; leaves the best of its schedules kept in `schedule`.
-void anneal(Schedule& schedule, Dice& dice, Placement placement, const Cooling& cooling,
-            Budget& budget);
+/// Simulated annealing from hot to cold; leaves the best of its schedules kept in `schedule`.
+void anneal(Schedule& schedule, Dice& dice, Placement placement, const Heat& heat, Budget& budget);
+
+/// Parallel tempering: every schedule walks at a temperature of its own, in turns, and neighbours exchange
+/// temperatures as a Metropolis step on both costs says. Leaves the best schedule of all kept in the first one.
+void temper(List<std::unique_ptr<Schedule>>& schedules, Dice& dice, Placement placement,
+            const Heat& heat, Budget& budget);
 
 }  // namespace rw::planner

@@ -29,14 +29,18 @@ constexpr double kMeanWeight = 0.05;
 constexpr double kStartHot = 1e-1;  // a node may change its group
 constexpr double kHot = 2e-3;       // orders and paths change, groups hardly
 constexpr double kCold = 1e-4;
-/// A part of a search: its schedules, the best of the round before or, in the first one, fresh ones, are
-/// cooled one after the other, until `until` of the search is used.
+/// A part of a search on its schedules, the best of the round before or, in the first one, fresh ones, until
+/// `until` of the search is used: they are cooled one after the other, or walk side by side.
 struct Round {
+  enum class Way : std::uint8_t { kCooled, kTempered };
   int schedules = 0;
   double until = 0;
   double hot = 0, cold = 0;
+  Way way = Way::kCooled;
   int coolings = 1;  // of each schedule
 };
+constexpr auto kCooled = Round::Way::kCooled;
+constexpr auto kTempered = Round::Way::kTempered;
 /// On the free track the strict solution is looked for first, for `strict_share` of the limit; it is the
 /// first start of the search that follows, cooled from `strict_hot`.
 struct Course {
@@ -46,34 +50,32 @@ struct Course {
   std::span<const Round> rounds;
 };
 constexpr Round kOneStart[] = {{1, 1, kStartHot, kCold}};
-constexpr Round kFreeRounds[] = {{4, 0.5, kStartHot, 5e-4}, {1, 1, kHot, kCold, 8}};
+constexpr Round kFreeRounds[] = {
+    {3, 0.6, kStartHot, 5e-4}, {2, 0.93, 1.2e-3, 6e-4, kTempered}, {1, 1, 5e-4, kCold}};
 // Many starts, of which the better third goes on, pay when each is long enough.
 constexpr Round kLongRounds[] = {
-    {12, 0.45, kStartHot, 5e-4}, {4, 0.78, 5e-3, 2e-4}, {1, 1, kHot, kCold, 3}};
+    {12, 0.45, kStartHot, 5e-4}, {4, 0.94, 1.5e-3, 4e-4, kTempered}, {1, 1, 5e-4, kCold}};
 constexpr double kLongSeconds = 30;
 constexpr std::int64_t kLongEvaluations = 20'000'000;
 // Fewer good schedules: fewer, longer starts.
-constexpr Round kStrictRounds[] = {{2, 0.8, kStartHot, 2e-4}, {1, 1, kHot, kCold, 8}};
+constexpr Round kStrictRounds[] = {{2, 0.8, kStartHot, 2e-4}, {1, 1, kHot, kCold, kCooled, 8}};
 constexpr int kFewOperations = 64;  // few good arrangements, and each start is cheap
-constexpr Round kFewRounds[] = {{12, 0.5, kStartHot, 5e-4}, {1, 1, kHot, kCold, 8}};
+constexpr Round kFewRounds[] = {{12, 0.5, kStartHot, 5e-4}, {1, 1, kHot, kCold, kCooled, 8}};
 // Of many operations seconds are few schedules: starts are cooler, and the strict solution, if any, is the
 // only one.
 constexpr int kManyOperations = 400;
 constexpr double kManyStartHot = 2e-2;
-constexpr Round kManyStrictRounds[] = {{2, 0.8, kManyStartHot, 2e-4}, {1, 1, kHot, kCold, 8}};
-constexpr Round kManyRounds[] = {{2, 0.5, kManyStartHot, 5e-4}, {1, 1, kHot, kCold, 8}};
-constexpr Round kManyAfterStrict[] = {{1, 1, 5e-3, kCold}};
+constexpr Round kManyRounds[] = {
+    {2, 0.5, kManyStartHot, 4e-4}, {2, 0.95, 8e-4, 3e-4, kTempered}, {1, 1, 3e-4, kCold}};
+constexpr Round kManyAfterStrict[] = {
+    {1, 0.4, 5e-3, 4e-4}, {1, 0.8, 4e-4, 3e-4, kTempered}, {1, 1, 3e-4, kCold}};
 constexpr double kReplanHot = 2e-2;  // a slower source wants other paths everywhere
 constexpr double kReplanShare = 0.7;
 constexpr int kSeedTries = 20000;
 
 /// Under the cap first, then the better objective.
-bool better(const Problem& problem, const Schedule& one, const Schedule& other) {
-  const auto over = [&](const Schedule& schedule) {
-    if (problem.objective == Objective::kIteration) return 0.0;
-    return std::max(0.0, schedule.max_reduction() - problem.reduction.max_s - kTolerance);
-  };
-  if (over(one) != over(other)) return over(one) < over(other);
+bool better(const Schedule& one, const Schedule& other) {
+  if (one.over_cap() != other.over_cap()) return one.over_cap() < other.over_cap();
   return one.goal() < other.goal();
 }
 
@@ -100,7 +102,7 @@ class Search {
     if (walks) strict = best_of(course.strict, Track::kStrict, 0, course.strict_share, {});
     best_ =
         best_of(course.rounds, track, course.strict_share, 1, {strict.get(), course.strict_hot});
-    if (walks && better(problem_, *strict, *best_)) best_ = in_free_track(*strict);
+    if (walks && better(*strict, *best_)) best_ = in_free_track(*strict);
   }
 
   void go_on(const Draft& draft, Track track) {
@@ -127,6 +129,11 @@ class Search {
       const bool first = schedules.empty();
       const double to = begin + (end - begin) * round.until;
       if (!first) schedules.resize(std::min(schedules.size(), std::size_t(round.schedules)));
+      if (round.way == Round::Way::kTempered) {
+        temper(schedules, dice_, placement_, {round.hot, round.cold, to}, budget_);
+        from = to;
+        continue;
+      }
       const int count = first ? round.schedules : schedules.count();
       const double each = (to - from) / (count * round.coolings);
       for (int i = 0; i < count; ++i) {
@@ -140,9 +147,8 @@ class Search {
                  budget_);
         }
       }
-      std::stable_sort(schedules.begin(), schedules.end(), [&](const auto& one, const auto& other) {
-        return better(problem_, *one, *other);
-      });
+      std::stable_sort(schedules.begin(), schedules.end(),
+                       [&](const auto& one, const auto& other) { return better(*one, *other); });
       from = to;
     }
     return std::move(schedules.front());
@@ -154,10 +160,10 @@ class Search {
     if (operations <= kFewOperations) {
       return {.strict_share = walks ? 0.2 : 0, .strict = kOneStart, .rounds = kFewRounds};
     }
-    if (track == Track::kStrict && many) return {.rounds = kManyStrictRounds};
+    if (track == Track::kStrict && many) return {.rounds = kManyRounds};
     if (track == Track::kStrict) return {.rounds = kStrictRounds};
     if (many && !walks) return {.rounds = kManyRounds};
-    if (many) return {0.5, kManyStrictRounds, kManyAfterStrict->hot, kManyAfterStrict};
+    if (many) return {0.5, kManyRounds, kManyAfterStrict->hot, kManyAfterStrict};
     if (long_) {
       return {.strict_share = walks ? 0.1 : 0, .strict = kOneStart, .rounds = kLongRounds};
     }
@@ -237,14 +243,12 @@ Searches run_searches(const Problem& problem, const PlanOptions& options, const 
 }
 
 void require_cap(const Problem& problem, const Schedule& schedule) {
-  const double cap = problem.reduction.max_s;
-  const double reached = schedule.max_reduction();
-  if (problem.objective == Objective::kIteration || reached <= cap + kTolerance) return;
+  if (schedule.over_cap() == 0) return;
   throw Error(ErrorKind::kRecipe,
               fmt::format("reduce.max_reduce_s: got a cap of {:.3f} s on the reduction of a stage, "
                           "and the best arrangement that was found takes {:.3f} s; want a higher "
                           "cap, other stage_sizes, or `objective: iteration`, which has none",
-                          cap, reached));
+                          problem.reduction.max_s, schedule.max_reduction()));
 }
 
 Solution finish(const Problem& problem, const PlanOptions& options, const Searches& searches,
@@ -253,7 +257,7 @@ Solution finish(const Problem& problem, const PlanOptions& options, const Search
   std::int64_t evaluations = 0;
   for (const auto& search : searches) {
     evaluations += search->evaluations();
-    if (better(problem, search->best(), winner->best())) winner = search.get();
+    if (better(search->best(), winner->best())) winner = search.get();
   }
   require_cap(problem, winner->best());
   Solution out = solution_of(winner->best());

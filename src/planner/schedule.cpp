@@ -92,6 +92,11 @@ double Schedule::max_reduction() const {
   return *std::max_element(reductions_.begin(), reductions_.end());
 }
 
+double Schedule::over_cap() const {
+  if (problem_->objective == Objective::kIteration) return 0;
+  return std::max(0.0, max_reduction() - problem_->reduction.max_s - kTolerance);
+}
+
 void Schedule::count_path(int job, int sign) {
   const int* nodes = path(job);
   for (int k = 0; k < length_; ++k) {

@@ -87,6 +87,8 @@ class Schedule {
   int routed(int node) const { return routed_[node]; }
   double reduction(int stage) const { return reductions_[stage]; }
   double max_reduction() const;
+  /// How much the largest reduction is above the problem's cap; 0 where there is none.
+  double over_cap() const;
 
   // Changes. Paths must be allowed; nothing is checked.
   void set_node(int job, int index, int node);
