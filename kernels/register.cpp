@@ -38,20 +38,24 @@ Twins all_nothing(std::index_sequence<I...> /*members*/) {
   return Twins{(static_cast<void>(I), Nothing{})...};
 }
 
+/// Returns those of dry runs, which may be changed before the first one.
 template <class Twins>
-void enter(const Twins& twins) {
+Twins& enter(const Twins& twins) {
   constexpr std::size_t kMembers = sizeof(Twins) / sizeof(void (*)());
-  static const Twins kDry = all_nothing<Twins>(std::make_index_sequence<kMembers>());
+  static Twins dry = all_nothing<Twins>(std::make_index_sequence<kMembers>());
   constexpr auto kAt = static_cast<std::size_t>(Twins::kOp);
   core::backend_table(core::DeviceKind::kCpu).twins[kAt] = &twins;
-  core::dry_twins()[kAt] = &kDry;
+  core::dry_twins()[kAt] = &dry;
+  return dry;
 }
 
 }  // namespace
 
 void register_cpu() {
   enter(kMatmulCpu);
-  enter(kAttentionCpu);
+  AttentionTwins& dry_attention = enter(kAttentionCpu);
+  dry_attention.forward = attention_forward_scratch;
+  dry_attention.backward = attention_backward_scratch;
   enter(kRmsNormCpu);
   enter(kRopeCpu);
   enter(kSwigluCpu);

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "core/buffer.h"
+#include "core/dry_run.h"
 #include "kernels/attention/panels.h"
 #include "kernels/attention/qk_norm.h"
 #include "kernels/attention/tile.h"
@@ -29,16 +30,24 @@ class Scratch {
 
  private:
   std::int64_t elems_;
+  core::MemoryLabel label_{"attention scratch"};
   core::Buffer memory_;
 };
 
 std::int64_t tiles_of(std::int64_t tokens) { return (tokens + kQueryTile - 1) / kQueryTile; }
 
+/// Floats of scratch that a thread needs.
+template <class T>
+std::int64_t forward_elems(const HeadLayout& layout) {
+  return cpu_has_fma() ? forward_panel_elems(layout.tokens, layout.head_dim)
+                       : forward_scratch_elems<T>(layout.head_dim);
+}
+
 /// Runs one head's query tiles for all (batch, head) pairs, the longest first so that threads end
 /// together. Each tile's numbers depend on nothing but its own head.
 template <class T, class HeadOf>
 void run_forward(const HeadLayout& layout, const HeadOf& head_of) {
-  const Scratch scratch(forward_scratch_elems<T>(layout.head_dim));
+  const Scratch scratch(forward_elems<T>(layout));
   const std::int64_t pairs = layout.batch * layout.heads;
   const std::int64_t tiles = tiles_of(layout.tokens);
 #pragma omp parallel for schedule(static, 1)
@@ -88,7 +97,7 @@ ForwardHead<T> forward_head(const ForwardArrays<T>& from, const HeadLayout& layo
 /// for the threads, several threads pack it and share out its queries.
 template <class T>
 void forward_in_panels(const ForwardArrays<T>& from, const HeadLayout& layout) {
-  const Scratch scratch(forward_panel_elems(layout.tokens, layout.head_dim));
+  const Scratch scratch(forward_elems<T>(layout));
   const std::int64_t pairs = layout.batch * layout.kv_heads;
   const std::int64_t groups = (layout.tokens + kPanelQueries - 1) / kPanelQueries;
   const std::int64_t shares =
@@ -227,6 +236,20 @@ void backward_cpu(const Tensor& qkv, const Tensor& out, const Tensor& lse, const
 }
 
 }  // namespace
+
+void attention_forward_scratch(const Tensor& qkv, Tensor& /*out*/, Tensor& /*lse*/,
+                               const HeadLayout& layout, Stream& /*stream*/) {
+  core::visit_float(qkv.dtype(), [&](auto tag) {
+    const Scratch scratch(forward_elems<typename decltype(tag)::type>(layout));
+  });
+}
+void attention_backward_scratch(const Tensor& qkv, const Tensor& /*out*/, const Tensor& /*lse*/,
+                                const Tensor& /*dout*/, Tensor& /*dqkv*/, const HeadLayout& layout,
+                                Stream& /*stream*/) {
+  core::visit_float(qkv.dtype(), [&](auto tag) {
+    const Scratch scratch(backward_elems<typename decltype(tag)::type>(layout));
+  });
+}
 
 const AttentionTwins kAttentionCpu{forward_cpu, backward_cpu, qk_norm_forward_cpu,
                                    qk_norm_backward_input_cpu, qk_norm_backward_weight_cpu};

@@ -27,4 +27,11 @@ struct AttentionTwins {
 };
 extern const AttentionTwins kAttentionCpu;
 
+/// For dry runs: take the memory that the CPU's forward and backward take, give it back, and do nothing else.
+void attention_forward_scratch(const Tensor& qkv, Tensor& out, Tensor& lse,
+                               const HeadLayout& layout, Stream& stream);
+void attention_backward_scratch(const Tensor& qkv, const Tensor& out, const Tensor& lse,
+                                const Tensor& dout, Tensor& dqkv, const HeadLayout& layout,
+                                Stream& stream);
+
 }  // namespace rw::kernels

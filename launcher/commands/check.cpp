@@ -13,8 +13,10 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "data/corpus.h"
+#include "kernels/threads.h"
 #include "launcher/assemble.h"
 #include "launcher/inputs.h"
+#include "launcher/ranks.h"
 #include "launcher/recipe_facts.h"
 #include "model/flops.h"
 #include "pipeline/layout.h"
@@ -47,6 +49,7 @@ void add_memory(const recipe::Recipe& recipe, const pipeline::Plan& plan,
   const auto corpora = std::make_shared<data::Corpora>(recipe.data, recipe.train.seq_len);
   const auto order = make_order(recipe, *corpora);
   const auto options = trainer_options(recipe, *corpora);
+  kernels::set_threads(plan_ranks(find_place(), recipe).threads);  // some scratch is per thread
   std::int64_t process = kProcessBytes;
   for (int rank = 0; rank < recipe.parallel.dp * recipe.parallel.pp; ++rank) {
     auto memory =

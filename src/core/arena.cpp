@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstring>
 #include <deque>
+#include <iterator>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -65,9 +66,12 @@ class Arena {
     const char* const base = base_.load();
     return base != nullptr && address >= base && address < base + reserved_;
   }
-  void start_anew() {
+  /// False when something is left in it.
+  bool start_anew() {
     const std::lock_guard lock(mutex_);
-    if (placement_.live_bytes() == 0) placement_.cut();
+    if (placement_.live_bytes() != 0) return false;
+    placement_.cut();
+    return true;
   }
   void count(HostMemory& sum) {
     const std::lock_guard lock(mutex_);
@@ -144,12 +148,13 @@ Arena& arena_of_this_thread() { return own != nullptr ? *own : arenas().all.fron
 OwnArena::OwnArena() : before_(own) {
   Arenas& from = arenas();
   const std::lock_guard lock(from.mutex);
-  if (from.idle.empty()) {
+  const auto empty = std::find_if(from.idle.rbegin(), from.idle.rend(),
+                                  [](Arena* arena) { return arena->start_anew(); });
+  if (empty == from.idle.rend()) {
     own = &from.all.emplace_back();
   } else {
-    own = from.idle.back();
-    from.idle.pop_back();
-    own->start_anew();
+    own = *empty;
+    from.idle.erase(std::next(empty).base());
   }
   arena_ = own;
 }

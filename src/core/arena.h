@@ -36,7 +36,7 @@ class Arena;
 
 /// While it lives, this thread takes from an arena of its own: ranks that are threads of one process
 /// then need what they would need as processes, whatever their timing. What is taken may live longer;
-/// the arena itself is kept for the next one who asks, and starts anew when nothing is left in it.
+/// the arena itself is kept, for the next one who asks once nothing is left in it.
 class OwnArena {
  public:
   OwnArena();

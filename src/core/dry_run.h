@@ -51,8 +51,8 @@ class DryRun {
   std::size_t now_ = 0, most_ = 0;
 };
 
-/// The kernels of dry runs, by Op: the same tables as the CPU's, of functions that do nothing
-/// (kernels/register.h).
+/// The kernels of dry runs, by Op: the same tables as the CPU's, of functions that do nothing, or take
+/// the memory that a kernel works in and give it back (kernels/register.h).
 std::array<const void*, static_cast<std::size_t>(Op::kCount)>& dry_twins();
 
 }  // namespace rw::core

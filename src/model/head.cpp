@@ -2,8 +2,8 @@
 #include "model/head.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
-#include <vector>
 
 #include "core/dry_run.h"
 #include "kernels/cross_entropy/cross_entropy.h"
@@ -23,15 +23,20 @@ Tensor logits_of(const Tensor& normed, const Tensor& matrix, core::Stream& strea
 }
 
 HeadLoss total(const Tensor& losses, const Tensor& targets) {
+  constexpr std::int64_t kAtOnce = 512;
+  std::array<float, kAtOnce> loss{};
+  std::array<std::int32_t, kAtOnce> target{};
   HeadLoss out;
-  std::vector<float> loss(static_cast<std::size_t>(losses.elems()));
-  std::vector<std::int32_t> target(loss.size());
-  core::copy_to_host(losses, loss.data(), loss.size() * sizeof(float));
-  core::copy_to_host(targets, target.data(), target.size() * sizeof(std::int32_t));
-  for (std::size_t i = 0; i < loss.size(); ++i) {
-    if (target[i] < 0) continue;
-    out.sum += static_cast<double>(loss[i]);
-    ++out.tokens;
+  for (std::int64_t begin = 0; begin < losses.elems(); begin += kAtOnce) {
+    const std::int64_t end = std::min(losses.elems(), begin + kAtOnce);
+    const auto count = static_cast<std::size_t>(end - begin);
+    core::copy_to_host(losses.rows(begin, end), loss.data(), count * sizeof(float));
+    core::copy_to_host(targets.rows(begin, end), target.data(), count * sizeof(std::int32_t));
+    for (std::size_t i = 0; i < count; ++i) {
+      if (target[i] < 0) continue;
+      out.sum += static_cast<double>(loss[i]);
+      ++out.tokens;
+    }
   }
   return out;
 }

@@ -71,6 +71,17 @@ TEST(ArenaTest, AThreadMayHaveItsOwnAndAnyThreadReleases) {
   EXPECT_EQ(host_memory().live_bytes, before.live_bytes);
 }
 
+TEST(ArenaTest, OneThatStillHoldsSomethingIsNotUsedAnew) {
+  void* left = nullptr;
+  {
+    const OwnArena first;
+    left = host_alloc(1 << 20);
+  }
+  const OwnArena second;
+  EXPECT_EQ(second.memory().arena_bytes, 0U);
+  host_release(left, 1 << 20);
+}
+
 TEST(PlacementTest, BlocksNeverOverlapAndFreeNeighboursBecomeOne) {
   std::mt19937 random(3);
   Placement placement;
