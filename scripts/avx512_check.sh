@@ -18,7 +18,7 @@ if ((${#missing[@]} > 0)); then
   exit 66
 fi
 work=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'kill -KILL $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT  # Bochs in its debugger does not heed TERM
 
 # What both machines do, in the same folder: numbers with a name before them, one a line.
 root=$work/root
