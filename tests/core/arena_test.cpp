@@ -61,9 +61,9 @@ TEST(ArenaTest, AThreadMayHaveItsOwnAndAnyThreadReleases) {
       inside = host_alloc(5 << 20);
       std::memset(inside, 1, 5 << 20);
       host_release(outside, 1000);
-      outside = host_alloc(1000);
     }).join();
     host_release(inside, 5 << 20);
+    outside = host_alloc(1000);
     if (round == 0) growths = host_memory().system_allocations;
   }
   EXPECT_EQ(host_memory().system_allocations, growths);

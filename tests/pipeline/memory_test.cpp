@@ -118,7 +118,7 @@ TEST_P(MemoryOfLayout, NeedsWhatWasPredicted) {
 /// Rows so long that the keys and values which attention packs for every thread are most of a step.
 TEST(MemoryTest, KnowsWhatAttentionWorksIn) {
   SizedJob job({1, 1, "1f1b", model::Recompute::kFull, false});
-  job.options.seq_len = test::sanitized_or(256, 1024);
+  job.options.seq_len = rw::test::sanitized_or(256, 1024);
   job.options.model.max_position_embeddings = job.options.seq_len;
   job.options.micro_batch_size = 1;
   job.options.global_batch_size = 1;
