@@ -37,9 +37,7 @@ struct Round {
   double until = 0;
   double hot = 0, cold = 0;
   Way way = Way::kCooled;
-  int coolings = 1;  // of each schedule
 };
-constexpr auto kCooled = Round::Way::kCooled;
 constexpr auto kTempered = Round::Way::kTempered;
 /// On the free track the strict solution is looked for first, for `strict_share` of the limit; it is the
 /// first start of the search that follows, cooled from `strict_hot`.
@@ -57,10 +55,12 @@ constexpr Round kLongRounds[] = {
     {12, 0.45, kStartHot, 5e-4}, {4, 0.94, 1.5e-3, 4e-4, kTempered}, {1, 1, 5e-4, kCold}};
 constexpr double kLongSeconds = 30;
 constexpr std::int64_t kLongEvaluations = 20'000'000;
-// Fewer good schedules: fewer, longer starts.
-constexpr Round kStrictRounds[] = {{2, 0.8, kStartHot, 2e-4}, {1, 1, kHot, kCold, kCooled, 8}};
+// Fewer good schedules: one start.
+constexpr Round kStrictRounds[] = {
+    {1, 0.4, kStartHot, 5e-4}, {1, 0.93, 7e-4, 5e-4, kTempered}, {1, 1, 5e-4, kCold}};
 constexpr int kFewOperations = 64;  // few good arrangements, and each start is cheap
-constexpr Round kFewRounds[] = {{12, 0.5, kStartHot, 5e-4}, {1, 1, kHot, kCold, kCooled, 8}};
+constexpr Round kFewRounds[] = {
+    {12, 0.5, kStartHot, 5e-4}, {3, 0.93, 4e-3, 5e-4, kTempered}, {1, 1, 5e-4, kCold}};
 // Of many operations seconds are few schedules: starts are cooler, and the strict solution, if any, is the
 // only one.
 constexpr int kManyOperations = 400;
@@ -135,17 +135,14 @@ class Search {
         continue;
       }
       const int count = first ? round.schedules : schedules.count();
-      const double each = (to - from) / (count * round.coolings);
+      const double each = (to - from) / count;
       for (int i = 0; i < count; ++i) {
         if (first && i > 0 && budget_.progress() >= to) break;
         if (first) schedules.push_back(fresh(i, start.strict, track));
         const bool is_strict = first && i == 0 && start.strict != nullptr;
         const double hot = is_strict ? start.hot : round.hot;
-        for (int k = 1; k <= round.coolings; ++k) {
-          anneal(*schedules[i], dice_, placement_,
-                 {heat(*schedules[i], hot), round.cold, from + each * (i * round.coolings + k)},
-                 budget_);
-        }
+        anneal(*schedules[i], dice_, placement_,
+               {heat(*schedules[i], hot), round.cold, from + each * (i + 1)}, budget_);
       }
       std::stable_sort(schedules.begin(), schedules.end(),
                        [&](const auto& one, const auto& other) { return better(*one, *other); });
