@@ -2,13 +2,15 @@
 # Part of Ropewalk, MIT licence.
 """Whether training in bf16 follows training in f32: the loss curves of both, from the same seeds.
 
-    python3 benchmarks/bf16_curve.py [--ropewalk build/cpu/ropewalk] [--corpus corpora/first_run.h5]
+    python3 benchmarks/bf16_curve.py [--torch PYTHON] [--ropewalk build/cpu/ropewalk] [--corpus corpora/first_run.h5]
 
 trains recipes/first_run.yaml for --steps steps in f32 and in bf16 with each of --seeds and compares
 the losses after smoothing (mean of --window steps; a step's own loss differs by its batch far more
-than by its precision). Two f32 runs of different seeds give the scale. Writes
-benchmarks/results/bf16_curve.json and docs/images/bf16_curve.svg; exits 1 when a difference leaves
-the band. A run that is there already (--work) is not made again. Standard library only.
+than by its precision). Two f32 runs of different seeds give the scale, and so does --torch, a Python
+that has torch: there both runs of each seed are made again in plain PyTorch (peers/llama_curve.py, the
+same first weights, tokens and learning rates; minutes each). Writes benchmarks/results/bf16_curve.json
+and docs/images/bf16_curve.svg; exits 1 when a difference leaves the band. A run that is there already
+(--work) is not made again. Standard library only.
 """
 import argparse
 import json
@@ -23,16 +25,42 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BAND_MEAN, BAND_MAX = 0.01, 0.03  # nats, of smoothed losses, each seed
 
 
+def recipe(options, seed, steps):
+    return [ROOT / "recipes" / "first_run.yaml", f"seed={seed}", f"train.max_steps={steps}",
+            f"data.sources=[{{path: {options.corpus}}}]", "data.validation=[]", "data.validation_interval=0",
+            "checkpoint.interval=0", "log.tensorboard=false", "log.trace=false"]
+
+
+def run(command, **more):
+    subprocess.run(list(map(str, command)), check=True, **{"stdout": subprocess.DEVNULL, **more})
+
+
 def train(options, precision, seed):
     folder = pathlib.Path(options.work) / f"{precision}_seed{seed}"
-    if (folder / "metrics.jsonl").exists() and len(losses(folder)) == options.steps:
-        return losses(folder)
-    command = [options.ropewalk, "train", ROOT / "recipes" / "first_run.yaml", f"output_dir={folder}",
-               f"precision={precision}", f"seed={seed}", f"train.max_steps={options.steps}",
-               f"data.sources=[{{path: {options.corpus}}}]", "data.validation=[]", "data.validation_interval=0", "checkpoint.interval=0",
-               "log.tensorboard=false", "log.trace=false", "--overwrite"]
-    subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
+    if not (folder / "metrics.jsonl").exists() or len(losses(folder)) != options.steps:
+        run([options.ropewalk, "train", *recipe(options, seed, options.steps), f"precision={precision}",
+             f"output_dir={folder}", "--overwrite"])
     return losses(folder)
+
+
+def train_in_torch(options, precision, seed):
+    """After train() in f32, whose learning rates it takes."""
+    work = pathlib.Path(options.work)
+    begin, order = work / f"begin_seed{seed}", work / f"order_seed{seed}.jsonl"
+    done = work / f"torch_{precision}_seed{seed}.json"
+    if not (begin / "final").exists():
+        run([options.ropewalk, "train", *recipe(options, seed, 1), "optimizer.lr=0", "lr_scheduler.min_lr=0",
+             "lr_scheduler.warmup_steps=0", f"output_dir={begin}", "--overwrite"])
+    if not order.exists():
+        with order.open("w") as file:
+            run([options.ropewalk, "data", "order", *recipe(options, seed, options.steps), "--steps",
+                 f"1..{options.steps}", "--tokens", "--json"], stdout=file)
+    if not done.exists():
+        with done.with_suffix(".part").open("w") as file:
+            run([options.torch, ROOT / "benchmarks" / "peers" / "llama_curve.py", begin / "final",
+                 work / f"f32_seed{seed}", order, "--precision", precision], stdout=file)
+        done.with_suffix(".part").rename(done)
+    return json.loads(done.read_text())["loss"]
 
 
 def apart(a, b, window):
@@ -72,6 +100,7 @@ def main():
     parse.add_argument("--ropewalk", default=str(ROOT / "build" / "cpu" / "ropewalk"))
     parse.add_argument("--corpus", default=str(ROOT / "corpora" / "first_run.h5"),
                        help="made by scripts/first_corpus.sh")
+    parse.add_argument("--torch", metavar="PYTHON", help="a Python that has torch: the same runs there")
     parse.add_argument("--work", default=str(ROOT / "runs" / "bf16_curve"), help="folder of the runs")
     parse.add_argument("--steps", type=int, default=500)
     parse.add_argument("--window", type=int, default=20)
@@ -94,6 +123,13 @@ def main():
         "losses": {f"seed {seed}": {p: [round(x, 5) for x in v] for p, v in both.items()}
                    for seed, both in curves.items()},
     }
+    if options.torch:
+        peer = {seed: {precision: train_in_torch(options, precision, seed) for precision in ("f32", "bf16")}
+                for seed in options.seeds}
+        result["pytorch_bf16_from_f32"] = {
+            f"seed {seed}": apart(both["f32"], both["bf16"], options.window) for seed, both in peer.items()}
+        result["pytorch_f32_from_ours"] = {
+            f"seed {seed}": apart(both["f32"], curves[seed]["f32"], options.window) for seed, both in peer.items()}
     (ROOT / "benchmarks" / "results" / "bf16_curve.json").write_text(json.dumps(result) + "\n")
     (ROOT / "docs" / "images").mkdir(exist_ok=True)
     (ROOT / "docs" / "images" / "bf16_curve.svg").write_text(draw(curves, options.window))
