@@ -201,7 +201,8 @@ class Decoding {
 std::int64_t cache_bytes(const Subject& subject, const Case& what) {
   const model::Options& by = subject.options;
   return what.batch * (what.context + kSteps / 2) * by.num_hidden_layers * 2 *
-         by.num_key_value_heads * by.head_dim * (what.dtype == DType::kBF16 ? 2 : 4);
+         by.num_key_value_heads * by.head_dim *
+         static_cast<std::int64_t>(core::dtype_bytes(what.dtype));
 }
 
 Json decode_figures(const Subject& subject, const Case& what, int rounds, const Reading& reading) {

@@ -4,9 +4,10 @@
 
     python benchmarks/peers/llama_curve.py BEGIN RUN ORDER --precision bf16
 
-needs torch. BEGIN is a model folder with the weights to begin with (`final/` of a run with lr 0), RUN
-a finished run (its config and metrics.jsonl say what to do), ORDER what `ropewalk data order --tokens
---json` printed. Prints one line of JSON: {"loss": [one number a step]}.
+needs torch. BEGIN is a model folder with the f32 weights to begin with (`final/` of a run with lr 0), RUN
+the folder of a finished run (its metrics.jsonl gives each step's learning rate; AdamW otherwise as in
+recipes/first_run.yaml, clipping at 1), ORDER what `ropewalk data order --tokens --json` printed for its
+steps. Prints one line of JSON: {"loss": [one number a step]}.
 
 bf16 is PyTorch's autocast: master weights, norms, softmaxes and AdamW in f32, operands and results of
 linear layers and of attention's two products in bf16. A CPU without bf16 products takes seconds a step
@@ -20,7 +21,7 @@ import pathlib
 import torch
 from torch.nn import functional
 
-from llama_torch import Llama
+from llama_torch import Llama, make_adamw
 
 
 class RoundedLinear(torch.autograd.Function):
@@ -126,10 +127,7 @@ def main():
     model = build(how.begin, tokens)
     if how.precision == "bf16":
         use_rounded_products(model)
-    decayed = [p for p in model.parameters() if p.dim() > 1]
-    others = [p for p in model.parameters() if p.dim() <= 1]
-    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
-                                  betas=(0.9, 0.95), fused=True)
+    optimizer = make_adamw(model)
     losses = []
     for step, lr in enumerate(lrs, 1):
         rows = torch.tensor(batches[step])

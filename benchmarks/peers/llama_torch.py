@@ -142,6 +142,14 @@ def best_s(product, rows, limit_s, slow_s=10):
     return min(times)
 
 
+def make_adamw(model):
+    """Matrices decay, norms do not, as in Ropewalk's recipes."""
+    decayed = [p for p in model.parameters() if p.dim() > 1]
+    others = [p for p in model.parameters() if p.dim() <= 1]
+    return torch.optim.AdamW([{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
+                             lr=3e-4, betas=(0.9, 0.95), fused=True)
+
+
 class Training:
     def __init__(self, how):
         self.how = how
@@ -149,11 +157,7 @@ class Training:
         torch.manual_seed(1)
         self.model = Llama(how.model, how.tokens, how.attention == "written")
         self.loss = torch.compile(self.model, dynamic=False) if how.compile else self.model
-        decayed = [p for p in self.model.parameters() if p.dim() > 1]
-        others = [p for p in self.model.parameters() if p.dim() <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
-            lr=3e-4, betas=(0.9, 0.95), fused=True)
+        self.optimizer = make_adamw(self.model)
         self.rows = torch.randint(0, how.model["vocab_size"], (how.batch, how.tokens + 1))
 
     def step(self):

@@ -154,7 +154,7 @@ def markdown(results):
                        f"({row['best_s']:.2f} to {row['worst_s']:.2f}) | {row['ratio']:.4f} | {wanted} | "
                        f"{row['gap_percent']:.1f} % |")
     if "generated" in results:
-        out += ["", f"## Generated problems, 10 s, medians of {results['generated'][0].get('seeds', 1)} seeds", ""]
+        out += ["", f"## Generated problems, 10 s, medians of {results['generated'][0]['seeds']} seeds", ""]
         for kind in dict.fromkeys(row["kind"] for row in results["generated"]):
             gaps = [row["gap_percent"] for row in results["generated"] if row["kind"] == kind]
             out.append(f"- {kind}: {len(gaps)} cases, gap to the any-arrangement bound: median {statistics.median(gaps):.1f} %, "

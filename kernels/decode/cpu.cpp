@@ -81,11 +81,6 @@ class Pass {
   std::int64_t count_, hidden_, kv_heads_, positions_, head_dim_, attended_, group_, width_, inner_;
 };
 
-RW_CLONES void widen(const core::BF16* from, float* to, std::int64_t width) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < width; ++i) to[i] = static_cast<float>(from[i]);
-}
-
 RW_CLONES void add_to(const float* from, float* to, std::int64_t width) {
 #pragma omp simd
   for (std::int64_t i = 0; i < width; ++i) to[i] += from[i];
@@ -98,7 +93,7 @@ void Pass::embed() const {
     for (std::int64_t n = begin; n < end; ++n) {
       const std::int64_t at = row(n).token_id * hidden_;
       if (table.dtype() == core::DType::kBF16) {
-        widen(table.data<core::BF16>() + at, x + n * hidden_, hidden_);
+        row_convert(table.data<core::BF16>() + at, x + n * hidden_, hidden_);
       } else {
         std::copy_n(table.data<float>() + at, hidden_, x + n * hidden_);
       }

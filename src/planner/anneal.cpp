@@ -118,9 +118,12 @@ void temper(List<std::unique_ptr<Schedule>>& schedules, Dice& dice, Placement pl
   const double step = std::log(heat.cold / heat.hot) / std::max(1, count - 1);
   const auto temperature = [&](int i) { return record.cost() * heat.hot * std::exp(step * i); };
   const auto walk_on = [&](int i) {
+    double now = temperature(i);
     for (int k = 0; k < kSweep; ++k) {
       if (!budget.spend() || budget.progress() >= heat.until) return false;
-      if (walks[i]->step(temperature(i))) record.see(walks[i]->schedule());
+      if (!walks[i]->step(now)) continue;
+      record.see(walks[i]->schedule());
+      now = temperature(i);  // a share of the best cost
     }
     return true;
   };

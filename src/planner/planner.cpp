@@ -145,7 +145,7 @@ class Search {
                {heat(*schedules[i], hot), round.cold, from + each * (i + 1)}, budget_);
       }
       std::stable_sort(schedules.begin(), schedules.end(),
-                       [&](const auto& one, const auto& other) { return better(*one, *other); });
+                       [](const auto& one, const auto& other) { return better(*one, *other); });
       from = to;
     }
     return std::move(schedules.front());

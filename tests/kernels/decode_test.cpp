@@ -51,6 +51,10 @@ TEST(DecodeTest, RefusesWhatDoesNotFit) {
   model = tiny();
   model.layers[0].q_norm = test::random({4}, 1);
   EXPECT_EQ(refusal(model, row, logits), "decode: got k_norm undefined; want a tensor");
+  model = tiny();
+  model.layers[0].values = Tensor::empty({2, 1, 3, 4}, core::DType::kBF16);
+  EXPECT_EQ(refusal(model, row, logits),
+            "decode: got values bf16 [2, 1, 3, 4]; want f32 [2, 1, 3, 4]");
   model.layers.clear();
   EXPECT_EQ(refusal(model, row, logits), "decode: got no layers; want at least one");
   EXPECT_EQ(refusal(tiny(), row, Tensor::empty({2, 5})),
