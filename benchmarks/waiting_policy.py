@@ -2,18 +2,20 @@
 # Part of Ropewalk, MIT licence.
 """Step time under each waiting policy of OpenMP: what launcher/waiting_policy.cpp chooses by.
 
-    python3 benchmarks/waiting_policy.py [--rounds 3] [--steps 5]
+    python3 benchmarks/waiting_policy.py [--recipe recipes/llama_34m.yaml] [--rounds 3] [--steps 5]
 
-Runs recipes/llama_34m.yaml on random tokens through `ropewalk bench train` under every policy, with one
-rank of two threads, two ranks of one, and two ranks of two (twice as many threads as a machine of two cores
-has), the ranks as processes under mpirun, or as threads of one process. Policies take turns; prints the median
-step in ms, and writes benchmarks/results/waiting_policy.json.
+Runs a recipe on random tokens through `ropewalk bench train` under every policy, with one rank of two threads,
+two ranks of one, and two ranks of two (twice as many threads as a machine of two cores has), the ranks as
+processes under mpirun, or as threads of one process. Policies take turns; prints the median over rounds of the
+median step in ms, and keeps it, recipe by recipe, in benchmarks/results/waiting_policy.json.
 """
 import argparse
 import datetime
 import json
+import math
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 
@@ -32,19 +34,29 @@ def step_ms(how, layout, policy):
     environment.pop("OMP_WAIT_POLICY", None)
     environment |= policy
     command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(processes)] if processes else []
-    command += [how.ropewalk, "bench", "train", ROOT / "recipes/llama_34m.yaml", "--random-data", "--json",
+    command += [how.ropewalk, "bench", "train", how.recipe, "--random-data", "--json",
                 "--steps", how.steps, f"parallel.dp={ranks}", "train.micro_batch_size=4"]
-    done = subprocess.run([str(part) for part in command], env=environment, cwd=ROOT, check=True,
-                          stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout)["step_ms"]
+    run = subprocess.Popen([str(part) for part in command], env=environment, cwd=ROOT, stdout=subprocess.PIPE,
+                           text=True, start_new_session=True)
+    try:
+        out = run.communicate(timeout=how.limit_s)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(run.pid, signal.SIGTERM)
+        run.wait()
+        return math.inf
+    if run.returncode != 0:
+        raise SystemExit(f"{command} ended with {run.returncode}")
+    return json.loads(out)["step_ms"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ropewalk", type=pathlib.Path, default=ROOT / "build/cpu/ropewalk")
+    parser.add_argument("--recipe", type=pathlib.Path, default=ROOT / "recipes/llama_34m.yaml")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--limit-s", type=float, default=120, help="a run that takes longer counts as endless")
     how = parser.parse_args()
     times = {layout: {policy: [] for policy in POLICIES} for layout in LAYOUTS}
     for _ in range(how.rounds):
@@ -54,9 +66,12 @@ def main():
     print("| step, ms | " + " | ".join(POLICIES) + " |")
     print("|---|" + "---|" * len(POLICIES))
     for layout, row in times.items():
-        print(f"| {layout} | " + " | ".join(f"{statistics.median(one):.0f}" for one in row.values()) + " |")
-    result = {"date": datetime.date.today().isoformat(), "cores": os.cpu_count(), "steps": how.steps, "step_ms": times}
-    (ROOT / "benchmarks/results/waiting_policy.json").write_text(json.dumps(result, indent=1) + "\n")
+        print(f"| {layout} | " + " | ".join(f"{statistics.median(one):.1f}" for one in row.values()) + " |")
+    kept = ROOT / "benchmarks/results/waiting_policy.json"
+    results = json.loads(kept.read_text()) if kept.exists() else {}
+    results[how.recipe.name] = {"date": datetime.date.today().isoformat(), "cores": os.cpu_count(),
+                                "steps": how.steps, "step_ms": times}
+    kept.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -159,7 +159,7 @@ pipeline::TrainerOptions trainer_options(const recipe::Recipe& recipe,
   out.global_batch_size = recipe.train.global_batch_size;
   out.max_steps = recipe.train.max_steps;
   out.clip_grad_norm = recipe.train.clip_grad_norm;
-  out.recompute = model::recompute_of(recipe.train.recompute);
+  out.recompute = {model::recompute_of(recipe.train.recompute), recipe.train.recompute_full_layers};
   if (recipe.precision == "bf16") out.compute = core::DType::kBF16;
   out.timeline_interval = recipe.log.timeline_interval;
   return out;

@@ -68,9 +68,9 @@ def span(ranks, step):
 
 
 def exposed_share(ranks, step):
-    """Share of a step in which a rank waits for sums of gradients; mean of the ranks."""
+    """Share of a step in which a rank waits for sums of gradients or, sharded, for values; mean of the ranks."""
     begin, _, end = span(ranks, step)
-    waits = [sum(op["seconds"] for op in ops[step] if op["name"] == "reduce") for ops in ranks]
+    waits = [sum(op["seconds"] for op in ops[step] if op["name"] in ("reduce", "values")) for ops in ranks]
     return statistics.mean(waits) / (end - begin)
 
 
@@ -146,7 +146,7 @@ def table(result):
              f" one thread a rank. Link: {link['latency_s'] * 1e6:.0f} us, {link['bytes_per_s'] / 1e6:.1f} MB/s. Made by"
              " `benchmarks/network/run.py`.", "", *([slow_link(result), ""] if slow_link(result) else []),
              "## Two replicas, one micro-batch of 8 x 256 each", "",
-             "| wire | optimizer | step | waits for sums | update |", "|---|---|---|---|---|"]
+             "| wire | optimizer | step | waits for sums and values | update |", "|---|---|---|---|---|"]
     for one in result["replicas"]:
         lines.append(f"| {one['reduce_dtype']} | {'sharded' if one['zero'] else 'whole'} | {one['step_s']:.3f} s"
                      f" | {100 * one['exposed_share']:.1f} % | {one['update_s'] * 1e3:.0f} ms |")

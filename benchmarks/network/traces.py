@@ -5,12 +5,14 @@ PASSES = ("forward", "backward", "backward_input", "backward_weight")
 
 
 def steps_of(path):
-    """A rank's operations, one list per step; a step ends with its update. Predictions and waits are left out."""
+    """A rank's operations, one list per step; a step ends with its update. Predictions are left out, and of waits all but
+    those in the midst of a forward, for values that other replicas have updated: "values"."""
     steps = [[]]
     for event in json.loads(path.read_text()):
-        if event.get("ph") != "X" or event["cat"] not in ("compute", "comm"):
+        values = event.get("cat") == "wait" and event["name"].startswith("forward")
+        if event.get("ph") != "X" or not (values or event["cat"] in ("compute", "comm")):
             continue
-        steps[-1].append({"name": event["name"], "begin": event["ts"] * 1e-6, "seconds": event["dur"] * 1e-6,
+        steps[-1].append({"name": "values" if values else event["name"], "begin": event["ts"] * 1e-6, "seconds": event["dur"] * 1e-6,
                           "stage": event["args"].get("stage", -1)})
         if event["name"] == "update":
             steps.append([])

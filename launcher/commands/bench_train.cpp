@@ -133,11 +133,20 @@ void print(const Json& report) {
   }
 }
 
+/// `command`["do"]; empty where it is no text, or asks for steps whose count is none.
+std::string asked(const Json& command) {
+  const Json what = command.value("do", Json());
+  const Json count = command.value("count", Json(1));
+  const bool counted = count.is_number_integer() && count.get<std::int64_t>() >= 1;
+  return what.is_string() && counted ? what.get<std::string>() : "";
+}
+
 Json answer(Bench& bench, const Json& command) {
-  const std::string what = command.value("do", "");
+  const std::string what = asked(command);
   Json out = Json::object();
   if (what == "steps") {
-    for (int i = 0; i < command.value("count", 1); ++i) {
+    const std::int64_t count = command.value("count", std::int64_t{1});
+    for (std::int64_t i = 0; i < count; ++i) {
       const StepSample sample = bench.step();
       out["step_s"].push_back(sample.seconds);
       out["loss"].push_back(sample.result.loss);
@@ -153,7 +162,8 @@ Json answer(Bench& bench, const Json& command) {
     metrics::reset_peak_memory();
   } else {
     throw Error(ErrorKind::kUsage, fmt::format("bench train --serve: got '{}', want \"do\": steps, "
-                                               "gemm, memory or reset_memory",
+                                               "gemm, memory or reset_memory; \"count\" of "
+                                               "steps: a whole number >= 1",
                                                command.dump()));
   }
   return out;

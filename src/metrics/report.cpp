@@ -83,6 +83,7 @@ std::string cause_text(const IdleCauses::Cause& cause, double steps) {
   static const std::map<std::string, const char*> kWhat{{"activation", "for an activation of"},
                                                         {"gradient", "for a gradient of"},
                                                         {"reduce", "for sums with"},
+                                                        {"values", "for values of"},
                                                         {"taking", "until taken by"}};
   const auto found = kWhat.find(cause.what);
   return fmt::format("{} {} {}", time_text(cause.seconds / steps),

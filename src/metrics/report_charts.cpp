@@ -104,12 +104,16 @@ class TimelineDrawing {
   std::string rows(const RankTimeline& rank, double top) {
     std::string out;
     const double measured = top + (predicted_ ? kRow : 0);
-    for (const TimelineWait& wait : rank.waits) {
-      out += bar(wait.begin_s, wait.end_s, measured, "url(#wait)", "",
-                 fmt::format("waits for {}: {} of micro-batch {}, {}",
-                             wait.rank < 0 ? "its replicas" : fmt::format("rank {}", wait.rank),
-                             wait.what, wait.micro_batch, time_text(wait.end_s - wait.begin_s)));
-    }
+    const auto add_waits = [&](bool within) {  // a forward
+      for (const TimelineWait& wait : rank.waits) {
+        if ((wait.what == "values") != within) continue;
+        out += bar(wait.begin_s, wait.end_s, measured, "url(#wait)", "",
+                   fmt::format("waits for {}: {} of micro-batch {}, {}",
+                               wait.rank < 0 ? "its replicas" : fmt::format("rank {}", wait.rank),
+                               wait.what, wait.micro_batch, time_text(wait.end_s - wait.begin_s)));
+      }
+    };
+    add_waits(false);
     for (const TimelineOperation& op : rank.operations) {
       const Look look = look_of(op.name);
       const std::string label =
@@ -125,6 +129,7 @@ class TimelineDrawing {
       out += bar(op.predicted_begin_s, op.predicted_end_s, top, look.colour, label,
                  title("planned", op.predicted_begin_s, op.predicted_end_s), 0.55);
     }
+    add_waits(true);
     return out;
   }
 

@@ -117,6 +117,7 @@ IdleCauses idle_causes(const RankTimeline& rank) {
     cause.seconds += wait.end_s - wait.begin_s;
     ++cause.times;
     waited += wait.end_s - wait.begin_s;
+    if (wait.what == "values") out.busy_s -= wait.end_s - wait.begin_s;  // within a forward
   }
   for (auto& [key, cause] : causes) out.causes.push_back(std::move(cause));
   std::stable_sort(out.causes.begin(), out.causes.end(),

@@ -23,8 +23,9 @@ struct TimelineOperation {
 /// A wait of a rank's training thread.
 struct TimelineWait {
   double begin_s = 0, end_s = 0;
-  int rank = -1;     // whom it waits for; -1: all replicas of a stage
-  std::string what;  // "activation", "gradient", "reduce", "taking" (of what this rank sent)
+  int rank = -1;  // whom it waits for; -1: all replicas of a stage
+  std::string
+      what;  // "activation", "gradient", "reduce", "values", "taking" (of what this rank sent)
   int micro_batch = -1;
   int stage = -1;
 };

@@ -18,6 +18,17 @@ inline constexpr std::array<const char*, 3> kRecomputeNames{"none", "selective",
 /// and of attention). kFull: its input alone.
 enum class Recompute : std::uint8_t { kNone, kSelective, kFull };
 
+/// The same for the blocks of a stage: its first `full_layers` as kFull, the others as `others`. The
+/// first, because theirs are made again last, when the others' are gone.
+struct RecomputeOptions {
+  Recompute others = Recompute::kNone;
+  std::int64_t full_layers = 0;
+  /// `layer`: counted from the stage's first.
+  Recompute of_layer(std::int64_t layer) const {
+    return layer < full_layers ? Recompute::kFull : others;
+  }
+};
+
 /// Hugging Face's rope_parameters.
 struct RopeOptions {
   std::string rope_type = "default";  // a name in kRopeTypes

@@ -211,12 +211,13 @@ void Params::compute_in_bf16(core::Stream& stream) {
       row += rows;
     }
   }
-  refresh_copies(stream);
+  for (int bucket = 0; bucket < buckets; ++bucket) refresh_copies(bucket, stream);
 }
 
-void Params::refresh_copies(core::Stream& stream) {
+void Params::refresh_copies(int bucket, core::Stream& stream) {
   for (Weight& weight : weights) {
-    if (weight.copy.defined()) kernels::convert(weight.value, weight.copy, stream);
+    if (weight.bucket == bucket && weight.copy.defined())
+      kernels::convert(weight.value, weight.copy, stream);
   }
 }
 

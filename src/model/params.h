@@ -76,9 +76,9 @@ class Params {
   /// (norms and a table that is only looked up in get none). Values stay f32, as do gradients. Before
   /// any Stage is made from these parameters, and once.
   void compute_in_bf16(core::Stream& stream);
-  /// Rounds the values into the copies again. Whoever changes values calls this, or writes the copies
-  /// as well; without copies it does nothing.
-  void refresh_copies(core::Stream& stream);
+  /// Rounds the values of a bucket into the copies again. Whoever changes values calls this, or writes
+  /// the copies as well; without copies it does nothing.
+  void refresh_copies(int bucket, core::Stream& stream);
   /// Random start: a function of (seed, name, element) alone.
   void initialise(const Options& options, std::uint64_t seed);
   std::int64_t elems() const;

@@ -57,7 +57,7 @@ void report(const BucketDone& done, int bucket) {
 
 struct Stage::Impl {
   Impl(const Options& model, const StageRange& part, std::shared_ptr<Params> shared,
-       core::Device where, Recompute recompute)
+       core::Device where, const RecomputeOptions& recompute)
       : options(model), range(part), params(std::move(shared)), device(where) {
     if (range.first_layer < 0 || range.last_layer < range.first_layer ||
         range.last_layer > options.num_hidden_layers) {
@@ -68,7 +68,7 @@ struct Stage::Impl {
     }
     if (range.embedding) embedding = params->weight("model.embed_tokens.weight");
     for (std::int64_t i = range.first_layer; i < range.last_layer; ++i) {
-      blocks.emplace_back(options, *params, i, recompute);
+      blocks.emplace_back(options, *params, i, recompute.of_layer(i - range.first_layer));
     }
     if (range.head) head.emplace(options, *params);
   }
@@ -169,7 +169,7 @@ void Stage::Impl::embedding_weight(StageSaved& saved, const Tensor& dembedded,
 }
 
 Stage::Stage(const Options& options, const StageRange& range, std::shared_ptr<Params> params,
-             core::Device device, Recompute recompute)
+             core::Device device, const RecomputeOptions& recompute)
     : impl_(std::make_unique<Impl>(options, range, std::move(params), device, recompute)) {}
 Stage::~Stage() = default;
 Stage::Stage(Stage&&) noexcept = default;
@@ -203,12 +203,19 @@ StageOutput Stage::forward(const StageInput& input, std::unique_ptr<Saved>* save
     keep->blocks.resize(stage.blocks.size());
   }
   const BlockPass pass = stage.pass(input.batch, input.tokens, stage.positions);
+  const auto need = [&](int bucket) {
+    if (input.needed) input.needed(bucket);
+  };
+  if (stage.range.embedding) need(stage.embedding.bucket);
   Tensor x = stage.range.embedding ? stage.embed(input.token_ids, stream) : input.x;
   for (std::size_t i = 0; i < stage.blocks.size(); ++i) {
+    need(stage.blocks[i].bucket());
     x = stage.blocks[i].forward(x, pass, keep ? &keep->blocks[i] : nullptr, stream);
   }
   StageOutput out;
   if (stage.head) {
+    need(stage.head->bucket());
+    need(stage.head->matrix_bucket());
     const bool add_weight = keep && input.backward_next;
     if (add_weight) stage.hold_head_grad(stream);
     const HeadLoss loss =

@@ -20,6 +20,9 @@ struct StageRange {
   bool head = false;
 };
 
+/// Called before the values of one bucket (see Params::buckets) are read, perhaps more than once.
+using BucketNeeded = std::function<void(int bucket)>;
+
 /// One micro-batch on its way in. B rows of T tokens.
 struct StageInput {
   std::int64_t batch = 0;      // B
@@ -31,6 +34,7 @@ struct StageInput {
                                // evaluation, no gradients wanted
   bool backward_next = false;  // with the head: of all calls that change gradients, backward() of
                                // this micro-batch is the next one
+  BucketNeeded needed;         // forward calls it, in the order of the model; may be empty
 };
 
 struct StageOutput {
@@ -65,7 +69,7 @@ class Stage {
   /// `params` may be shared between stages of one rank (a tied embedding): see make_params in
   /// params.h.
   Stage(const Options& options, const StageRange& range, std::shared_ptr<Params> params,
-        core::Device device = {}, Recompute recompute = Recompute::kNone);
+        core::Device device = {}, const RecomputeOptions& recompute = {});
   ~Stage();
   Stage(Stage&&) noexcept;
   const StageRange& range() const;

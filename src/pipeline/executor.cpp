@@ -120,7 +120,7 @@ void Executor::rest() {
     }
     world_.wait_event(seen, another ? left : -1);
   }
-  idle(cause, begin);
+  idle(cause, begin, since_begin());
 }
 
 void Executor::take_arrivals() {
@@ -161,6 +161,7 @@ void Executor::send_made(std::size_t index) {
 
 void Executor::perform(std::size_t index, OpKind kind) {
   const std::int64_t begin = since_begin();
+  const std::int64_t waited_before = result_.waiting_ns;
   const Operation& op = list()[index];
   switch (kind) {
     case OpKind::kForward:
@@ -183,7 +184,7 @@ void Executor::perform(std::size_t index, OpKind kind) {
       stream_.sync();
       const std::int64_t waiting = since_begin();
       hooks_->reduce(op.stage);
-      idle(index, waiting);
+      idle(index, waiting, since_begin());
       break;
     }
     case OpKind::kUpdate:
@@ -191,11 +192,13 @@ void Executor::perform(std::size_t index, OpKind kind) {
       hooks_->update(result_);
       break;
   }
+  const std::int64_t waited = result_.waiting_ns - waited_before;
   if (computes(kind) && hooks_->least_s) {
     const double least = hooks_->least_s(op, kind);
-    stay_until(begin + static_cast<std::int64_t>(least * kNanosPerSecond));
+    stay_until(begin + waited + static_cast<std::int64_t>(least * kNanosPerSecond));
   }
   record(index, kind, begin);
+  if (computes(kind)) result_.busy_ns -= waited;
 }
 
 void Executor::stay_until(std::int64_t end_ns) {
@@ -257,6 +260,12 @@ void Executor::forward(std::size_t index) {
   if (stage.range().head) {
     input.targets = hooks_->targets(op.micro_batch);
     input.backward_next = backward_next(index);
+  }
+  if (hooks_->bucket_needed) {
+    input.needed = [&](int bucket) {
+      const std::int64_t begin = since_begin();
+      idle(index, begin, begin + hooks_->bucket_needed(bucket));
+    };
   }
   std::unique_ptr<model::Saved> saved;
   auto output = stage.forward(input, plan_.forward_only ? nullptr : &saved, stream_);
@@ -352,18 +361,17 @@ void Executor::send(std::size_t index) {
 void Executor::wait(Message& message) {
   const std::int64_t begin = since_begin();
   message.ticket.wait();
-  idle(message.index, begin);
+  idle(message.index, begin, since_begin());
 }
 
-/// The training thread has waited since `begin_ns` for the operation at `index` (none: list end).
-void Executor::idle(std::size_t index, std::int64_t begin_ns) {
-  const std::int64_t end = since_begin();
-  result_.waiting_ns += end - begin_ns;
-  if (index >= list().size() || end - begin_ns < kShortestIdleNanos) return;
-  result_.times.idles.push_back({index, {seconds(begin_ns), seconds(end)}});
+/// The training thread has waited for the operation at `index` (none: list end).
+void Executor::idle(std::size_t index, std::int64_t begin_ns, std::int64_t end_ns) {
+  result_.waiting_ns += end_ns - begin_ns;
+  if (index >= list().size() || end_ns - begin_ns < kShortestIdleNanos) return;
+  result_.times.idles.push_back({index, {seconds(begin_ns), seconds(end_ns)}});
   if (options_.trace == nullptr) return;
   const Operation& op = list()[index];
-  options_.trace->add(op.text().c_str(), "wait", begin_ns_ + begin_ns, begin_ns_ + end,
+  options_.trace->add(op.text().c_str(), "wait", begin_ns_ + begin_ns, begin_ns_ + end_ns,
                       op.micro_batch, op.stage, metrics::kLaneWaiting);
 }
 

@@ -22,8 +22,8 @@ struct Execution {
   std::vector<double> loss_sums;    // per micro-batch, f64 nats; 0 where this rank has no head
   std::vector<double> loss_tokens;  // per micro-batch, real targets; 0 where this rank has no head
   std::int64_t elapsed_ns = 0;      // up to the update
-  std::int64_t busy_ns = 0;         // forwards and backwards
-  std::int64_t waiting_ns = 0;      // for messages and reductions
+  std::int64_t busy_ns = 0;         // forwards and backwards, without what they waited for
+  std::int64_t waiting_ns = 0;      // for messages, reductions, values
   RankTimes times;
 };
 
@@ -33,6 +33,9 @@ struct ExecutorHooks {
   /// token_ids [B·T] i32 of a micro-batch, where the first stage needs them; targets, where the last
   /// one does. On the device.
   std::function<core::Tensor(int micro_batch)> token_ids, targets;
+  /// Before a forward reads a bucket's values, which may still be on their way. Returns how long it
+  /// waited for them, in ns, before anything else that it does.
+  std::function<std::int64_t(int bucket)> bucket_needed;
   std::function<void(int stage, int bucket)> bucket_done;
   std::function<void(int stage)> reduce;
   std::function<void(const Execution&)> update;  // what was done so far
@@ -103,7 +106,7 @@ class Executor {
   void hand_on(const Operation& op, int step, core::Tensor tensor,
                std::map<Key, core::Tensor>& next, std::map<Key, core::Tensor>& out);
   void wait(Message& message);
-  void idle(std::size_t index, std::int64_t begin_ns);
+  void idle(std::size_t index, std::int64_t begin_ns, std::int64_t end_ns);
   void record(std::size_t index, OpKind kind, std::int64_t begin_ns);
   void record_predicted();
   core::Tensor take(std::map<Key, core::Tensor>& from, const Operation& op);

@@ -117,4 +117,16 @@ std::vector<std::vector<core::Tensor>> cut_by_owner(const Piece& piece, const co
   return out;
 }
 
+std::vector<Segment> whole_segments(const model::Params& params) {
+  std::vector<Segment> out;
+  for (std::size_t i = 0; i < params.all.size(); ++i) {
+    out.push_back({i, 0, params.all[i].grad.elems()});
+  }
+  return out;
+}
+
+std::int64_t elems_of(std::int64_t bucket_bytes) {
+  return std::max<std::int64_t>(1, bucket_bytes / static_cast<std::int64_t>(sizeof(float)));
+}
+
 }  // namespace rw::pipeline

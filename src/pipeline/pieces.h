@@ -53,6 +53,11 @@ struct Segment {
 /// rest. In the order of Params::all, at most one per parameter, none of them empty. Over all ranks
 /// that hold a parameter, its segments cover it once.
 std::vector<Segment> owned_segments(const Pieces& pieces, const model::Params& params);
+/// Every parameter that this rank holds, whole.
+std::vector<Segment> whole_segments(const model::Params& params);
+
+/// Elements of f32 in a message of at most `bucket_bytes`; at least one.
+std::int64_t elems_of(std::int64_t bucket_bytes);
 
 /// `flat` [n] (a piece's gradients or values) in cuts of about `cut_elems`: per cut one part for each
 /// rank of the group, all of them inside what that rank owns.

@@ -15,7 +15,8 @@ struct Event {
 };
 
 /// A wait of the training thread, and the operation of the list that it waited for: a message to come,
-/// a message to be taken, sums over replicas.
+/// a message to be taken, sums over replicas; or in the midst of which it waited for values that other
+/// replicas had updated: a forward.
 struct Idle {
   std::size_t index = 0;
   Span span;

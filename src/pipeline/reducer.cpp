@@ -17,26 +17,10 @@ int visits(const Plan& plan, int rank, int stage) {
   return out;
 }
 
-std::int64_t elems_of(std::int64_t bucket_bytes) {
-  return std::max<std::int64_t>(1, bucket_bytes / static_cast<std::int64_t>(sizeof(float)));
-}
-
 std::vector<std::vector<core::Tensor>> cut(const core::Tensor& flat, std::int64_t cut_elems) {
   std::vector<std::vector<core::Tensor>> out;
   for (std::int64_t at = 0; at < flat.elems(); at += cut_elems) {
     out.push_back({flat.flat(at, std::min(flat.elems(), at + cut_elems))});
-  }
-  return out;
-}
-
-/// First segment behind those that lie in the piece.
-std::size_t segments_up_to(const Piece& piece, const model::Params& params,
-                           const std::vector<Segment>& segments) {
-  const auto* begin = static_cast<const std::byte*>(piece.values.address());
-  std::size_t out = 0;
-  for (std::size_t i = 0; i < segments.size(); ++i) {
-    const auto* at = static_cast<const std::byte*>(params.all[segments[i].param].value.address());
-    if (at >= begin && at < begin + piece.values.bytes()) out = i + 1;
   }
   return out;
 }
@@ -104,28 +88,6 @@ void Reducer::finish(int stage) {
     for (auto& ticket : one.tickets) ticket.wait();
     one.tickets.clear();
   }
-}
-
-ValueGather::ValueGather(const Pieces& pieces, const model::Params& params,
-                         const std::vector<Segment>& segments, std::int64_t bucket_bytes) {
-  for (const Piece& piece : pieces.all()) {
-    sendings_.push_back({&piece, cut_by_owner(piece, piece.values, elems_of(bucket_bytes)),
-                         segments_up_to(piece, params, segments)});
-  }
-}
-
-void ValueGather::updated(std::size_t count) {
-  for (; next_ < sendings_.size() && sendings_[next_].needs <= count; ++next_) {
-    for (auto& parts : sendings_[next_].cuts) {
-      tickets_.push_back(sendings_[next_].piece->group->all_gather_parts(parts));
-    }
-  }
-}
-
-void ValueGather::wait() {
-  for (auto& ticket : tickets_) ticket.wait();
-  tickets_.clear();
-  next_ = 0;
 }
 
 }  // namespace rw::pipeline

@@ -53,26 +53,4 @@ class Reducer {
   std::map<int, std::vector<int>> buckets_of_stage_;
 };
 
-/// Brings the values that each rank has updated to the other replicas (ZeRO-1).
-class ValueGather {
- public:
-  /// `pieces` outlives it; `segments`: those of this rank, in the order of their updates.
-  ValueGather(const Pieces& pieces, const model::Params& params,
-              const std::vector<Segment>& segments, std::int64_t bucket_bytes);
-  /// Segments before `count` have their new values: pieces that are complete leave.
-  void updated(std::size_t count);
-  /// Returns once all values are there.
-  void wait();
-
- private:
-  struct Sending {
-    const Piece* piece = nullptr;
-    std::vector<std::vector<core::Tensor>> cuts;
-    std::size_t needs = 0;  // segments
-  };
-  std::vector<Sending> sendings_;
-  std::size_t next_ = 0;
-  std::vector<comm::Ticket> tickets_;
-};
-
 }  // namespace rw::pipeline

@@ -56,12 +56,19 @@ double StepNumbers::bubble_pct() const {
 std::vector<StageNumbers> stage_times(const Plan& plan, int rank, const RankTimes& times) {
   const auto& held = plan.stages_of_rank[at(rank)];
   std::vector<StageNumbers> out(held.size());
+  const auto stage_of = [&](std::size_t index) -> StageNumbers& {
+    const int stage = plan.operations[at(rank)][index].stage;
+    const auto place = std::find(held.begin(), held.end(), stage) - held.begin();
+    return out[static_cast<std::size_t>(place)];
+  };
   for (const Event& event : times.events) {
     if (event.kind == OpKind::kReduce) continue;
-    const Operation& op = plan.operations[at(rank)][event.index];
-    const auto place = std::find(held.begin(), held.end(), op.stage) - held.begin();
-    StageNumbers& stage = out[static_cast<std::size_t>(place)];
+    StageNumbers& stage = stage_of(event.index);
     (event.kind == OpKind::kForward ? stage.forward_s : stage.backward_s) += event.span.length();
+  }
+  for (const Idle& idle : times.idles) {
+    if (plan.operations[at(rank)][idle.index].kind != OpKind::kForward) continue;
+    stage_of(idle.index).forward_s -= idle.span.length();
   }
   return out;
 }

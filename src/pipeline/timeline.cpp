@@ -14,6 +14,8 @@ const char* wait_name(OpKind kind) {
       return "gradient";
     case OpKind::kReduce:
       return "reduce";
+    case OpKind::kForward:
+      return "values";
     default:
       return "taking";
   }

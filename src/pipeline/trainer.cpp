@@ -29,6 +29,7 @@
 #include "pipeline/simulate.h"
 #include "pipeline/step_numbers.h"
 #include "pipeline/timeline.h"
+#include "pipeline/value_gather.h"
 
 namespace rw::pipeline {
 namespace {
@@ -48,13 +49,6 @@ std::vector<std::int64_t> needed_here(const Plan& plan, int rank) {
       out.push_back(static_cast<std::int64_t>(m));
     }
   }
-  return out;
-}
-
-std::vector<Segment> whole_params(const model::Params& params) {
-  std::vector<Segment> out;
-  for (std::size_t i = 0; i < params.all.size(); ++i)
-    out.push_back({i, 0, params.all[i].grad.elems()});
   return out;
 }
 
@@ -116,7 +110,8 @@ class Trainer final : public core::Method {
   int stage_of_param(std::size_t param) const;
   std::vector<StageNumbers> own_numbers(const Execution& so_far);
   double norm_of(const StepNumbers& numbers) const;
-  void refresh_copies();
+  std::int64_t need(int bucket);
+  void settle();
   Tensor fetch(const ParamLayout& param);
 
   TrainerOptions options_;
@@ -143,8 +138,8 @@ class Trainer final : public core::Method {
   std::vector<double> stage_factor_;  // per stage: what its gradients are multiplied by
   PlanWatch watch_;
   double bubble_pct_planned_ = 0;
-  std::uint64_t step_ = 0;     // done
-  bool copies_stale_ = false;  // values may have been loaded, or come from other replicas
+  std::uint64_t step_ = 0;          // done
+  std::vector<bool> copies_stale_;  // per bucket: values were loaded, or came from other replicas
 
   Plan evaluation_plan_;
   std::unique_ptr<Executor> evaluator_;
@@ -162,6 +157,7 @@ Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, Plan plan)
   const auto held = layout_.stages_of(rank);
   const auto ranges = ranges_of(layout_, held);
   params_ = model::make_params(options_.model, ranges, options_.device);
+  copies_stale_.assign(at(params_->buckets), false);
   params_->drop_grad();  // the moments lie there now, and no step finds gaps in its memory
   if (options_.model.from.empty()) {
     params_->initialise(options_.model, options_.seed);
@@ -192,7 +188,7 @@ void Trainer::make_optimizer() {
   pieces_ = std::make_unique<Pieces>(layout_, *params_, parts_.world);
   const ReduceOptions& reducing = reducing_ = reduce_options(options_, *pieces_, parts_.world);
   owned_ = owned_segments(*pieces_, *params_);
-  updated_ = reducing.sharded ? owned_ : whole_params(*params_);
+  updated_ = reducing.sharded ? owned_ : whole_segments(*params_);
   optimizer_ = std::make_unique<optim::Adamw>(options_.optimizer, adamw_params(*params_, updated_));
   if (reducing.sharded) {
     values_ = std::make_unique<ValueGather>(*pieces_, *params_, updated_, reducing.bucket_bytes);
@@ -233,9 +229,19 @@ void Trainer::make_evaluation() {
       std::make_unique<Executor>(evaluation_plan_, stage_of_, parts_.world, stream_, in_order);
 }
 
-void Trainer::refresh_copies() {
-  if (copies_stale_) params_->refresh_copies(stream_);
-  copies_stale_ = false;
+/// A forward is about to read the values of `bucket`. Returns how long it had to wait, in ns.
+std::int64_t Trainer::need(int bucket) {
+  const std::int64_t begin = metrics::now_ns();
+  if (values_ != nullptr && values_->wait(bucket)) copies_stale_[at(bucket)] = true;
+  const std::int64_t waited = metrics::now_ns() - begin;
+  if (copies_stale_[at(bucket)]) params_->refresh_copies(bucket, stream_);
+  copies_stale_[at(bucket)] = false;
+  return waited;
+}
+
+/// All values are there and may be read and changed by whoever wants to.
+void Trainer::settle() {
+  for (int bucket = 0; bucket < params_->buckets; ++bucket) need(bucket);
 }
 
 Tensor Trainer::to_device(const Tensor& host) {
@@ -254,11 +260,11 @@ core::StepResult Trainer::step(std::int64_t n) {
     return data[at(found - needed_.begin())];
   };
   params_->drop_grad();
-  refresh_copies();
   reducer_->begin();
   ExecutorHooks hooks;
   hooks.token_ids = [&](int m) { return to_device(batch(m).token_ids); };
   hooks.targets = [&](int m) { return to_device(batch(m).targets); };
+  hooks.bucket_needed = [&](int bucket) { return need(bucket); };
   hooks.bucket_done = [&](int stage, int bucket) { reducer_->bucket_done(stage, bucket); };
   hooks.reduce = [&](int stage) {
     for (const int bucket : stage_of_.at(stage)->buckets()) params_->hold_grad(bucket, stream_);
@@ -367,21 +373,20 @@ void Trainer::apply(std::int64_t n, double norm, core::StepResult& result) {
     stream_.sync();
     return;
   }
-  values_->updated(0);
+  const std::int64_t waiting = metrics::now_ns();
+  settle();  // what no forward of this step read
+  result.comm_exposed_ms += static_cast<double>(metrics::now_ns() - waiting) / 1e6;
+  values_->begin();
   const auto send = [&](std::size_t count) {
     stream_.sync();  // the values are complete before they travel
     values_->updated(count);
   };
   optimizer_->update(n, result.lr, scales, send, stream_);
-  const std::int64_t waiting = metrics::now_ns();
-  values_->wait();
-  copies_stale_ = true;  // of what the other replicas updated
-  result.comm_exposed_ms += static_cast<double>(metrics::now_ns() - waiting) / 1e6;
 }
 
 std::optional<double> Trainer::validate() {
   if (evaluator_ == nullptr) return std::nullopt;
-  refresh_copies();
+  settle();
   std::map<int, data::MicroBatchData> read;
   const auto batch = [&](int m) -> const data::MicroBatchData& {
     auto& one = read[m];
@@ -403,7 +408,8 @@ std::optional<double> Trainer::validate() {
 }
 
 void Trainer::visit_state(core::StateVisitor& visitor) {
-  copies_stale_ = true;
+  settle();
+  copies_stale_.assign(copies_stale_.size(), true);
   visitor.number("step", step_);
   visitor.number("seed", options_.seed);
   const auto first = [&](std::size_t param) {
@@ -440,6 +446,7 @@ Tensor Trainer::fetch(const ParamLayout& param) {
 }
 
 void Trainer::export_model(const std::string& folder) {
+  settle();
   std::size_t next = 0;
   if (parts_.world.rank() == 0) {
     model::export_hf(folder, options_.model, [&](const model::ParamSpec& spec) {

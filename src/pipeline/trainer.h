@@ -36,7 +36,7 @@ struct TrainerOptions {
   std::int64_t max_steps = 0;
   double clip_grad_norm = 1;                // 0: off
   core::DType compute = core::DType::kF32;  // or kBF16: Params::compute_in_bf16
-  model::Recompute recompute = model::Recompute::kNone;
+  model::RecomputeOptions recompute;
   core::Device device;
   std::int64_t timeline_interval = 0;  // steps between two calls of TrainerParts::timeline; 0: none
 };

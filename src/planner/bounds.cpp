@@ -6,6 +6,8 @@
 #include <limits>
 #include <numeric>
 
+#include "planner/source_order.h"
+
 namespace rw::planner {
 
 namespace {
@@ -53,34 +55,45 @@ class Bound {
     return b != a && b >= a - slack && b - a <= p_.rules.max_jump + slack;
   }
 
+  /// The least round trip of a micro-batch, from the start of its F to the end of its B.
   double shortest_trip(int source) const {
     const double own = (1 + p_.backward_factor) * unit(source);
-    const double work = 1 + p_.backward_factor;
     if (p_.path_length == 1) return own + p_.loss_factor * unit(source);
-    List<TwoBest> now(p_.nodes.size());
-    List<TwoBest> next(p_.nodes.size());
-    for (int node = 0; node < p_.size(); ++node) {
-      if (node == source || !may_be_inner(node) || !may_follow(source, node)) continue;
-      now[node].add(own + hop(source, node) + work * unit(node), source);
-    }
-    for (int k = 2; k < p_.path_length; ++k) {
-      std::fill(next.begin(), next.end(), TwoBest{});
-      for (int from = 0; from < p_.size(); ++from) {
-        if (now[from].first == kInfinity) continue;
-        for (int to = 0; to < p_.size(); ++to) {
-          if (to == source || to == from || !may_be_inner(to) || !may_follow(from, to)) continue;
-          next[to].add(now[from].avoiding(to) + hop(from, to) + work * unit(to), from);
-        }
-      }
-      now.swap(next);
-    }
-    double best = kInfinity;
-    for (int node = 0; node < p_.size(); ++node) {
-      const bool back = p_.loss_at == LossAt::kSource;
-      const double loss = p_.loss_factor * unit(back ? source : node);
-      best = std::min(best, now[node].first + loss + (back ? hop(node, source) : 0));
-    }
-    return best;
+    const bool back = p_.loss_at == LossAt::kSource;
+    const auto loss = [&](int node) { return p_.loss_factor * unit(back ? source : node); };
+    return own + shortest_walk(
+                     source, 1 + p_.backward_factor,
+                     [&](int from, int to) { return hop(from, to); },
+                     [&](int last) { return loss(last) + (back ? hop(last, source) : 0); });
+  }
+
+  /// The least time from the end of a micro-batch's F on the source to its loss there, and from the
+  /// end of this to its B.
+  double shortest_way_out(int source) const {
+    const auto way = [&](int from, int to) { return p_.transfer_s.at(from, to); };
+    return shortest_walk(source, 1, way, [&](int last) { return way(last, source); });
+  }
+  double shortest_way_back(int source) const {
+    const auto way = [&](int from, int to) { return p_.transfer_s.at(to, from); };
+    return shortest_walk(source, p_.backward_factor, way,
+                         [&](int last) { return way(last, source); });
+  }
+
+  /// Bound 2, order of a source: for a micro-batch's loss there and whole backwards only.
+  double order_bound(int node, double floor) const {
+    if (p_.path_length == 1 || p_.loss_at != LossAt::kSource || p_.weight_factor) return floor;
+    SourceWork work;
+    work.micro_batches = p_.micro_batches_per_source;
+    work.memory = p_.nodes[node].memory;
+    work.forward_s = unit(node);
+    work.loss_s = p_.loss_factor * unit(node);
+    work.backward_s = p_.backward_factor * unit(node);
+    work.gap_forward_s = p_.gap_first_forward_s;
+    work.gap_s = p_.gap_s;
+    work.out_s = shortest_way_out(node);
+    work.back_s = shortest_way_back(node);
+    work.trip_s = shortest_trip(node);
+    return source_order_end(work, floor);
   }
 
   /// docs/planner.md, bounds 1 and 2: what a source needs for its micro-batches with `trip` as the
@@ -142,6 +155,34 @@ class Bound {
   double tail(int node) const { return tail_[node]; }
 
  private:
+  /// The least cost of a walk over L − 1 inner nodes: `way` from the source to the first and from each
+  /// to the next, `factor` forwards on each, `closing` behind the last.
+  template <class Way, class Closing>
+  double shortest_walk(int source, double factor, const Way& way, const Closing& closing) const {
+    List<TwoBest> now(p_.nodes.size());
+    List<TwoBest> next(p_.nodes.size());
+    for (int node = 0; node < p_.size(); ++node) {
+      if (node == source || !may_be_inner(node) || !may_follow(source, node)) continue;
+      now[node].add(way(source, node) + factor * unit(node), source);
+    }
+    for (int k = 2; k < p_.path_length; ++k) {
+      std::fill(next.begin(), next.end(), TwoBest{});
+      for (int from = 0; from < p_.size(); ++from) {
+        if (now[from].first == kInfinity) continue;
+        for (int to = 0; to < p_.size(); ++to) {
+          if (to == source || to == from || !may_be_inner(to) || !may_follow(from, to)) continue;
+          next[to].add(now[from].avoiding(to) + way(from, to) + factor * unit(to), from);
+        }
+      }
+      now.swap(next);
+    }
+    double best = kInfinity;
+    for (int node = 0; node < p_.size(); ++node) {
+      best = std::min(best, now[node].first + closing(node));
+    }
+    return best;
+  }
+
   /// Dijkstra from all sources at once; what a node costs itself is paid when it is left, on a source
   /// with what `extra` says.
   template <class Extra, class Way>
@@ -227,7 +268,7 @@ double bound_on(const Problem& p, const Arrangement& arrangement, const Bound& b
     best = std::max(best, bound.source_bound(source, bound.shortest_trip(source)) + reductions[0]);
   }
   const std::int64_t wanted = std::int64_t{p.micro_batches()} * (p.path_length - 1);
-  return first_end(best, [&](double end) {
+  best = first_end(best, [&](double end) {
     std::int64_t room = 0;
     for (int stage = 1; stage < p.stages(); ++stage) {
       std::int64_t here = 0;
@@ -239,6 +280,10 @@ double bound_on(const Problem& p, const Arrangement& arrangement, const Bound& b
     }
     return room >= wanted;
   });
+  for (const int source : arrangement.group(0)) {
+    best = std::max(best, bound.order_bound(source, best - reductions[0]) + reductions[0]);
+  }
+  return best;
 }
 
 double bound_on_any(const Problem& p, const Bound& bound) {

@@ -75,6 +75,7 @@ constexpr std::array kAliases{
     Alias{"activation_checkpoint", "train.recompute"},
     Alias{"activation_checkpointing", "train.recompute"},
     Alias{"recompute_granularity", "train.recompute"},
+    Alias{"recompute_num_layers", "train.recompute_full_layers"},
     Alias{"random_seed", "seed"},
     Alias{"n_kv_head", "model.num_key_value_heads"},
     Alias{"num_kv_heads", "model.num_key_value_heads"},

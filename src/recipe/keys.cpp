@@ -255,6 +255,10 @@ void add_train(std::vector<Key>& out) {
       "what the backward pass makes again to save memory: nothing, element-wise outputs, all but "
       "a block's input")
       .one_of({"none", "selective", "full"});
+  add("recompute_full_layers",
+      Slot<Int>([](Recipe& r) -> Int& { return r.train.recompute_full_layers; }),
+      "first blocks of every stage of which all is made again, whatever recompute says of the rest")
+      .within_range(0, 1e6);
 }
 
 void add_optimizer(std::vector<Key>& out) {

@@ -13,6 +13,7 @@ struct Options {
   std::int64_t max_tokens = 0;     // 0: no limit; max_steps then follows from it when absent
   double clip_grad_norm = 1.0;     // 0: off
   std::string recompute = "none";  // a name in model::kRecomputeNames
+  std::int64_t recompute_full_layers = 0;
 };
 
 struct LogOptions {

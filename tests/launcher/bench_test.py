@@ -87,10 +87,11 @@ class BenchTest(cli.CliTestCase):
         self.assertEqual(side.close(), 0)
 
     def test_refuses_lines_and_ranks_that_it_cannot_serve(self):
-        side = Served(self.recipe(), "--random-data")
-        _, error = side.process.communicate('{"do": "dance"}\n', timeout=120)
-        self.assertEqual(side.process.returncode, 2, error)
-        self.assertIn("dance", error)
+        for line in ('{"do": "dance"}', '{"do": "steps", "count": "x"}', '{"do": "steps", "count": 0}', '{"do": 3}'):
+            side = Served(self.recipe(), "--random-data")
+            _, error = side.process.communicate(line + "\n", timeout=120)
+            self.assertEqual(side.process.returncode, 2, error)
+            self.assertIn(f"got '{json.dumps(json.loads(line), separators=(',', ':'))}'", error)
         self.assert_refused(cli.run("bench", "train", self.recipe(parallel="{dp: 2}"), "--random-data", "--serve"), 2,
                             "got 2 ranks, want 1")
 

@@ -47,7 +47,7 @@ struct Learned {
   bool operator==(const Learned&) const = default;
 };
 
-Learned learn(const Options& model, DType dtype, Recompute recompute = Recompute::kNone,
+Learned learn(const Options& model, DType dtype, const RecomputeOptions& recompute = {},
               bool split = false) {
   Stage stage(model, test::whole(model), params_in(dtype, model, {test::whole(model)}), {},
               recompute);
@@ -90,7 +90,7 @@ TEST_P(StageInBf16, EveryRecomputeAndBothWaysBackGiveTheSameBits) {
   const Learned want = learn(model, DType::kBF16);
   for (const Recompute recompute : {Recompute::kNone, Recompute::kSelective, Recompute::kFull}) {
     for (const bool split : {false, true}) {
-      EXPECT_EQ(learn(model, DType::kBF16, recompute, split), want)
+      EXPECT_EQ(learn(model, DType::kBF16, {recompute}, split), want)
           << kRecomputeNames.at(static_cast<std::size_t>(recompute)) << split;
     }
   }
@@ -151,9 +151,12 @@ TEST(ParamsInBf16, RefreshTakesTheValuesOver) {
   const auto params = params_in(DType::kBF16, model, {test::whole(model)});
   core::Stream stream;
   for (Param& param : params->all) core::fill_normal(9, param.spec.name, 1.0F, 0, param.value);
-  params->refresh_copies(stream);
   const Weight& qkv = params->weight("model.layers.1.self_attn.qkv_proj.weight");
+  const Weight& other = params->weight("model.layers.0.self_attn.qkv_proj.weight");
+  const auto before = core::to_floats(other.copy);
+  params->refresh_copies(qkv.bucket, stream);
   EXPECT_EQ(core::to_floats(qkv.copy), core::to_floats(test::as(qkv.value, DType::kBF16)));
+  EXPECT_EQ(core::to_floats(other.copy), before);
 }
 
 }  // namespace

@@ -14,21 +14,23 @@ using test::Batch;
 struct Case {
   const char* family;
   bool tied;
-  Recompute recompute;
+  RecomputeOptions recompute;
   bool split;  // backward_input and backward_weight instead of backward
 };
 
 void PrintTo(const Case& tested, std::ostream* out) {  // NOLINT(readability-identifier-naming)
   *out << tested.family << (tested.tied ? ", tied, " : ", untied, ")
-       << kRecomputeNames.at(static_cast<std::size_t>(tested.recompute))
-       << (tested.split ? ", split" : "");
+       << kRecomputeNames.at(static_cast<std::size_t>(tested.recompute.others)) << ", "
+       << tested.recompute.full_layers << " full" << (tested.split ? ", split" : "");
 }
 
 std::vector<Case> cases() {
   std::vector<Case> out;
   for (const char* family : {"llama", "qwen3"}) {
     for (const bool tied : {false, true}) {
-      for (const Recompute recompute : {Recompute::kSelective, Recompute::kFull}) {
+      for (const RecomputeOptions& recompute :
+           {RecomputeOptions{Recompute::kSelective}, RecomputeOptions{Recompute::kFull},
+            RecomputeOptions{Recompute::kNone, 1}, RecomputeOptions{Recompute::kSelective, 1}}) {
         for (const bool split : {false, true}) out.push_back({family, tied, recompute, split});
       }
     }
@@ -49,7 +51,7 @@ Options middling(const Case& tested) {
 
 /// Two micro-batches under way at once; the losses and all gradients.
 std::pair<std::vector<double>, std::vector<std::pair<std::string, std::vector<float>>>> learn(
-    const Options& model, Recompute recompute, bool split) {
+    const Options& model, const RecomputeOptions& recompute, bool split) {
   Stage stage(model, test::whole(model), test::random_params(model, {test::whole(model)}), {},
               recompute);
   core::Stream stream;
@@ -76,7 +78,7 @@ class EveryRecompute : public ::testing::TestWithParam<Case> {};
 
 TEST_P(EveryRecompute, ChangesNoBit) {
   const Options model = middling(GetParam());
-  const auto want = learn(model, Recompute::kNone, false);
+  const auto want = learn(model, {}, false);
   EXPECT_EQ(learn(model, GetParam().recompute, GetParam().split), want);
 }
 
@@ -84,7 +86,8 @@ INSTANTIATE_TEST_SUITE_P(Stage, EveryRecompute, ::testing::ValuesIn(cases()));
 
 /// What a stage of three layers without ends keeps of [16, D] after forward and after
 /// backward_input.
-std::pair<std::int64_t, std::int64_t> kept(const Options& model, Recompute recompute) {
+std::pair<std::int64_t, std::int64_t> kept(const Options& model,
+                                           const RecomputeOptions& recompute) {
   const StageRange middle{0, 3, false, false};
   Stage stage(model, middle, test::random_params(model, {middle}), {}, recompute);
   core::Stream stream;
@@ -110,16 +113,20 @@ TEST(RecomputeTest, KeepsWhatItSays) {
   const std::int64_t kv_heads = model.num_key_value_heads;
   const std::int64_t width = (heads + 2 * kv_heads) * model.head_dim;
   const std::int64_t attended = heads * model.head_dim;
-  const auto [full, full_after] = kept(model, Recompute::kFull);
+  const auto [full, full_after] = kept(model, {Recompute::kFull});
   EXPECT_EQ(full, 3 * kRows * d * kFloat + kPositions);
-  const auto [selective, selective_after] = kept(model, Recompute::kSelective);
+  const auto [selective, selective_after] = kept(model, {Recompute::kSelective});
   const std::int64_t small = heads + kv_heads + heads + 2;  // qk_rstd, lse, two rstd
   EXPECT_EQ(selective,
             3 * kRows * (2 * d + width + attended + 2 * f + small) * kFloat + kPositions);
-  const auto [none, none_after] = kept(model, Recompute::kNone);
+  const auto [none, none_after] = kept(model, {Recompute::kNone});
   EXPECT_EQ(none, selective + 3 * kRows * (2 * d + width + f) * kFloat);
   EXPECT_EQ(selective_after, none_after);
   EXPECT_EQ(full_after, none_after);
+  const auto [mixed, mixed_after] = kept(model, {Recompute::kSelective, 2});
+  EXPECT_EQ(3 * (mixed - kPositions), 2 * (full - kPositions) + (selective - kPositions));
+  EXPECT_EQ(mixed_after, none_after);
+  EXPECT_EQ(kept(model, {Recompute::kNone, 7}), kept(model, {Recompute::kFull}));
 }
 
 TEST(RecomputeTest, RefusesOtherNames) {

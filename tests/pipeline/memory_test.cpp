@@ -53,13 +53,14 @@ using test::TinyJob;
 struct Layout {
   int dp, pp;
   const char* schedule;
-  model::Recompute recompute;
+  model::RecomputeOptions recompute;
   bool tied;
 };
 
 void PrintTo(const Layout& layout, std::ostream* out) {  // NOLINT(readability-identifier-naming)
   *out << "dp " << layout.dp << ", pp " << layout.pp << ", " << layout.schedule << ", recompute "
-       << model::kRecomputeNames.at(static_cast<std::size_t>(layout.recompute));
+       << model::kRecomputeNames.at(static_cast<std::size_t>(layout.recompute.others)) << ", "
+       << layout.recompute.full_layers << " layers full";
 }
 
 /// Large enough for tensors to outweigh a kernel's scratch.
@@ -118,7 +119,7 @@ TEST_P(MemoryOfLayout, NeedsWhatWasPredicted) {
 
 /// Rows so long that the keys and values which attention packs for every thread are most of a step.
 TEST(MemoryTest, KnowsWhatAttentionWorksIn) {
-  SizedJob job({1, 1, "1f1b", model::Recompute::kFull, false});
+  SizedJob job({1, 1, "1f1b", {model::Recompute::kFull}, false});
   job.options.seq_len = rw::test::sanitized_or(256, 1024);
   job.options.model.max_position_embeddings = job.options.seq_len;
   job.options.micro_batch_size = 1;
@@ -174,9 +175,10 @@ TEST_P(MemoryOfLayout, AsksTheSystemForNothingAfterTheSecondStep) {
   });
 }
 
-constexpr auto kNone = model::Recompute::kNone;
-constexpr auto kSelective = model::Recompute::kSelective;
-constexpr auto kFull = model::Recompute::kFull;
+constexpr model::RecomputeOptions kNone;
+constexpr model::RecomputeOptions kSelective{model::Recompute::kSelective};
+constexpr model::RecomputeOptions kFull{model::Recompute::kFull};
+constexpr model::RecomputeOptions kMixed{model::Recompute::kSelective, 1};
 /// The first ones have every schedule's own way with memory and every recompute among them.
 std::vector<Layout> layouts() {
   std::vector<Layout> out{
@@ -184,20 +186,23 @@ std::vector<Layout> layouts() {
       {2, 2, "skippipe", kSelective, false}, {1, 1, "1f1b", kNone, false},
       {2, 1, "1f1b", kSelective, false},     {1, 2, "1f1b", kNone, true},
       {1, 2, "gpipe", kFull, false},         {1, 2, "interleaved", kSelective, false},
-      {1, 2, "skippipe", kNone, true}};
+      {1, 2, "skippipe", kNone, true},       {1, 2, "zero_bubble", kMixed, false}};
   out.resize(rw::test::sanitized_or(std::size_t{3}, out.size()));
   return out;
 }
 INSTANTIATE_TEST_SUITE_P(Memory, MemoryOfLayout, ::testing::ValuesIn(layouts()));
 
 TEST(PredictMemory, RecomputeAndSchedulesShowInTheActivations) {
-  const auto activations = [](int pp, const char* schedule, model::Recompute recompute) {
+  const auto activations = [](int pp, const char* schedule,
+                              const model::RecomputeOptions& recompute) {
     const SizedJob job({1, pp, schedule, recompute, false});
     const auto parts = job.parts(*comm::make_local());
     return predicted(job, parts, 0).parts.at("activations");
   };
   EXPECT_LT(activations(1, "1f1b", kSelective), activations(1, "1f1b", kNone));
   EXPECT_LT(activations(1, "1f1b", kFull), activations(1, "1f1b", kSelective) / 2);
+  EXPECT_LT(activations(1, "1f1b", kMixed), activations(1, "1f1b", kSelective));
+  EXPECT_LT(activations(1, "1f1b", kFull), activations(1, "1f1b", kMixed));
   EXPECT_LT(activations(2, "1f1b", kNone), activations(2, "gpipe", kNone));
 }
 

@@ -12,6 +12,7 @@
 #include "comm/faulty.h"
 #include "core/error.h"
 #include "data/loader.h"
+#include "forwarding.h"
 #include "pipeline/layout.h"
 #include "pipeline/planners.h"
 #include "pipeline/step_numbers.h"
@@ -245,54 +246,20 @@ TEST(Skipping, PaddedTargetsDoNotCount) {
 }
 
 /// Keeps one message back until another one has been sent.
-class Withholding final : public comm::Communicator {
+class Withholding final : public test::Forwarding {
  public:
   Withholding(comm::Communicator& inner, int kept_back, int until_sent)
-      : inner_(inner), kept_back_(kept_back), until_sent_(until_sent) {}
-  int rank() const override { return inner_.rank(); }
-  int size() const override { return inner_.size(); }
-  using Communicator::all_reduce_sum;
-  comm::Ticket all_reduce_sum(core::Tensor& t, comm::Wire wire) override {
-    return inner_.all_reduce_sum(t, wire);
-  }
-  comm::Ticket reduce_scatter_sum(std::span<core::Tensor> parts, comm::Wire wire) override {
-    return inner_.reduce_scatter_sum(parts, wire);
-  }
-  comm::Ticket all_gather_parts(std::span<core::Tensor> parts) override {
-    return inner_.all_gather_parts(parts);
-  }
-  comm::Ticket all_reduce_sum(std::span<double> numbers) override {
-    return inner_.all_reduce_sum(numbers);
-  }
-  comm::Ticket all_reduce_max(std::span<std::uint64_t> numbers) override {
-    return inner_.all_reduce_max(numbers);
-  }
-  comm::Ticket all_gather(const core::Tensor& mine, core::Tensor& all) override {
-    return inner_.all_gather(mine, all);
-  }
-  comm::Ticket broadcast(core::Tensor& t, int root) override { return inner_.broadcast(t, root); }
-  comm::Ticket barrier() override { return inner_.barrier(); }
+      : Forwarding(inner), kept_back_(kept_back), until_sent_(until_sent) {}
   comm::Ticket send(const core::Tensor& t, int to, int tag) override {
     if (tag == until_sent_) open_ = true;
-    return inner_.send(t, to, tag);
+    return Forwarding::send(t, to, tag);
   }
   comm::Ticket receive(core::Tensor& t, int from, int tag) override {
-    auto ticket = inner_.receive(t, from, tag);
+    auto ticket = Forwarding::receive(t, from, tag);
     if (tag != kept_back_) return ticket;
     open_ = false;
     return comm::Ticket(std::make_shared<Late>(std::move(ticket), open_));
   }
-  std::uint64_t events() const override { return inner_.events(); }
-  void wait_event(std::uint64_t seen, double seconds) override { inner_.wait_event(seen, seconds); }
-  std::vector<std::string> gather_text(const std::string& mine) override {
-    return inner_.gather_text(mine);
-  }
-  std::unique_ptr<comm::Communicator> subgroup(std::span<const int> members) override {
-    return inner_.subgroup(members);
-  }
-  std::unique_ptr<comm::Communicator> duplicate() override { return inner_.duplicate(); }
-  void abort(int exit_code) override { inner_.abort(exit_code); }
-  void set_peer_timeout(double seconds) override { inner_.set_peer_timeout(seconds); }
 
  private:
   class Late final : public comm::Ticket::State {
@@ -308,7 +275,6 @@ class Withholding final : public comm::Communicator {
     comm::Ticket ticket_;
     const bool& open_;
   };
-  comm::Communicator& inner_;
   int kept_back_, until_sent_;
   bool open_ = false;
 };
@@ -341,7 +307,7 @@ TEST(Patience, WhateverIsLateTheBitsAreThoseOfThePlannedOrder) {
   for (const auto& [dp, pp, fraction, tied] :
        {std::tuple{2, 3, 0.0, true}, std::tuple{2, 4, 0.25, false}, std::tuple{1, 4, 0.5, true}}) {
     SkippingJob job(dp, pp, fraction, tied);
-    if (tied) job.options.recompute = model::Recompute::kFull;
+    if (tied) job.options.recompute = {model::Recompute::kFull};
     const auto want = train(job, 3);
     job.options.pipeline.patience_ms = 0;
     for (const int seed : {1, 2}) {

@@ -128,7 +128,7 @@ TEST(Trainer, RecomputeChangesNoBit) {
     constexpr int kFew = rw::test::sanitized_or(2, 4);
     const auto want = run(job, kFew);
     for (const auto recompute : {model::Recompute::kSelective, model::Recompute::kFull}) {
-      job.options.recompute = recompute;
+      job.options.recompute = {recompute};
       const auto got = run(job, kFew);
       for (std::size_t i = 0; i < want.size(); ++i) {
         EXPECT_EQ(got[i].loss, want[i].loss) << schedule;

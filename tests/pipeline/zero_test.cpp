@@ -8,6 +8,7 @@
 #include <ostream>
 
 #include "collected.h"
+#include "forwarding.h"
 #include "model/params.h"
 #include "pipeline/bucket_size.h"
 #include "pipeline/trainer.h"
@@ -100,6 +101,83 @@ INSTANTIATE_TEST_SUITE_P(Zero, ShardedLayout,
                                   std::to_string(layout.pp) + "_" + layout.schedule +
                                   (layout.tied ? "_tied" : "");
                          });
+
+/// Gathers of values in the order in which they were begun, and of those the ones waited for.
+struct Gathers {
+  int begun = 0;
+  std::vector<int> waited;
+};
+
+class WatchedGroup final : public test::Forwarding {
+ public:
+  WatchedGroup(std::unique_ptr<comm::Communicator> inner, Gathers& gathers)
+      : Forwarding(*inner), inner_(std::move(inner)), gathers_(gathers) {}
+  comm::Ticket all_gather_parts(std::span<core::Tensor> parts) override {
+    return comm::Ticket(
+        std::make_shared<Watched>(Forwarding::all_gather_parts(parts), gathers_.begun++, gathers_));
+  }
+
+ private:
+  class Watched final : public comm::Ticket::State {
+   public:
+    Watched(comm::Ticket ticket, int number, Gathers& gathers)
+        : ticket_(std::move(ticket)), number_(number), gathers_(gathers) {}
+    bool done() override { return ticket_.done(); }
+    void wait() override {
+      gathers_.waited.push_back(number_);
+      ticket_.wait();
+    }
+
+   private:
+    comm::Ticket ticket_;
+    int number_;
+    Gathers& gathers_;
+  };
+  std::unique_ptr<comm::Communicator> inner_;
+  Gathers& gathers_;
+};
+
+class WatchedWorld final : public test::Forwarding {
+ public:
+  WatchedWorld(comm::Communicator& inner, Gathers& gathers)
+      : Forwarding(inner), gathers_(gathers) {}
+  std::unique_ptr<comm::Communicator> subgroup(std::span<const int> members) override {
+    auto group = Forwarding::subgroup(members);
+    if (group == nullptr) return nullptr;
+    return std::make_unique<WatchedGroup>(std::move(group), gathers_);
+  }
+
+ private:
+  Gathers& gathers_;
+};
+
+TEST(Zero, ValuesAreWaitedForWhenTheNextStepReadsThem) {
+  TinyJob job(false);
+  job.options.parallel = {.dp = 2, .pp = 1, .zero = 1};
+  test::on_ranks(2, [&](comm::Communicator& world) {
+    Gathers gathers;
+    WatchedWorld watched(world, gathers);
+    const auto up_to = [](int count) {
+      std::vector<int> out(static_cast<std::size_t>(count));
+      for (int i = 0; i < count; ++i) out[static_cast<std::size_t>(i)] = i;
+      return out;
+    };
+    auto trainer = make_trainer(job.options, job.parts(watched));
+    trainer->step(1);
+    const int a_step = gathers.begun;
+    EXPECT_EQ(a_step, 10);  // 8 layers, embedding, head
+    EXPECT_TRUE(gathers.waited.empty());
+    trainer->step(2);
+    EXPECT_EQ(gathers.begun, 2 * a_step);
+    EXPECT_EQ(gathers.waited, up_to(a_step));
+    Collected().add(*trainer);  // as a checkpoint does
+    EXPECT_EQ(gathers.waited, up_to(2 * a_step));
+    trainer->step(3);
+    EXPECT_EQ(gathers.waited, up_to(2 * a_step));
+    trainer.reset();
+    EXPECT_EQ(gathers.waited, up_to(3 * a_step));
+  });
+}
 
 TEST(Zero, SharesAreEqualButForARoundingPerBucket) {
   for (const bool tied : {false, true}) {
