@@ -42,7 +42,8 @@ def sizes_of(hidden, layers, heads, kv_heads, wide, vocab):
 
 
 # Ours; the peer's compiler chooses by itself what its backward makes again.
-RECOMPUTE = {"4M": "none", "34M": "none", "124M": "selective", "350M": "selective"}
+RECOMPUTE = {"4M": {}, "34M": {}, "124M": {"recompute": "selective"},
+             "350M": {"recompute": "selective", "recompute_full_layers": 5}}
 KEYS = ("size", "seq", "precision", "threads")
 MODELS = {
     "4M": sizes_of(256, 4, 4, 4, 704, 2048),
@@ -102,7 +103,7 @@ def ours(how, case, folder):
         "model": {"name": "llama"} | case["model"],
         "train": {"seq_len": case["seq"], "micro_batch_size": TOKENS_PER_STEP // case["seq"],
                   "global_batch_size": TOKENS_PER_STEP // case["seq"], "max_steps": 100000,
-                  "clip_grad_norm": 1.0, "recompute": RECOMPUTE[case["size"]]},
+                  "clip_grad_norm": 1.0} | RECOMPUTE[case["size"]],
         "optimizer": {"name": "adamw", "lr": 3e-4, "betas": [0.9, 0.95], "weight_decay": 0.1},
         "lr_scheduler": {"name": "constant", "warmup_steps": 0},
         "data": {"sources": [{"path": "random.h5"}]}}, indent=1))
@@ -162,7 +163,11 @@ def measure(how, case):
             side.ask("reset_memory")
         take_turns(how, stepping)
         out = {key: case[key] for key in KEYS}
-        out |= {"recompute": RECOMPUTE[case["size"]], "attention": attention, "load_before": load}
+        recompute = RECOMPUTE[case["size"]]
+        text = recompute.get("recompute", "none")
+        if recompute.get("recompute_full_layers"):
+            text += f", {recompute['recompute_full_layers']} full"
+        out |= {"recompute": text, "attention": attention, "load_before": load}
         for side in sides:
             memory = side.ask("memory")
             median = statistics.median(side.speeds or [bound])

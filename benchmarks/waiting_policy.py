@@ -66,11 +66,14 @@ def main():
     print("| step, ms | " + " | ".join(POLICIES) + " |")
     print("|---|" + "---|" * len(POLICIES))
     for layout, row in times.items():
-        print(f"| {layout} | " + " | ".join(f"{statistics.median(one):.1f}" for one in row.values()) + " |")
+        medians = [statistics.median(one) for one in row.values()]
+        print(f"| {layout} | " + " | ".join("endless" if one == math.inf else f"{one:.1f}" for one in medians) + " |")
     kept = ROOT / "benchmarks/results/waiting_policy.json"
     results = json.loads(kept.read_text()) if kept.exists() else {}
     results[how.recipe.name] = {"date": datetime.date.today().isoformat(), "cores": os.cpu_count(),
-                                "steps": how.steps, "step_ms": times}
+                                "steps": how.steps, "limit_s": how.limit_s, "step_ms": {
+                                    layout: {policy: [None if one == math.inf else one for one in runs]
+                                             for policy, runs in row.items()} for layout, row in times.items()}}
     kept.write_text(json.dumps(results, indent=1) + "\n")
 
 

@@ -63,10 +63,16 @@ ckpt::RunIdentity identity(const recipe::Recipe& recipe, const model::Options& m
   return out;
 }
 
-/// output_dir/plan/plan.json: what every rank does in one step.
-void write_plan(const recipe::Recipe& recipe, const pipeline::Plan& plan, store::Store& store) {
-  const fs::path path = fs::path(recipe.output_dir) / "plan" / "plan.json";
-  store::write_whole(store, path.string(), pipeline::to_json(plan).dump() + "\n");
+/// output_dir/plan/plan.json: what every rank does in one step; plan.2.json, …: in those that take
+/// another turn.
+void write_plans(const recipe::Recipe& recipe, const pipeline::PlanCycle& plans,
+                 store::Store& store) {
+  const fs::path folder = fs::path(recipe.output_dir) / "plan";
+  for (std::size_t i = 0; i < plans.plans.size(); ++i) {
+    const std::string name = i == 0 ? "plan.json" : fmt::format("plan.{}.json", i + 1);
+    store::write_whole(store, (folder / name).string(),
+                       pipeline::to_json(plans.plans[i]).dump() + "\n");
+  }
 }
 
 /// What rank 0 tells people.
@@ -167,16 +173,16 @@ pipeline::TrainerOptions trainer_options(const recipe::Recipe& recipe,
 
 std::unique_ptr<core::Method> make_method(const recipe::Recipe& recipe,
                                           const pipeline::TrainerOptions& trainer,
-                                          pipeline::TrainerParts parts, pipeline::Plan plan) {
+                                          pipeline::TrainerParts parts, pipeline::PlanCycle plans) {
   parts.loader_threads = recipe.data.loader_threads;
   parts.prefetch_steps = recipe.data.prefetch_steps;
-  return pipeline::make_trainer(trainer, std::move(parts), std::move(plan));
+  return pipeline::make_trainer(trainer, std::move(parts), std::move(plans));
 }
 
-pipeline::Plan make_plan(const recipe::Recipe& recipe) {
-  if (!recipe.pipeline.topology.empty()) return plan_on_topology(recipe);
-  return pipeline::plan_for(recipe.parallel, recipe.pipeline,
-                            recipe.train.global_batch_size / recipe.train.micro_batch_size);
+pipeline::PlanCycle make_plans(const recipe::Recipe& recipe) {
+  if (!recipe.pipeline.topology.empty()) return plans_on_topology(recipe);
+  return pipeline::plans_for(recipe.parallel, recipe.pipeline,
+                             recipe.train.global_batch_size / recipe.train.micro_batch_size);
 }
 
 std::shared_ptr<const data::Order> make_order(const recipe::Recipe& recipe,
@@ -215,7 +221,7 @@ Inputs open_inputs(const recipe::Recipe& recipe) {
   out.corpora = std::make_shared<data::Corpora>(recipe.data, train.seq_len);
   out.trainer = trainer_options(recipe, *out.corpora);
   check_inputs(recipe, *out.corpora);
-  out.plan = make_plan(recipe);
+  out.plans = make_plans(recipe);
   out.transfer_s = known_transfers(recipe);
   if (!recipe.data.validation.empty()) {
     out.validation =
@@ -245,9 +251,9 @@ Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, c
   if (world.rank() == 0) add_reporting(recipe, parts);
   if (world.rank() == 0) parts.replan = pipeline::make_replan(std::move(inputs.transfer_s));
   together(world, [&] {
-    if (world.rank() == 0) write_plan(recipe, inputs.plan, *run.store);
+    if (world.rank() == 0) write_plans(recipe, inputs.plans, *run.store);
   });
-  run.method = make_method(recipe, inputs.trainer, std::move(parts), std::move(inputs.plan));
+  run.method = make_method(recipe, inputs.trainer, std::move(parts), std::move(inputs.plans));
 
   const auto same = identity(recipe, model, *run.corpora, resolved_recipe);
   const fs::path folder = fs::path(recipe.output_dir) / "checkpoints";

@@ -23,7 +23,7 @@ namespace rw::launcher {
 struct Inputs {
   std::shared_ptr<const data::Corpora> corpora;
   pipeline::TrainerOptions trainer;
-  pipeline::Plan plan;
+  pipeline::PlanCycle plans;
   std::vector<std::vector<double>> transfer_s;   // between ranks, where the recipe says; or empty
   std::unique_ptr<data::Validation> validation;  // none when the recipe names none
 };
@@ -58,14 +58,14 @@ std::shared_ptr<const data::Order> make_order(const recipe::Recipe& recipe,
 pipeline::TrainerOptions trainer_options(const recipe::Recipe& recipe,
                                          const data::Corpora& corpora);
 
-/// The plan of a step that a recipe asks for. Throws what pipeline::plan_for throws.
-pipeline::Plan make_plan(const recipe::Recipe& recipe);
+/// The plans that a recipe asks for. Throws what pipeline::plans_for throws.
+pipeline::PlanCycle make_plans(const recipe::Recipe& recipe);
 
 /// The training method that a recipe asks for, on open corpora. `parts` may carry a trace and
 /// validation. Collective.
 std::unique_ptr<core::Method> make_method(const recipe::Recipe& recipe,
                                           const pipeline::TrainerOptions& trainer,
-                                          pipeline::TrainerParts parts, pipeline::Plan plan);
+                                          pipeline::TrainerParts parts, pipeline::PlanCycle plans);
 
 /// Throws core::Error{kDataMissing, kDataMalformed, kRecipe} for inputs that do not fit the recipe.
 /// Not collective.

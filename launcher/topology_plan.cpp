@@ -26,6 +26,7 @@ planner::Problem problem_of(const recipe::Recipe& recipe) {
 double gradient_bytes(const recipe::Recipe& recipe) {
   pipeline::Options any = recipe.pipeline;  // stages and parameters are those of every plan
   any.topology.clear();
+  any.rotation = any.full_every = 0;
   const auto plan = pipeline::plan_for(
       recipe.parallel, any, recipe.train.global_batch_size / recipe.train.micro_batch_size);
   const auto layout = pipeline::make_layout(recipe.model, plan, recipe.pipeline.stage_split);
@@ -51,17 +52,19 @@ pipeline::PathDemand demand_of(const recipe::Recipe& recipe) {
   out.activation_bytes = 4.0 * static_cast<double>(recipe.train.micro_batch_size *
                                                    recipe.train.seq_len * recipe.model.hidden_size);
   out.gradient_bytes = gradient_bytes(recipe);
+  out.rotation = recipe.pipeline.rotation;
+  out.full_every = recipe.pipeline.full_every;
   return out;
 }
 
-pipeline::Plan plan_on_topology(const recipe::Recipe& recipe) {
+pipeline::PlanCycle plans_on_topology(const recipe::Recipe& recipe) {
   const planner::Problem problem = problem_of(recipe);
   planner::PlanOptions how;
   how.limits.evaluations = kSchedules;
   const auto solution = planner::plan(problem, how);
-  return pipeline::plan_from_walks(recipe.pipeline.schedule,
-                                   pipeline::walks_from_solution(planner::to_json(solution), kKey),
-                                   pipeline::walk_costs(problem, kKey));
+  return pipeline::plans_from_solution(planner::to_json(solution),
+                                       pipeline::walk_costs(problem, kKey),
+                                       recipe.pipeline.full_every, kKey);
 }
 
 std::vector<std::vector<double>> known_transfers(const recipe::Recipe& recipe) {

@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "pipeline/plan.h"
+#include "pipeline/plan_cycle.h"
 #include "pipeline/topology.h"
 #include "recipe/recipe.h"
 
@@ -14,7 +14,7 @@ pipeline::PathDemand demand_of(const recipe::Recipe& recipe);
 /// The plan that training makes for itself from pipeline.topology: a fixed number of schedules from one
 /// seed, so that every rank finds the same plan alone. Below a second for 20 ranks; `ropewalk plan`
 /// searches longer. Throws what reading, planning and pipeline::plan_from_walks throw.
-pipeline::Plan plan_on_topology(const recipe::Recipe& recipe);
+pipeline::PlanCycle plans_on_topology(const recipe::Recipe& recipe);
 
 /// Seconds of a message [from][to], as pipeline.topology or pipeline.problem says; empty: neither is
 /// given.

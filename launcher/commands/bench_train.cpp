@@ -36,16 +36,16 @@ class Bench {
  public:
   Bench(const recipe::Recipe& recipe, bool random_data, comm::Communicator& world)
       : recipe_(recipe), world_(world), base_bytes_(metrics::process_memory().resident_bytes) {
-    pipeline::Plan plan;
+    pipeline::PlanCycle plans;
     together(world, [&] {
-      plan = make_plan(recipe);
+      plans = make_plans(recipe);
       corpora_ = random_data ? make_random_corpus(recipe)
                              : std::make_shared<data::Corpora>(recipe.data, recipe.train.seq_len);
       trainer_ = trainer_options(recipe, *corpora_);
     });
     method_ = make_method(recipe, trainer_,
                           pipeline::TrainerParts{world, corpora_, make_order(recipe, *corpora_)},
-                          std::move(plan));
+                          std::move(plans));
   }
 
   StepSample step() {

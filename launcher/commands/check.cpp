@@ -44,7 +44,7 @@ std::int64_t parameters_of(const pipeline::Layout& layout, int rank) {
 }
 
 /// The peak of every rank, itemised, and of one process that holds them all (ranks as threads).
-void add_memory(const recipe::Recipe& recipe, const pipeline::Plan& plan,
+void add_memory(const recipe::Recipe& recipe, const pipeline::PlanCycle& plans,
                 const pipeline::Layout& layout, Json& out) {
   const auto corpora = std::make_shared<data::Corpora>(recipe.data, recipe.train.seq_len);
   const auto order = make_order(recipe, *corpora);
@@ -53,7 +53,7 @@ void add_memory(const recipe::Recipe& recipe, const pipeline::Plan& plan,
   std::int64_t process = kProcessBytes;
   for (int rank = 0; rank < recipe.parallel.dp * recipe.parallel.pp; ++rank) {
     auto memory =
-        pipeline::predict_memory(options, corpora, order, recipe.data.prefetch_steps, rank, plan);
+        pipeline::predict_memory(options, corpora, order, recipe.data.prefetch_steps, rank, plans);
     memory.parts["runtime"] = kRankBytes;
     const std::int64_t peak = memory.peak_bytes + kRankBytes;
     process += peak;
@@ -65,7 +65,8 @@ void add_memory(const recipe::Recipe& recipe, const pipeline::Plan& plan,
 }
 
 Json facts_of(const recipe::Recipe& recipe) {
-  const auto plan = make_plan(recipe);
+  const auto plans = make_plans(recipe);
+  const pipeline::Plan& plan = plans.plans.front();
   const auto layout = pipeline::make_layout(recipe.model, plan, recipe.pipeline.stage_split);
   pipeline::Costs costs;
   costs.forward = costs.backward_input = costs.backward_weight =
@@ -80,7 +81,7 @@ Json facts_of(const recipe::Recipe& recipe) {
   out["tokens_per_step"] = recipe.train.global_batch_size * recipe.train.seq_len;
   out["flops_per_token"] = model::flops_per_token(recipe.model, recipe.train.seq_len);
   out["bubble_pct_planned"] = 100 * pipeline::simulate(plan, costs).mean_bubble();
-  add_memory(recipe, plan, layout, out);
+  add_memory(recipe, plans, layout, out);
   return out;
 }
 

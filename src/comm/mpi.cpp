@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
@@ -112,7 +113,9 @@ class MpiCommunicator : public Communicator {
   }
   Ticket all_gather_parts(std::span<Tensor> parts) override {
     check_parts("all_gather_parts", parts, size());
-    return submit("all_gather_parts", gather_parts_steps(next_seat(), parts));
+    auto task = make_task("all_gather_parts", gather_parts_steps(next_seat(), parts));
+    task->set_after(std::exchange(gathers_[0], std::exchange(gathers_[1], task)));
+    return hand_over(std::move(task));
   }
   Ticket all_reduce_sum(std::span<double> numbers) override {
     const auto all = room_for<double>(numbers);
@@ -178,9 +181,15 @@ class MpiCommunicator : public Communicator {
   }
   Seat next_seat() { return {rank_, size(), kTags + static_cast<int>(calls_++ % kTags)}; }
   Ticket submit(std::string name, std::vector<Step> steps, std::function<void()> take = nullptr) {
-    auto task = std::make_shared<MpiTask>(
-        std::move(name), MpiIo(group_, ranks_, engine_->requests()), std::move(steps), timeout_);
+    auto task = make_task(std::move(name), std::move(steps));
     task->set_take(std::move(take));
+    return hand_over(std::move(task));
+  }
+  std::shared_ptr<MpiTask> make_task(std::string name, std::vector<Step> steps) {
+    return std::make_shared<MpiTask>(std::move(name), MpiIo(group_, ranks_, engine_->requests()),
+                                     std::move(steps), timeout_);
+  }
+  Ticket hand_over(std::shared_ptr<MpiTask> task) {
     engine_->submit(task);
     return Ticket(std::move(task));
   }
@@ -190,6 +199,8 @@ class MpiCommunicator : public Communicator {
   std::vector<int> ranks_;             // of the job, by rank of the group
   int rank_ = 0;
   std::int64_t calls_ = 0;  // of collectives, which come from one thread
+  std::array<std::shared_ptr<MpiTask>, 2>
+      gathers_;  // the last all_gather_parts, of which two move at a time
   // Shared with the tickets, which may live longer.
   std::shared_ptr<std::atomic<double>> timeout_ = std::make_shared<std::atomic<double>>(0.0);
 };

@@ -47,6 +47,10 @@ bool MpiTask::advance() {
   try {
     bool moved = io_.progress();
     if (over_) return moved;
+    if (must_wait()) {
+      check_deadline();
+      return over_;
+    }
     while (io_.idle() && next_ < steps_.size()) {
       steps_[next_++](io_);
       moved = true;
@@ -65,11 +69,16 @@ bool MpiTask::advance() {
   return true;
 }
 
+bool MpiTask::must_wait() {
+  if (after_ != nullptr && after_->over()) after_ = nullptr;
+  return after_ != nullptr;
+}
+
 void MpiTask::check_deadline() {
   const std::int64_t deadline = deadline_ns_.load();
   if (deadline == 0 || now_ns() < deadline) return;
-  finish(Error(ErrorKind::kHang,
-               fmt::format("{}: waited {} s for {}", name_, waited_s_, io_.absent())));
+  finish(Error(ErrorKind::kHang, fmt::format("{}: waited {} s for {}", name_, waited_s_,
+                                             after_ ? after_->io_.absent() : io_.absent())));
 }
 
 bool MpiTask::finished() const { return over_ && io_.idle(); }

@@ -34,6 +34,8 @@ class MpiTask : public Ticket::State {
   void wait() override;
   /// What the caller's thread does when it learns of the end; set before the task is handed over.
   void set_take(std::function<void()> take) { take_ = std::move(take); }
+  /// Its first step comes when `task` (nullptr: nothing) is over. Set before it is handed over.
+  void set_after(std::shared_ptr<MpiTask> task) { after_ = std::move(task); }
 
   // The communication thread's side.
   bool advance();  // true when something moved
@@ -45,12 +47,14 @@ class MpiTask : public Ticket::State {
   void finish(std::optional<core::Error> error);
   void take_result(std::unique_lock<std::mutex>& lock);
   void check_deadline();
+  bool must_wait();
 
   const std::string name_;
   MpiIo io_;
   std::vector<Step> steps_;  // own the buffers of the messages under way
   std::size_t next_ = 0;
-  bool over_ = false;  // the communication thread's own copy of done_
+  std::shared_ptr<MpiTask> after_;  // until it is over
+  bool over_ = false;               // the communication thread's own copy of done_
   std::function<void()> take_;
   const std::shared_ptr<const std::atomic<double>> timeout_;  // the communicator's
   std::atomic<std::int64_t> deadline_ns_{0};                  // steady clock; 0: none

@@ -22,6 +22,16 @@ WalkCosts read_problem_costs(const Options& options, int ranks) {
   return out;
 }
 
+std::int64_t read_full_every(const Options& options) {
+  const core::Json problem = read_json("pipeline.problem", options.problem);
+  const core::Json every = problem.value("full_every", core::Json());
+  if (every.is_number_integer() && every.get<std::int64_t>() >= 1) return every;
+  throw core::Error(core::ErrorKind::kDataMalformed,
+                    fmt::format("{}.full_every: got {}; want a whole number >= 1, as the solution "
+                                "has a plan for full iterations",
+                                options.problem, every.dump()));
+}
+
 Emulation::Emulation(WalkCosts costs, std::vector<std::int64_t> slow)
     : costs_(std::move(costs)), slow_(std::move(slow)) {}
 

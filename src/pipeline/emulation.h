@@ -15,6 +15,9 @@ namespace rw::pipeline {
 /// each of `ranks`, and what reading it throws.
 WalkCosts read_problem_costs(const Options& options, int ranks);
 
+/// full_every of that problem. Throws Error{kDataMalformed} when it is no whole number >= 1.
+std::int64_t read_full_every(const Options& options);
+
 /// How long operations last at least when a plan for other machines is tried on this one
 /// (`pipeline.emulate`): they compute, and then wait until the time is over that the problem gives them
 /// on their rank.

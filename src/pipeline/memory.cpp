@@ -11,7 +11,7 @@ namespace rw::pipeline {
 RankMemory predict_memory(const TrainerOptions& options,
                           std::shared_ptr<const data::Corpora> corpora,
                           std::shared_ptr<const data::Order> order, std::int64_t prefetch_steps,
-                          int rank, Plan plan) {
+                          int rank, const PlanCycle& plans) {
   core::DryRun dry;
   TrainerOptions on_nothing = options;
   on_nothing.model.from.clear();
@@ -21,9 +21,11 @@ RankMemory predict_memory(const TrainerOptions& options,
   TrainerParts parts{*world, std::move(corpora), std::move(order)};
   parts.loader_threads = 1;
   parts.prefetch_steps = prefetch_steps;
-  const auto trainer = make_trainer(on_nothing, std::move(parts), std::move(plan));
-  trainer->step(1);
-  trainer->step(2);  // what is made in the first step and stays is there from its beginning
+  const auto trainer = make_trainer(on_nothing, std::move(parts), plans.shortened());
+  // What is made in a first step and stays is there from the beginning of the second.
+  for (std::size_t n = 1; n <= 2 * plans.plans.size(); ++n) {
+    trainer->step(static_cast<std::int64_t>(n));
+  }
   RankMemory out;
   out.peak_bytes = static_cast<std::int64_t>(dry.memory().arena_bytes);
   std::int64_t gaps = out.peak_bytes;

@@ -16,14 +16,14 @@ struct RankMemory {
   std::map<std::string, std::int64_t> parts;
 };
 
-/// A dry run (core/dry_run.h) of two steps of the trainer that make_trainer would make of `plan` for
-/// this rank of dp·pp ranks: the same code, hence the same lifetimes, for any plan and any options.
+/// A dry run (core/dry_run.h) of the trainer that make_trainer would make of `plans` for this rank of
+/// dp·pp ranks, two steps of each plan: the same code, hence the same lifetimes, for any plan and any options.
 /// Reads rows of the first steps, prefetch_steps ahead, and no weights. Costs milliseconds and little
 /// memory. Not foreseen: what a rank keeps longer when it leaves the planned order with recompute.
 /// Throws what make_trainer throws.
 RankMemory predict_memory(const TrainerOptions& options,
                           std::shared_ptr<const data::Corpora> corpora,
                           std::shared_ptr<const data::Order> order, std::int64_t prefetch_steps,
-                          int rank, Plan plan);
+                          int rank, const PlanCycle& plans);
 
 }  // namespace rw::pipeline

@@ -27,13 +27,16 @@ struct Options {
   std::vector<std::int64_t>
       stage_split;  // layers per stage; empty: even, earlier stages take the rest
   std::int64_t bucket_bytes =
-      0;                       // gradients are reduced in buckets of at most this; 0: by the link
-  double skip_fraction = 0;    // skippipe: share of the stages, the first one counted, that each
-                               // micro-batch leaves out; see kept_stages
-  std::int64_t max_swaps = 0;  // skippipe: steps back to an earlier stage that a path may have
-  std::string topology;        // skippipe: file of ranks and links to plan for when training starts
-  std::string problem;         // file of the problem that `solution` solves or `emulate` plays
-  std::string solution;        // skippipe: file of a planner's solution; empty: skipping in turn
+      0;                        // gradients are reduced in buckets of at most this; 0: by the link
+  double skip_fraction = 0;     // skippipe: share of the stages, the first one counted, that each
+                                // micro-batch leaves out; see kept_stages
+  std::int64_t max_swaps = 0;   // skippipe: steps back to an earlier stage that a path may have
+  std::int64_t rotation = 0;    // skippipe: plans that take turns so that every source visits every
+                                // stage; 0: one plan for all steps
+  std::int64_t full_every = 0;  // skippipe: in every such step all stages are visited; 0: never
+  std::string topology;     // skippipe: file of ranks and links to plan for when training starts
+  std::string problem;      // file of the problem that `solution` solves or `emulate` plays
+  std::string solution;     // skippipe: file of a planner's solution; empty: skipping in turn
   double patience_ms = -1;  // how long a rank waits for the next planned operation before it takes
                             // another that is ready and safe; < 0: for ever
   double replan_share = 0;  // when predicted and measured times part by more, a new plan is made;

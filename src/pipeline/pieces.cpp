@@ -125,6 +125,20 @@ std::vector<Segment> whole_segments(const model::Params& params) {
   return out;
 }
 
+std::vector<optim::AdamwParam> adamw_params(const model::Params& params,
+                                            const std::vector<Segment>& segments) {
+  std::vector<optim::AdamwParam> out;
+  for (const Segment& segment : segments) {
+    const model::Param& param = params.all[segment.param];
+    const auto part = [&](const core::Tensor& whole) {
+      return whole.defined() ? whole.flat(segment.begin, segment.end) : core::Tensor();
+    };
+    out.push_back({param.spec.name, part(param.value), part(param.grad), param.spec.decays,
+                   part(param.copy)});
+  }
+  return out;
+}
+
 std::int64_t elems_of(std::int64_t bucket_bytes) {
   return std::max<std::int64_t>(1, bucket_bytes / static_cast<std::int64_t>(sizeof(float)));
 }

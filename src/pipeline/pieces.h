@@ -8,6 +8,7 @@
 
 #include "comm/communicator.h"
 #include "model/params.h"
+#include "optim/adamw.h"
 #include "pipeline/layout.h"
 
 namespace rw::pipeline {
@@ -55,6 +56,10 @@ struct Segment {
 std::vector<Segment> owned_segments(const Pieces& pieces, const model::Params& params);
 /// Every parameter that this rank holds, whole.
 std::vector<Segment> whole_segments(const model::Params& params);
+
+/// What the optimizer updates, segment by segment.
+std::vector<optim::AdamwParam> adamw_params(const model::Params& params,
+                                            const std::vector<Segment>& segments);
 
 /// Elements of f32 in a message of at most `bucket_bytes`; at least one.
 std::int64_t elems_of(std::int64_t bucket_bytes);

@@ -227,6 +227,8 @@ Json problem_on(const Topology& topology, const PathDemand& demand) {
                    {"bandwidth_bytes_per_s", rows_of(bandwidth)},
                    {"gradient_bytes", demand.gradient_bytes}};
   out["objective"] = "iteration";
+  if (demand.rotation > 0) out["rotation"] = demand.rotation;
+  if (demand.full_every > 0) out["full_every"] = demand.full_every;
   return out;
 }
 

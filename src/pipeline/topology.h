@@ -47,6 +47,8 @@ struct PathDemand {
   std::int64_t micro_batches = 0;  // of a step
   double activation_bytes = 0;     // of one message
   double gradient_bytes = 0;       // of the largest stage, on the wire
+  std::int64_t rotation = 0;       // of the problem; 0: none
+  std::int64_t full_every = 0;
 };
 
 /// `ropewalk-problem/1` of a recipe on a topology: dp sources and groups of dp nodes; every stage but

@@ -14,7 +14,6 @@
 #include "kernels/reduce/reduce.h"
 #include "metrics/timer.h"
 #include "model/hf.h"
-#include "optim/adamw.h"
 #include "optim/clip.h"
 #include "optim/schedule.h"
 #include "pipeline/bucket_size.h"
@@ -22,7 +21,6 @@
 #include "pipeline/executor.h"
 #include "pipeline/layout.h"
 #include "pipeline/pieces.h"
-#include "pipeline/plan_check.h"
 #include "pipeline/plan_watch.h"
 #include "pipeline/planners.h"
 #include "pipeline/reducer.h"
@@ -48,20 +46,6 @@ std::vector<std::int64_t> needed_here(const Plan& plan, int rank) {
     if (path.front().rank == rank || path.back().rank == rank) {
       out.push_back(static_cast<std::int64_t>(m));
     }
-  }
-  return out;
-}
-
-std::vector<optim::AdamwParam> adamw_params(const model::Params& params,
-                                            const std::vector<Segment>& segments) {
-  std::vector<optim::AdamwParam> out;
-  for (const Segment& segment : segments) {
-    const model::Param& param = params.all[segment.param];
-    const auto part = [&](const Tensor& whole) {
-      return whole.defined() ? whole.flat(segment.begin, segment.end) : Tensor();
-    };
-    out.push_back({param.spec.name, part(param.value), part(param.grad), param.spec.decays,
-                   part(param.copy)});
   }
   return out;
 }
@@ -93,7 +77,7 @@ double planned_bubble(const model::Options& options, const Layout& layout, const
 
 class Trainer final : public core::Method {
  public:
-  Trainer(const TrainerOptions& options, TrainerParts parts, Plan plan);
+  Trainer(const TrainerOptions& options, TrainerParts parts, PlanCycle plans);
   core::StepResult step(std::int64_t n) override;
   std::optional<double> validate() override;
   void visit_state(core::StateVisitor& visitor) override;
@@ -103,6 +87,7 @@ class Trainer final : public core::Method {
   Tensor to_device(const Tensor& host);
   void update(std::int64_t n, const Execution& so_far, core::StepResult& result);
   void apply(std::int64_t n, double norm, core::StepResult& result);
+  void take_turn(std::int64_t n);
   void follow_plan(std::int64_t n, const Execution& done);
   void make_optimizer();
   void make_executor();
@@ -116,6 +101,8 @@ class Trainer final : public core::Method {
 
   TrainerOptions options_;
   TrainerParts parts_;
+  PlanCycle plans_;
+  std::size_t turn_ = 0;  // the one of plans_ that plan_ is, or comes from
   Plan plan_;
   Layout layout_;
   core::Stream stream_;
@@ -146,10 +133,11 @@ class Trainer final : public core::Method {
   MicroBatchSizes evaluation_sizes_;
 };
 
-Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, Plan plan)
+Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, PlanCycle plans)
     : options_(options),
       parts_(std::move(parts)),
-      plan_(std::move(plan)),
+      plans_(std::move(plans)),
+      plan_(plans_.plans.front()),
       layout_(make_layout(options.model, plan_, options.pipeline.stage_split)),
       stream_(options.device),
       watch_(options.pipeline.replan_share, parts_.replan) {
@@ -253,6 +241,7 @@ Tensor Trainer::to_device(const Tensor& host) {
 
 core::StepResult Trainer::step(std::int64_t n) {
   core::StepResult result;
+  take_turn(n);
   const auto& data = loader_->wait(n);
   result.data_wait_ms = loader_->last_wait_ms();
   const auto batch = [&](int m) -> const data::MicroBatchData& {
@@ -283,6 +272,14 @@ core::StepResult Trainer::step(std::int64_t n) {
   step_ = static_cast<std::uint64_t>(n);
   follow_plan(n, done);
   return result;
+}
+
+/// The plan of step n.
+void Trainer::take_turn(std::int64_t n) {
+  if (plans_.of_step(n) == turn_) return;
+  turn_ = plans_.of_step(n);
+  plan_ = plans_.plans[turn_];
+  make_executor();
 }
 
 /// Between two steps: what happened is written down, and another plan may take over.
@@ -474,12 +471,13 @@ std::unique_ptr<core::Method> make_trainer(const TrainerOptions& options, Traine
   }
   const std::int64_t micro_batches = options.global_batch_size / options.micro_batch_size;
   return make_trainer(options, std::move(parts),
-                      plan_for(options.parallel, options.pipeline, micro_batches));
+                      plans_for(options.parallel, options.pipeline, micro_batches));
 }
 
 std::unique_ptr<core::Method> make_trainer(const TrainerOptions& options, TrainerParts parts,
-                                           Plan plan) {
-  require_sound(plan);
+                                           PlanCycle plans) {
+  require_sound(plans);
+  const Plan& plan = plans.plans.front();
   if (plan.ranks() != parts.world.size() ||
       plan.micro_batches() * options.micro_batch_size != options.global_batch_size) {
     throw Error(ErrorKind::kRecipe,
@@ -489,7 +487,7 @@ std::unique_ptr<core::Method> make_trainer(const TrainerOptions& options, Traine
                             options.global_batch_size / options.micro_batch_size,
                             options.micro_batch_size));
   }
-  return std::make_unique<Trainer>(options, std::move(parts), std::move(plan));
+  return std::make_unique<Trainer>(options, std::move(parts), std::move(plans));
 }
 
 }  // namespace rw::pipeline

@@ -17,7 +17,7 @@
 #include "optim/options.h"
 #include "pipeline/emulation.h"
 #include "pipeline/options.h"
-#include "pipeline/plan.h"
+#include "pipeline/plan_cycle.h"
 #include "pipeline/replanner.h"
 
 namespace rw::pipeline {
@@ -61,9 +61,9 @@ struct TrainerParts {
 /// ranks. Collective. Starts from random weights, or from those in options.model.from. Throws
 /// Error{kRecipe} on numbers that make no plan.
 std::unique_ptr<core::Method> make_trainer(const TrainerOptions& options, TrainerParts parts);
-/// The same with a plan of the caller's own: any sound one (plan_check.h) over dp·pp ranks, one path
-/// per micro-batch of the global batch.
+/// The same with plans of the caller's own: any sound ones (plan_check.h) over dp·pp ranks, one path
+/// per micro-batch of the global batch, that may take turns.
 std::unique_ptr<core::Method> make_trainer(const TrainerOptions& options, TrainerParts parts,
-                                           Plan plan);
+                                           PlanCycle plans);
 
 }  // namespace rw::pipeline

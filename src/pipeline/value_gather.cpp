@@ -40,7 +40,8 @@ ValueGather::~ValueGather() {
     for (Sending& one : sendings_) {
       for (auto& ticket : one.tickets) ticket.wait();
     }
-  } catch (const core::Error&) {  // NOLINT(bugprone-empty-catch): nobody reads these values any more
+  } catch (
+      const core::Error&) {  // NOLINT(bugprone-empty-catch): nobody reads these values any more
   }
 }
 

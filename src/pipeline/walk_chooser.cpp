@@ -125,11 +125,11 @@ std::vector<std::vector<int>> spread_stages(const Problem& problem) {
   return out;
 }
 
-Paths choose_paths(const Problem& problem, int path_length) {
+Paths choose_paths(const Problem& problem, int path_length, int turn) {
   const int others = problem.pp - 1;
   std::vector<int> visits(at(problem.pp), 0);
   Paths out;
-  int first = 0;  // of the window
+  int first = others > 0 ? turn * (path_length - 1) % others : 0;  // of the window
   for (int m = 0; m < problem.micro_batches; ++m) {
     std::vector<bool> visited(at(problem.pp), false);
     for (int i = 0; i + 1 < path_length; ++i) visited[at(1 + (first + i) % others)] = true;

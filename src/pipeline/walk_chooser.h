@@ -14,8 +14,10 @@ using Paths = std::vector<std::vector<int>>;
 /// held by the ranks replica · pp + s; micro-batch m has its source in replica m % dp and visits
 /// path_length − 1 of the other stages in rising order: a window that moves on by as many, so that
 /// all stages are visited equally often (give or take one); each of them on its replicas in turn.
-/// path_length: 1 .. problem.pp; problem.chunks is not read.
-Paths choose_paths(const Problem& problem, int path_length);
+/// path_length: 1 .. problem.pp; problem.chunks is not read. `turn` of a rotation: windows begin turn ·
+/// (path_length − 1) stages further on, so that in ⌈(pp − 1) / (path_length − 1)⌉ turns every
+/// micro-batch of a step visits every stage.
+Paths choose_paths(const Problem& problem, int path_length, int turn = 0);
 /// The arrangement of choose_paths.
 std::vector<std::vector<int>> spread_stages(const Problem& problem);
 

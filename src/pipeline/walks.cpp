@@ -291,23 +291,28 @@ WalkCosts walk_costs_from_problem(const core::Json& problem, const std::string& 
 }
 
 Walks walks_from_solution(const core::Json& solution, const std::string& where) {
+  return turns_from_solution(solution, where).front();
+}
+
+std::vector<Walks> turns_from_solution(const core::Json& solution, const std::string& where) {
   return reading(where, "a solution with arrangement and micro_batches", [&] {
-    for (const char* several : {"rotations", "full"}) {
-      if (!solution.contains(several)) continue;
-      throw Error(
-          ErrorKind::kRecipe,
-          fmt::format("{}.{}: has plans that take turns, and one plan is run; want a problem "
-                      "without rotation and full_every",
-                      where, several));
+    const auto arrangement = solution.at("arrangement").get<std::vector<std::vector<int>>>();
+    std::vector<Walks> out;
+    const auto add = [&](const core::Json& plan) {
+      Walks& walks = out.emplace_back();
+      walks.arrangement = arrangement;
+      for (const core::Json& one : plan.at("micro_batches")) {
+        walks.micro_batches.push_back(
+            {one.at("path").get<std::vector<int>>(), one.at("starts").get<std::vector<double>>()});
+        if (!one.contains("weight_starts")) continue;
+        one.at("weight_starts").get_to(walks.micro_batches.back().weight_starts);
+      }
+    };
+    add(solution);
+    if (solution.contains("rotations")) {
+      for (const core::Json& turn : solution.at("rotations")) add(turn);
     }
-    Walks out;
-    out.arrangement = solution.at("arrangement").get<std::vector<std::vector<int>>>();
-    for (const core::Json& one : solution.at("micro_batches")) {
-      out.micro_batches.push_back(
-          {one.at("path").get<std::vector<int>>(), one.at("starts").get<std::vector<double>>()});
-      if (!one.contains("weight_starts")) continue;
-      one.at("weight_starts").get_to(out.micro_batches.back().weight_starts);
-    }
+    if (solution.contains("full")) add(solution.at("full"));
     return out;
   });
 }

@@ -58,7 +58,9 @@ WalkCosts walk_costs(const planner::Problem& problem, const std::string& where);
 /// Error{kDataMalformed}; and Error{kRecipe} for a loss that is not at the source.
 WalkCosts walk_costs_from_problem(const core::Json& problem, const std::string& where);
 /// From a planner's solution: arrangement, micro_batches[].path, .starts and .weight_starts. Throws
-/// Error{kDataMalformed}; and Error{kRecipe} for several plans that take turns (rotations, full).
+/// Error{kDataMalformed}.
 Walks walks_from_solution(const core::Json& solution, const std::string& where);
+/// All plans of a solution: that of the first iteration, `rotations`, and at last `full`, if it has any.
+std::vector<Walks> turns_from_solution(const core::Json& solution, const std::string& where);
 
 }  // namespace rw::pipeline

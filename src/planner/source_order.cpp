@@ -11,6 +11,7 @@ namespace rw::planner {
 namespace {
 
 constexpr int kMostSteps = 200'000;
+constexpr int kMostMicroBatches = 1000;  // one call deep for each of their operations
 
 class Search {
  public:
@@ -79,7 +80,7 @@ class Search {
 }  // namespace
 
 double source_order_end(const SourceWork& work, double floor) {
-  return Search(work, floor).end();
+  return work.micro_batches > kMostMicroBatches ? floor : Search(work, floor).end();
 }
 
 }  // namespace rw::planner

@@ -6,8 +6,8 @@ namespace rw::planner {
 /// What one source has to do, when all else is as fast as an empty network allows. Seconds.
 struct SourceWork {
   int micro_batches = 0;
-  int memory = 0;            // micro-batches from the start of their F to the end of their B
-  double forward_s = 0;      // durations on the source
+  int memory = 0;        // micro-batches from the start of their F to the end of their B
+  double forward_s = 0;  // durations on the source
   double loss_s = 0;
   double backward_s = 0;
   double gap_forward_s = 0;  // it stays blocked after an F, and after a loss or a B
@@ -19,7 +19,7 @@ struct SourceWork {
 
 /// The least end of the last B over all orders of the source's operations, or `floor` when that is
 /// less: a lower bound of every plan (docs/planner.md, bound 2). By branch and bound; `floor` too when
-/// that takes more than some 10^5 steps, so at most milliseconds.
+/// that takes more than some 10^5 steps (milliseconds), or with more than 1000 micro-batches.
 double source_order_end(const SourceWork& work, double floor);
 
 }  // namespace rw::planner

@@ -171,6 +171,14 @@ void add_skipping(std::vector<Key>& out) {
   add("max_swaps", Slot<Int>([](Recipe& r) -> Int& { return r.pipeline.max_swaps; }),
       "skippipe: steps back to an earlier stage that a path may have")
       .within_range(0, 1000);
+  add("rotation", Slot<Int>([](Recipe& r) -> Int& { return r.pipeline.rotation; }),
+      "skippipe: plans that take turns, step by step, so that every rank's rows train every stage; "
+      "0: "
+      "one plan for all steps")
+      .within_range(0, 64);
+  add("full_every", Slot<Int>([](Recipe& r) -> Int& { return r.pipeline.full_every; }),
+      "skippipe: in every such step all stages are visited; 0: never")
+      .within_range(0, 1e9);
   add("topology", Slot<Text>([](Recipe& r) -> Text& { return r.pipeline.topology; }),
       "skippipe: JSON file of ranks and links (docs/formats/topology.md) to plan for when training "
       "starts")

@@ -305,9 +305,11 @@ void rule_skipping(Book& book) {
   const auto& pipeline = book.recipe.pipeline;
   if (!book.good("pipeline.schedule")) return;
   const bool skips = pipeline.schedule == "skippipe";
-  const std::array<std::pair<const char*, bool>, 6> given{{
+  const std::array<std::pair<const char*, bool>, 8> given{{
       {"pipeline.skip_fraction", pipeline.skip_fraction != 0},
       {"pipeline.max_swaps", pipeline.max_swaps != 0},
+      {"pipeline.rotation", pipeline.rotation != 0},
+      {"pipeline.full_every", pipeline.full_every != 0},
       {"pipeline.problem", !pipeline.problem.empty() && !pipeline.emulate},
       {"pipeline.solution", !pipeline.solution.empty()},
       {"pipeline.topology", !pipeline.topology.empty()},
@@ -320,6 +322,20 @@ void rule_skipping(Book& book) {
                                    pipeline.schedule));
   }
   if (!skips) return;
+  const bool turns = pipeline.rotation > 1 || pipeline.full_every > 0;
+  if (turns && pipeline.replan_share > 0 && book.good("pipeline.replan_share")) {
+    book.complain(
+        "pipeline.replan_share",
+        "got it with plans that take turns (pipeline.rotation, pipeline.full_every), want 0: "
+        "these are not planned anew");
+  }
+  for (const auto& [key, value] : {std::pair{"pipeline.rotation", pipeline.rotation},
+                                   std::pair{"pipeline.full_every", pipeline.full_every}}) {
+    if (value == 0 || pipeline.solution.empty() || !book.good(key)) continue;
+    book.complain(key,
+                  "got it beside pipeline.solution, which has its own plans; want it in the "
+                  "problem that this solves");
+  }
   if (!book.good({"pipeline.skip_fraction", "parallel.pp"})) return;
   const std::int64_t pp = book.recipe.parallel.pp;
   if (pipeline.solution.empty() && !pipeline::kept_stages(pp, pipeline.skip_fraction)) {

@@ -77,6 +77,44 @@ TEST(SessionTest, SumsUseTheirScratchAgain) {
   EXPECT_EQ(core::host_memory().system_allocations, before);
 }
 
+/// At most two move at a time, so the one before the last but one is done when the last has anything.
+TEST(SessionTest, GathersCalledFirstAreDoneFirst) {
+  auto& world = test::mpi_session().world();
+  constexpr std::int64_t kPart = 60000;
+  constexpr std::size_t kCalls = 12;
+  std::vector<Tensor> tensors;
+  std::vector<Ticket> tickets;
+  for (std::size_t i = 0; i < kCalls; ++i) {
+    tensors.push_back(Tensor::zeros({kPart * world.size()}));
+    Tensor mine = tensors.back().flat(kPart * world.rank(), kPart * (world.rank() + 1));
+    for (std::int64_t j = 0; j < kPart; ++j) {
+      mine.data<float>()[j] = static_cast<float>(world.rank() + 1 + static_cast<int>(i));
+    }
+    std::vector<Tensor> parts;
+    for (int r = 0; r < world.size(); ++r) {
+      parts.push_back(tensors.back().flat(kPart * r, kPart * (r + 1)));
+    }
+    tickets.push_back(world.all_gather_parts(parts));
+  }
+  for (bool all = false; !all;) {
+    all = true;
+    for (std::size_t i = kCalls; i-- > 0;) {
+      if (!tickets[i].done()) {
+        all = false;
+      } else if (i >= 2) {
+        EXPECT_TRUE(tickets[i - 2].done()) << i;
+      }
+    }
+  }
+  for (std::size_t i = 0; i < kCalls; ++i) {
+    for (int r = 0; r < world.size(); ++r) {
+      EXPECT_EQ(tensors[i].data<float>()[kPart * (r + 1) - 1],
+                static_cast<float>(r + 1 + static_cast<int>(i)));
+    }
+  }
+  world.barrier().wait();
+}
+
 /// All messages are asked about together: what is wrong with one is told to its receiver alone.
 TEST(SessionTest, AMessageThatDoesNotFitFailsAlone) {
   auto& world = test::mpi_session().world();

@@ -91,6 +91,47 @@ class SkippingTest(cli.CliTestCase):
                             (["pipeline.topology=/nowhere.json"], ["pipeline.topology", "want a JSON file"])):
             self.assert_refused(cli.run("check", recipe, *keys, *more), 2, *words)
 
+    def test_plans_take_turns(self):
+        keys = ["parallel.pp=3", "pipeline.skip_fraction=0.33", "pipeline.rotation=2", "pipeline.full_every=3",
+                "train.max_steps=7", "checkpoint.interval=2", "checkpoint.keep_latest_k=9"]
+        run = self.train(*keys)
+        names = ["plan.json", "plan.2.json", "plan.3.json"]
+        paths = [json.loads((run / "plan" / name).read_text())["paths"] for name in names]
+        self.assertEqual([[stage for stage, _ in plan[0]] for plan in paths], [[0, 1, 3], [0, 2, 3], [0, 1, 2, 3]])
+        self.assertEqual(len(list((run / "plan").glob("plan*.json"))), 3)
+        whole = cli.losses(run)
+        # Which turn a step takes is known from its number alone.
+        self.train(*keys, "--resume", "4")
+        self.assertEqual(cli.losses(run), whole)
+
+    def test_a_solution_with_turns_is_run(self):
+        nodes = [{"forward_s": 1.0, "memory_micro_batches": 3} for _ in range(3)]
+        problem = {"format": "ropewalk-problem/1", "nodes": nodes, "transfer_s": [[0.0] * 3] * 3, "backward_factor": 2,
+                   "loss_factor": 0.25, "gap_s": 0, "gap_first_forward_s": 0, "stage_sizes": [1, 1, 1], "path_length": 2,
+                   "micro_batches_per_source": 4, "rules": {"max_swaps": 0, "max_jump": 2, "stage_quota": 2},
+                   "rotation": 2, "full_every": 3}
+        file, solution = self.folder / "p.json", self.folder / "s.json"
+        file.write_text(json.dumps(problem))
+        self.assert_ok(cli.run("plan", "--problem", file, "--out", solution, "--evaluations", "2000"))
+        keys = ["parallel.pp=3", "pipeline.schedule=skippipe", f"pipeline.problem={file}", f"pipeline.solution={solution}"]
+        recipe = self.recipe()
+        self.assert_ok(cli.run("train", recipe, *keys))
+        plan = json.loads((self.folder / "run" / "plan" / "plan.3.json").read_text())
+        self.assertTrue(all(len(path) == 4 for path in plan["paths"]))
+        told = json.loads(solution.read_text())
+        self.assertEqual(len(told["rotations"]), 1)
+        for more, words in (("pipeline.rotation=2", ["pipeline.rotation", "beside pipeline.solution"]),
+                            ("pipeline.replan_share=0.2", ["pipeline.replan_share", "with 3 plans that take turns"])):
+            self.assert_refused(cli.run("check", recipe, *keys, more), 2, *words)
+        file.write_text(json.dumps({**problem, "full_every": 0}))
+        self.assert_refused(cli.run("check", recipe, *keys), 65, "p.json.full_every", "got 0; want a whole number >= 1")
+        for more, words in ((["pipeline.rotation=2"], ["pipeline.rotation", "skippipe alone"]),
+                            (["pipeline.schedule=skippipe", "parallel.pp=4", "pipeline.skip_fraction=0.5",
+                              "pipeline.rotation=2"], ["pipeline.rotation", "want at least 3"]),
+                            (["pipeline.schedule=skippipe", "pipeline.rotation=2", "pipeline.replan_share=1"],
+                             ["pipeline.replan_share", "take turns"])):
+            self.assert_refused(cli.run("check", recipe, *more), 2, *words)
+
     def test_weight_gradients_in_turns_of_their_own_train_the_same(self):
         nodes = [{"forward_s": 1, "memory_micro_batches": 2} for _ in range(3)]
         problem = {"format": "ropewalk-problem/1", "nodes": nodes, "transfer_s": [[0.0] * 3] * 3, "backward_factor": 2,

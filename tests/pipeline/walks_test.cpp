@@ -8,6 +8,7 @@
 #include <cmath>
 #include <map>
 #include <random>
+#include <set>
 
 #include "core/error.h"
 #include "core/json.h"
@@ -125,6 +126,25 @@ TEST(Walks, TheSourceHoldsTheHeadAndTheLossStandsBetweenThePasses) {
             (std::vector<std::string>{
                 "forward of micro-batch 0, stage 0", "forward of micro-batch 0, stage 3",
                 "backward of micro-batch 0, stage 3", "backward of micro-batch 0, stage 0"}));
+}
+
+TEST(Walks, InEnoughTurnsEveryMicroBatchVisitsEveryStage) {
+  Problem problem;
+  problem.dp = 2;
+  problem.pp = 6;
+  problem.micro_batches = 6;
+  for (const int length : {2, 3, 4, 6}) {
+    const int turns = (5 + length - 2) / (length - 1);
+    std::vector<std::set<int>> seen(6);
+    for (int turn = 0; turn < turns; ++turn) {
+      const auto paths = choose_paths(problem, length, turn);
+      for (std::size_t m = 0; m < paths.size(); ++m) {
+        EXPECT_EQ(paths[m].front(), choose_paths(problem, length)[m].front());
+        for (const int node : paths[m]) seen[m].insert(node % 6);
+      }
+    }
+    for (const auto& stages : seen) EXPECT_EQ(stages.size(), 6U) << length;
+  }
 }
 
 TEST(Walks, PathsInTurnVisitAllStagesEquallyOften) {
@@ -268,11 +288,20 @@ TEST(Walks, ReadFromAProblemAndItsSolution) {
   elsewhere["loss_at"] = "last";
   EXPECT_THAT(refusal_of([&] { walk_costs_from_problem(elsewhere, "p.json"); }),
               HasSubstr("p.json.loss_at: got \"last\""));
-  for (const char* several : {"rotations", "full"}) {
-    auto turns = solution;
-    turns[several] = core::Json::array();
-    EXPECT_THAT(refusal_of([&] { walks_from_solution(turns, "s.json"); }), HasSubstr(several));
-  }
+  auto turns = solution;
+  turns["rotations"] = {solution};
+  turns["rotations"][0]["micro_batches"][0]["starts"][0] = 0.125;
+  turns["full"] = solution;
+  const auto all = turns_from_solution(turns, "s.json");
+  ASSERT_EQ(all.size(), 3U);
+  EXPECT_EQ(all[1].micro_batches[0].starts[0], 0.125);
+  EXPECT_EQ(all[2].arrangement, all[0].arrangement);
+  const auto cycle = plans_from_solution(turns, costs, 5, "s.json");
+  EXPECT_EQ(cycle.plans.size(), 3U);
+  EXPECT_EQ(cycle.plans.front(), plan);
+  EXPECT_EQ(cycle.full_every, 5);
+  turns["full"] = core::Json::object();
+  EXPECT_THROW(turns_from_solution(turns, "s.json"), core::Error);
   const auto refused = [&](const char* pointer, const core::Json& value, const char* what) {
     auto torn = problem;
     torn[core::Json::json_pointer(pointer)] = value;

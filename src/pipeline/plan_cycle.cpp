@@ -1,0 +1,42 @@
+// Part of Ropewalk, MIT licence.
+#include "pipeline/plan_cycle.h"
+
+#include <fmt/format.h>
+
+#include <string>
+#include <utility>
+
+#include "core/error.h"
+#include "pipeline/plan_check.h"
+#include "pipeline/replanner.h"
+
+namespace rw::pipeline {
+
+PlanCycle::PlanCycle(Plan plan) { plans.push_back(std::move(plan)); }
+
+std::size_t PlanCycle::of_step(std::int64_t n) const {
+  const auto turns = static_cast<std::int64_t>(plans.size()) - (full_every > 0 ? 1 : 0);
+  if (full_every == 0) return static_cast<std::size_t>((n - 1) % turns);
+  if (n % full_every == 0) return plans.size() - 1;
+  return static_cast<std::size_t>((n - 1 - (n - 1) / full_every) % turns);
+}
+
+PlanCycle PlanCycle::shortened() const {
+  PlanCycle out = *this;
+  if (full_every > 0) out.full_every = static_cast<std::int64_t>(plans.size());
+  return out;
+}
+
+void require_sound(const PlanCycle& cycle) {
+  const Plan& first = cycle.plans.front();
+  require_sound(first);
+  for (std::size_t i = 1; i < cycle.plans.size(); ++i) {
+    const std::string problem = takeover_problem(first, cycle.plans[i]);
+    if (problem.empty()) continue;
+    throw core::Error(core::ErrorKind::kRecipe,
+                      fmt::format("plan {} of {} that take turns: {}", i + 1, cycle.plans.size(),
+                                  problem));
+  }
+}
+
+}  // namespace rw::pipeline

@@ -1,0 +1,30 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "pipeline/plan.h"
+
+namespace rw::pipeline {
+
+/// The plans that the steps of a run take in turn, on one set of stages: one for all of them, or
+/// several (docs/formats/problem.md, rotation), and every full_every-th step one of its own, which
+/// does not count as a turn.
+struct PlanCycle {
+  PlanCycle() = default;
+  /// One plan for all steps.
+  PlanCycle(Plan plan);  // NOLINT(google-explicit-constructor)
+  std::vector<Plan> plans;      // at least one; with full_every the last one is the full one
+  std::int64_t full_every = 0;  // 0: never
+  /// Which of `plans` step n >= 1 takes: a function of n alone, so that a run can go on from any step.
+  std::size_t of_step(std::int64_t n) const;
+  /// A cycle of the same plans in which each comes within plans.size() steps.
+  PlanCycle shortened() const;
+};
+
+/// Throws Error{kRecipe} when a plan is not sound, or differs from the first one in what has to stay
+/// between two steps (replanner.h).
+void require_sound(const PlanCycle& cycle);
+
+}  // namespace rw::pipeline
