@@ -62,14 +62,13 @@ pipeline::PlanCycle plans_on_topology(const recipe::Recipe& recipe) {
   planner::PlanOptions how;
   how.limits.evaluations = kSchedules;
   const auto solution = planner::plan(problem, how);
-  return pipeline::plans_from_solution(planner::to_json(solution),
-                                       pipeline::walk_costs(problem, kKey),
+  return pipeline::plans_from_solution(planner::to_json(solution), pipeline::walk_costs(problem),
                                        recipe.pipeline.full_every, kKey);
 }
 
 std::vector<std::vector<double>> known_transfers(const recipe::Recipe& recipe) {
   if (!recipe.pipeline.topology.empty()) {
-    return pipeline::walk_costs(problem_of(recipe), kKey).transfer_s;
+    return pipeline::walk_costs(problem_of(recipe)).transfer_s;
   }
   if (recipe.pipeline.problem.empty()) return {};
   const auto ranks = static_cast<int>(recipe.parallel.dp * recipe.parallel.pp);

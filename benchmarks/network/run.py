@@ -67,10 +67,10 @@ def span(ranks, step):
     return (min(ops[step][0]["begin"] for ops in ranks), max(op["begin"] for op in updates), max(map(end_of, updates)))
 
 
-def exposed_share(ranks, step):
-    """Share of a step in which a rank waits for sums of gradients or, sharded, for values; mean of the ranks."""
+def exposed_share(ranks, step, name):
+    """Share of a step in which a rank waits: for sums of gradients (reduce) or, sharded, for values; mean of the ranks."""
     begin, _, end = span(ranks, step)
-    waits = [sum(op["seconds"] for op in ops[step] if op["name"] in ("reduce", "values")) for ops in ranks]
+    waits = [sum(op["seconds"] for op in ops[step] if op["name"] == name) for ops in ranks]
     return statistics.mean(waits) / (end - begin)
 
 
@@ -81,7 +81,8 @@ def replicas(network, args, corpus, wire, zero):
     step_s = statistics.median(span(ranks, i)[2] - span(ranks, i)[0] for i in steps)
     update_s = statistics.median(ops[i][-1]["seconds"] for ops in ranks for i in steps)
     return {"reduce_dtype": wire, "zero": int(zero), "steps": len(steps), "step_s": step_s,
-            "exposed_share": statistics.median(exposed_share(ranks, i) for i in steps), "update_s": update_s,
+            "exposed_share": statistics.median(exposed_share(ranks, i, "reduce") for i in steps),
+            "values_share": statistics.median(exposed_share(ranks, i, "values") for i in steps), "update_s": update_s,
             "step_ms_of_metrics": statistics.median(record["step_ms"] for record in metrics[WARM_UP:])}
 
 
@@ -146,10 +147,10 @@ def table(result):
              f" one thread a rank. Link: {link['latency_s'] * 1e6:.0f} us, {link['bytes_per_s'] / 1e6:.1f} MB/s. Made by"
              " `benchmarks/network/run.py`.", "", *([slow_link(result), ""] if slow_link(result) else []),
              "## Two replicas, one micro-batch of 8 x 256 each", "",
-             "| wire | optimizer | step | waits for sums and values | update |", "|---|---|---|---|---|"]
+             "| wire | optimizer | step | waits for sums | for values | update |", "|---|---|---|---|---|---|"]
     for one in result["replicas"]:
         lines.append(f"| {one['reduce_dtype']} | {'sharded' if one['zero'] else 'whole'} | {one['step_s']:.3f} s"
-                     f" | {100 * one['exposed_share']:.1f} % | {one['update_s'] * 1e3:.0f} ms |")
+                     f" | {100 * one['exposed_share']:.1f} % | {100 * one['values_share']:.1f} % | {one['update_s'] * 1e3:.0f} ms |")
     lines += ["", f"## Two stages, {result['micro_batches']} micro-batches of 1 x 256", "",
               "| planner | predicted | measured | error | with costs of the same steps | bubble predicted | measured |",
               "|---|---|---|---|---|---|---|"]

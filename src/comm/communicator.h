@@ -61,7 +61,7 @@ class Communicator {
   /// of elements (0 too) on every rank. traffic: the elements of the other ranks' parts.
   [[nodiscard]] virtual Ticket reduce_scatter_sum(std::span<core::Tensor> parts, Wire wire) = 0;
   /// The second half: rank r's parts[r] overwrites everybody's parts[r]. Any one dtype. Of several
-  /// under way those called first are done first: at most two share the network at a time.
+  /// under way those called first are done first: no two share the network.
   [[nodiscard]] virtual Ticket all_gather_parts(std::span<core::Tensor> parts) = 0;
   /// The same for f64 and u64 numbers on the host; max for control words. n is small (at most 64
   /// Ki).

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
@@ -114,7 +113,7 @@ class MpiCommunicator : public Communicator {
   Ticket all_gather_parts(std::span<Tensor> parts) override {
     check_parts("all_gather_parts", parts, size());
     auto task = make_task("all_gather_parts", gather_parts_steps(next_seat(), parts));
-    task->set_after(std::exchange(gathers_[0], std::exchange(gathers_[1], task)));
+    task->set_after(std::exchange(last_gather_, task));
     return hand_over(std::move(task));
   }
   Ticket all_reduce_sum(std::span<double> numbers) override {
@@ -198,10 +197,8 @@ class MpiCommunicator : public Communicator {
   MPI_Comm group_;                     // freed by MPI_Finalize: freeing it is collective
   std::vector<int> ranks_;             // of the job, by rank of the group
   int rank_ = 0;
-  std::int64_t calls_ = 0;  // of collectives, which come from one thread
-  std::array<std::shared_ptr<MpiTask>, 2>
-      gathers_;  // the last all_gather_parts, of which two move at a time
-  // Shared with the tickets, which may live longer.
+  std::int64_t calls_ = 0;                // of collectives, which come from one thread
+  std::shared_ptr<MpiTask> last_gather_;  // of all_gather_parts, which move one at a time
   std::shared_ptr<std::atomic<double>> timeout_ = std::make_shared<std::atomic<double>>(0.0);
 };
 

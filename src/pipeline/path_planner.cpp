@@ -30,6 +30,22 @@ std::vector<std::vector<int>> arrangement_of(const Plan& plan) {
   return out;
 }
 
+/// Whether a micro-batch's loss is on the last node that it visits.
+bool loss_at_last(const Plan& plan) {
+  return std::any_of(plan.paths.begin(), plan.paths.end(), [](const std::vector<Visit>& path) {
+    return path.back().rank != path.front().rank;
+  });
+}
+
+/// The lowest stage whose ranks hold the head.
+int head_from(const Plan& plan) {
+  int out = plan.stages - 1;
+  for (const auto& held : plan.stages_of_rank) {
+    if (held.back() + 1 == plan.stages) out = std::min(out, held.front());
+  }
+  return out;
+}
+
 planner::List<int> list_of(const std::vector<int>& values) {
   return {values.begin(), values.end()};
 }
@@ -131,6 +147,7 @@ planner::Problem problem_of(const Plan& current, const WalkCosts& measured) {
   }
   out.backward_factor = measured.backward_factor;
   out.loss_factor = measured.loss_factor;
+  if (loss_at_last(current)) out.loss_at = planner::LossAt::kLast;
   for (const auto& group : arrangement_of(current)) {
     out.arrangement.push_back(list_of(group));
     out.stage_sizes.push_back(static_cast<int>(group.size()));
@@ -167,12 +184,15 @@ Plan replan_paths(const Plan& current, const WalkCosts& measured, double seconds
   const planner::Solution found = planner::replan(problem, start, how);
   Walks walks;
   walks.arrangement = arrangement_of(current);
+  walks.head_from = head_from(current);
   walks.micro_batches.resize(order.size());
   for (std::size_t k = 0; k < order.size(); ++k) {
     walks.micro_batches[at(order[k])] = {found.micro_batches[k].path,
                                          found.micro_batches[k].starts};
   }
-  return plan_from_walks(current.schedule, walks, measured);
+  WalkCosts costs = measured;
+  costs.loss_at_last = problem.loss_at == planner::LossAt::kLast;
+  return plan_from_walks(current.schedule, walks, costs);
 }
 
 Replan make_replan(std::vector<std::vector<double>> transfer_s, double seconds) {

@@ -33,9 +33,8 @@ void require_sound(const PlanCycle& cycle) {
   for (std::size_t i = 1; i < cycle.plans.size(); ++i) {
     const std::string problem = takeover_problem(first, cycle.plans[i]);
     if (problem.empty()) continue;
-    throw core::Error(core::ErrorKind::kRecipe,
-                      fmt::format("plan {} of {} that take turns: {}", i + 1, cycle.plans.size(),
-                                  problem));
+    throw core::Error(core::ErrorKind::kRecipe, fmt::format("plan {} of {} that take turns: {}",
+                                                            i + 1, cycle.plans.size(), problem));
   }
 }
 

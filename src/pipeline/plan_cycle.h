@@ -14,7 +14,7 @@ namespace rw::pipeline {
 struct PlanCycle {
   PlanCycle() = default;
   /// One plan for all steps.
-  PlanCycle(Plan plan);  // NOLINT(google-explicit-constructor)
+  PlanCycle(Plan plan);         // NOLINT(google-explicit-constructor)
   std::vector<Plan> plans;      // at least one; with full_every the last one is the full one
   std::int64_t full_every = 0;  // 0: never
   /// Which of `plans` step n >= 1 takes: a function of n alone, so that a run can go on from any step.

@@ -119,7 +119,11 @@ Plan plan_skipping(const Problem& problem, int path_length, int turn) {
 PlanCycle plans_from_solution(const core::Json& solution, const WalkCosts& costs,
                               std::int64_t full_every, const std::string& where) {
   PlanCycle out;
-  for (const Walks& walks : turns_from_solution(solution, where)) {
+  auto turns = turns_from_solution(solution, where);
+  int head_from = lowest_end(turns.front());
+  for (const Walks& walks : turns) head_from = std::min(head_from, lowest_end(walks));
+  for (Walks& walks : turns) {
+    walks.head_from = head_from;
     out.plans.push_back(plan_from_walks("skippipe", walks, costs));
   }
   if (solution.contains("full")) out.full_every = full_every;

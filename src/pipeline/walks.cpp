@@ -45,8 +45,7 @@ class Builder {
     predict();
     fit_channels();
     for (std::size_t rank = 0; rank < timed_.size(); ++rank) {
-      const bool source = stage_of_[rank] == 0;
-      plan_.live_bound[rank] = costs_.memory[rank] + (source ? 1 : 0);
+      plan_.live_bound[rank] = costs_.memory[rank] + (holds_head(stage_of_[rank]) ? 1 : 0);
     }
     const std::string problem = plan_problem(plan_);
     if (!problem.empty()) fail(problem);
@@ -58,6 +57,9 @@ class Builder {
     throw Error(ErrorKind::kRecipe, fmt::format("{}: {}", schedule_, what));
   }
   int head() const { return plan_.stages - 1; }
+  bool holds_head(int group) const {
+    return costs_.loss_at_last ? group >= head_from_ : group == 0;
+  }
 
   void place() {
     const std::size_t nodes = costs_.forward_s.size();
@@ -70,6 +72,7 @@ class Builder {
     plan_.schedule = schedule_;
     plan_.stages = static_cast<int>(walks_.arrangement.size()) + 1;
     plan_.head_alone = true;
+    head_from_ = walks_.head_from >= 0 ? walks_.head_from : lowest_end(walks_);
     plan_.stages_of_rank.resize(nodes);
     stage_of_.assign(nodes, -1);
     timed_.resize(nodes);
@@ -81,7 +84,7 @@ class Builder {
         }
         stage_of_[at(node)] = static_cast<int>(s);
         plan_.stages_of_rank[at(node)].push_back(static_cast<int>(s));
-        if (s == 0) plan_.stages_of_rank[at(node)].push_back(head());
+        if (holds_head(static_cast<int>(s))) plan_.stages_of_rank[at(node)].push_back(head());
       }
     }
     const auto missing = std::find(stage_of_.begin(), stage_of_.end(), -1);
@@ -140,7 +143,6 @@ class Builder {
     check(walk, m);
     auto& path = plan_.paths.emplace_back();
     const std::size_t length = walk.nodes.size();
-    const int source = walk.nodes[0];
     for (std::size_t i = 0; i < length; ++i) {
       const int node = walk.nodes[i];
       const int stage = stage_of_[at(node)];
@@ -154,11 +156,12 @@ class Builder {
       add(node, OpKind::kBackwardWeight, m, stage, walk.weight_starts[i],
           costs_.weight_factor * forward);
     }
-    path.push_back({head(), source});
-    const double loss = costs_.loss_factor * costs_.forward_s[at(source)];
+    const int judge = costs_.loss_at_last ? walk.nodes.back() : walk.nodes.front();
+    path.push_back({head(), judge});
+    const double loss = costs_.loss_factor * costs_.forward_s[at(judge)];
     const double begin = walk.starts[length];
-    add(source, OpKind::kForward, m, head(), begin, kLossForward * loss);
-    add(source, OpKind::kBackward, m, head(), begin + kLossForward * loss,
+    add(judge, OpKind::kForward, m, head(), begin, kLossForward * loss);
+    add(judge, OpKind::kBackward, m, head(), begin + kLossForward * loss,
         (1 - kLossForward) * loss);
   }
 
@@ -238,6 +241,7 @@ class Builder {
   const Walks& walks_;
   const WalkCosts& costs_;
   Plan plan_;
+  int head_from_ = 0;                      // of a loss on the last node
   std::vector<int> stage_of_;              // per node
   std::vector<std::vector<Timed>> timed_;  // per node, forwards and backwards
 };
@@ -259,18 +263,24 @@ Plan plan_from_walks(const std::string& schedule, const Walks& walks, const Walk
   return Builder(schedule, walks, costs).build();
 }
 
-WalkCosts walk_costs(const planner::Problem& problem, const std::string& where) {
-  if (problem.loss_at != planner::LossAt::kSource) {
-    throw Error(
-        ErrorKind::kRecipe,
-        fmt::format("{}.loss_at: got \"last\"; want \"source\": head and loss are run there "
-                    "(docs/adr/0010-loss-at-the-source.md)",
-                    where));
+int lowest_end(const Walks& walks) {
+  int out = static_cast<int>(walks.arrangement.size());
+  for (const Walk& walk : walks.micro_batches) {
+    if (walk.nodes.empty()) continue;
+    for (int group = 0; group < out; ++group) {
+      const auto& nodes = walks.arrangement[at(group)];
+      if (std::find(nodes.begin(), nodes.end(), walk.nodes.back()) != nodes.end()) out = group;
+    }
   }
+  return out;
+}
+
+WalkCosts walk_costs(const planner::Problem& problem) {
   WalkCosts out;
   out.backward_factor = problem.backward_factor;
   out.weight_factor = problem.weight_factor.value_or(0);
   out.loss_factor = problem.loss_factor;
+  out.loss_at_last = problem.loss_at == planner::LossAt::kLast;
   for (int from = 0; from < problem.size(); ++from) {
     out.forward_s.push_back(problem.nodes[from].forward_s);
     out.memory.push_back(problem.nodes[from].memory);
@@ -287,7 +297,7 @@ WalkCosts walk_costs_from_problem(const core::Json& problem, const std::string& 
   } catch (const Error& error) {
     throw Error(ErrorKind::kDataMalformed, error.what());
   }
-  return walk_costs(costs, where);
+  return walk_costs(costs);
 }
 
 Walks walks_from_solution(const core::Json& solution, const std::string& where) {

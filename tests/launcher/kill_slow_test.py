@@ -19,7 +19,7 @@ class KillTest(cli.CliTestCase):
 
     def interrupted(self, recipe, run, keys, ranks, dice):
         """One job that is killed once; then it goes on to its end."""
-        job = cli.Job("train", recipe, f"output_dir={run}", *keys, ranks=ranks)
+        job = self.job("train", recipe, f"output_dir={run}", *keys, ranks=ranks)
         moment = dice.randint(0, self.STEPS - 2)
         self.assertTrue(cli.wait_until(lambda: len(cli.metrics(run)) >= moment or job.process.poll() is not None))
         time.sleep(dice.random() * 0.02)

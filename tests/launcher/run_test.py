@@ -94,7 +94,7 @@ class RunTest(cli.CliTestCase):
 
     def test_a_stop_file_saves_and_leaves(self):
         self.corpus()
-        job = cli.Job("train", self.recipe(checkpoint="{interval: 0}"), "train.max_steps=100000")
+        job = self.job("train", self.recipe(checkpoint="{interval: 0}"), "train.max_steps=100000")
         out = self.folder / "run"
         self.assertTrue(cli.wait_until(lambda: len(cli.metrics(out)) >= 3))
         (out / "STOP").touch()
@@ -105,7 +105,7 @@ class RunTest(cli.CliTestCase):
 
     def test_usr2_saves_and_goes_on(self):
         self.corpus()
-        job = cli.Job("train", self.recipe(checkpoint="{interval: 0}"), "train.max_steps=100000")
+        job = self.job("train", self.recipe(checkpoint="{interval: 0}"), "train.max_steps=100000")
         out = self.folder / "run"
         self.assertTrue(cli.wait_until(lambda: len(cli.metrics(out)) >= 3))
         os.kill(job.process.pid, signal.SIGUSR2)
@@ -116,7 +116,7 @@ class RunTest(cli.CliTestCase):
 
     def test_two_jobs_do_not_share_a_folder(self):
         self.corpus()
-        job = cli.Job("train", self.recipe(), "train.max_steps=100000")
+        job = self.job("train", self.recipe(), "train.max_steps=100000")
         self.assertTrue(cli.wait_until(lambda: len(cli.metrics(self.folder / "run")) >= 1))
         done = cli.run("train", self.recipe(), "--resume", "auto")
         job.kill_all()

@@ -120,6 +120,15 @@ class SkippingTest(cli.CliTestCase):
         self.assertTrue(all(len(path) == 4 for path in plan["paths"]))
         told = json.loads(solution.read_text())
         self.assertEqual(len(told["rotations"]), 1)
+        by_turns = cli.losses(self.folder / "run")
+        # The loss where paths end: other ranks, the same step by step but for the order of sums, once the paths are the same.
+        file.write_text(json.dumps({**problem, "loss_at": "last"}))
+        self.assert_ok(cli.run("train", recipe, *keys, f"output_dir={self.folder / 'last'}"))
+        plan = json.loads((self.folder / "last" / "plan" / "plan.json").read_text())
+        self.assertTrue(all(path[-1] == [3, path[-2][1]] for path in plan["paths"]), plan["paths"])
+        for one, other in zip(cli.losses(self.folder / "last"), by_turns, strict=True):
+            self.assertAlmostEqual(one, other, delta=1e-4)
+        file.write_text(json.dumps(problem))
         for more, words in (("pipeline.rotation=2", ["pipeline.rotation", "beside pipeline.solution"]),
                             ("pipeline.replan_share=0.2", ["pipeline.replan_share", "with 3 plans that take turns"])):
             self.assert_refused(cli.run("check", recipe, *keys, more), 2, *words)

@@ -42,7 +42,7 @@ class TrainMpiTest(cli.CliTestCase):
                 whole, cut = self.folder / f"whole{ranks}", self.folder / f"cut{ranks}"
                 keys = [*keys, "train.max_steps=60"]
                 self.assert_ok(self.train(whole.name, *keys, ranks=ranks))
-                job = cli.Job("train", self.recipe(), f"output_dir={cut}", *keys, ranks=ranks)
+                job = self.job("train", self.recipe(), f"output_dir={cut}", *keys, ranks=ranks)
                 self.assertTrue(cli.wait_until(lambda: len(cli.metrics(cut)) >= 9))
                 job.kill_all()
                 self.assertLess(len(cli.metrics(cut)), 60)
@@ -54,7 +54,7 @@ class TrainMpiTest(cli.CliTestCase):
     def test_a_killed_rank_ends_the_job(self):
         self.corpus()
         recipe = self.recipe(train="{seq_len: 32, micro_batch_size: 2, global_batch_size: 8, max_steps: 100000}")
-        job = cli.Job("train", recipe, "parallel.dp=2", ranks=2)
+        job = self.job("train", recipe, "parallel.dp=2", ranks=2)
         self.assertTrue(cli.wait_until(lambda: len(cli.metrics(self.folder / "run")) >= 3))
         os.kill(job.rank_pids()[1], signal.SIGKILL)
         text = job.wait(timeout=30)
@@ -65,7 +65,7 @@ class TrainMpiTest(cli.CliTestCase):
         self.corpus()
         recipe = self.recipe(train="{seq_len: 32, micro_batch_size: 2, global_batch_size: 8, max_steps: 100000}",
                              watchdog="{step_s: 4}")
-        job = cli.Job("train", recipe, "parallel.dp=2", ranks=2)
+        job = self.job("train", recipe, "parallel.dp=2", ranks=2)
         self.assertTrue(cli.wait_until(lambda: len(cli.metrics(self.folder / "run")) >= 3))
         os.kill(job.rank_pids()[1], signal.SIGSTOP)
         text = job.wait(timeout=60)
@@ -76,7 +76,7 @@ class TrainMpiTest(cli.CliTestCase):
         self.corpus()
         recipe = self.recipe(train="{seq_len: 32, micro_batch_size: 2, global_batch_size: 8, max_steps: 100000}",
                              watchdog="{init_s: 4, step_s: 4}")
-        job = cli.Job("train", recipe, "parallel.dp=2", ranks=2)
+        job = self.job("train", recipe, "parallel.dp=2", ranks=2)
         self.assertTrue(cli.wait_until(lambda: len(job.rank_pids()) == 2))
         os.kill(job.rank_pids()[1], signal.SIGSTOP)
         text = job.wait(timeout=60)
@@ -87,7 +87,7 @@ class TrainMpiTest(cli.CliTestCase):
         self.corpus()
         recipe = self.recipe(train="{seq_len: 32, micro_batch_size: 2, global_batch_size: 8, max_steps: 100000}",
                              checkpoint="{interval: 0}")
-        job = cli.Job("train", recipe, "parallel.dp=2", ranks=2)
+        job = self.job("train", recipe, "parallel.dp=2", ranks=2)
         self.assertTrue(cli.wait_until(lambda: len(cli.metrics(self.folder / "run")) >= 3))
         os.kill(job.process.pid, signal.SIGUSR1)  # mpirun forwards it
         text = job.wait(timeout=60)

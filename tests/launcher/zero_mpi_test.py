@@ -39,7 +39,7 @@ class ZeroTest(cli.CliTestCase):
             keys = [f"parallel.dp={ranks}", "parallel.zero=1", "train.max_steps=40"]
             whole, cut = f"whole{ranks}", f"cut{ranks}"
             self.assert_ok(self.train(whole, *keys, ranks=ranks))
-            job = cli.Job("train", self.recipe(), f"output_dir={self.folder / cut}", *keys, ranks=ranks)
+            job = self.job("train", self.recipe(), f"output_dir={self.folder / cut}", *keys, ranks=ranks)
             self.assertTrue(cli.wait_until(lambda: len(cli.metrics(self.folder / cut)) >= 9))
             job.kill_all()
             self.assert_ok(self.train(cut, *keys, "--resume", "auto", ranks=ranks))

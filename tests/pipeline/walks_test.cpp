@@ -286,8 +286,11 @@ TEST(Walks, ReadFromAProblemAndItsSolution) {
   EXPECT_EQ(plan_from_json(to_json(plan), "there and back"), plan);
   auto elsewhere = problem;
   elsewhere["loss_at"] = "last";
-  EXPECT_THAT(refusal_of([&] { walk_costs_from_problem(elsewhere, "p.json"); }),
-              HasSubstr("p.json.loss_at: got \"last\""));
+  const auto last = plan_from_walks("skippipe", walks_from_solution(solution, "s.json"),
+                                    walk_costs_from_problem(elsewhere, "p.json"));
+  EXPECT_EQ(last.paths[0], (std::vector<Visit>{{0, 0}, {1, 1}, {2, 1}}));
+  EXPECT_EQ(last.stages_of_rank, (std::vector<std::vector<int>>{{0}, {1, 2}}));
+  EXPECT_EQ(last.live_bound, (std::vector<int>{2, 2}));
   auto turns = solution;
   turns["rotations"] = {solution};
   turns["rotations"][0]["micro_batches"][0]["starts"][0] = 0.125;

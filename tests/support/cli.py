@@ -2,6 +2,7 @@
 
 ROPEWALK_BINARY is the program, ROPEWALK_SOURCE the checkout; ctest sets both.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -72,10 +73,12 @@ class Job:
         return [int(pid) for pid, command in children if command == name] if children else [self.process.pid]
 
     def kill_all(self):
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        if self.process.poll() is None:
+            for pid in self.rank_pids():  # of process groups of their own
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         return self.wait()
 
     def wait(self, timeout=120):
@@ -92,6 +95,12 @@ class CliTestCase(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ropewalk-test-"))
         self.addCleanup(shutil.rmtree, self.folder, True)
+
+    def job(self, *args, **more):
+        """A Job that is over when the test is, however that ends."""
+        job = Job(*args, **more)
+        self.addCleanup(job.kill_all)
+        return job
 
     def corpus(self, name="corpus.h5", copies=1, text=None):
         """A corpus of bytes from the design of this project's own README."""
