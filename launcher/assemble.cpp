@@ -63,16 +63,21 @@ ckpt::RunIdentity identity(const recipe::Recipe& recipe, const model::Options& m
   return out;
 }
 
+fs::path plan_file(const recipe::Recipe& recipe, std::size_t turn) {
+  const std::string name = turn == 0 ? "plan.json" : fmt::format("plan.{}.json", turn + 1);
+  return fs::path(recipe.output_dir) / "plan" / name;
+}
+
 /// output_dir/plan/plan.json: what every rank does in one step; plan.2.json, …: in those that take
-/// another turn.
+/// another turn. Those of a former run with more turns go.
 void write_plans(const recipe::Recipe& recipe, const pipeline::PlanCycle& plans,
                  store::Store& store) {
-  const fs::path folder = fs::path(recipe.output_dir) / "plan";
-  for (std::size_t i = 0; i < plans.plans.size(); ++i) {
-    const std::string name = i == 0 ? "plan.json" : fmt::format("plan.{}.json", i + 1);
-    store::write_whole(store, (folder / name).string(),
-                       pipeline::to_json(plans.plans[i]).dump() + "\n");
+  std::size_t turn = 0;
+  for (const pipeline::Plan& plan : plans.plans) {
+    store::write_whole(store, plan_file(recipe, turn++).string(),
+                       pipeline::to_json(plan).dump() + "\n");
   }
+  while (fs::remove(plan_file(recipe, turn))) ++turn;
 }
 
 /// What rank 0 tells people.

@@ -60,8 +60,8 @@ class Communicator {
   /// bits; the other parts stay as they were. parts: size() f32 tensors; parts[r] has the same number
   /// of elements (0 too) on every rank. traffic: the elements of the other ranks' parts.
   [[nodiscard]] virtual Ticket reduce_scatter_sum(std::span<core::Tensor> parts, Wire wire) = 0;
-  /// The second half: rank r's parts[r] overwrites everybody's parts[r]. Any one dtype. Of several
-  /// under way those called first are done first: no two share the network.
+  /// The second half: rank r's parts[r] overwrites everybody's parts[r]. Any one dtype. Between
+  /// processes, of many under way those called first are done first: few share the network at a time.
   [[nodiscard]] virtual Ticket all_gather_parts(std::span<core::Tensor> parts) = 0;
   /// The same for f64 and u64 numbers on the host; max for control words. n is small (at most 64
   /// Ki).

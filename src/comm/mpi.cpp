@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
@@ -18,6 +19,9 @@ namespace {
 using core::Tensor;
 using Step = MpiTask::Step;
 
+/// Calls of all_gather_parts that move at a time: one alone leaves the network idle between messages,
+/// all of them share it and the first is done when the last is.
+constexpr std::size_t kGathersAtOnce = 4;
 constexpr int kTags = 1 << 20;  // point to point below, collectives above
 
 void require_mpi(int code, const char* call) {
@@ -113,7 +117,7 @@ class MpiCommunicator : public Communicator {
   Ticket all_gather_parts(std::span<Tensor> parts) override {
     check_parts("all_gather_parts", parts, size());
     auto task = make_task("all_gather_parts", gather_parts_steps(next_seat(), parts));
-    task->set_after(std::exchange(last_gather_, task));
+    task->set_after(std::exchange(gathers_[gathers_made_++ % kGathersAtOnce], task));
     return hand_over(std::move(task));
   }
   Ticket all_reduce_sum(std::span<double> numbers) override {
@@ -197,8 +201,9 @@ class MpiCommunicator : public Communicator {
   MPI_Comm group_;                     // freed by MPI_Finalize: freeing it is collective
   std::vector<int> ranks_;             // of the job, by rank of the group
   int rank_ = 0;
-  std::int64_t calls_ = 0;                // of collectives, which come from one thread
-  std::shared_ptr<MpiTask> last_gather_;  // of all_gather_parts, which move one at a time
+  std::int64_t calls_ = 0;  // of collectives, which come from one thread
+  std::array<std::shared_ptr<MpiTask>, kGathersAtOnce> gathers_;  // the last ones
+  std::size_t gathers_made_ = 0;
   std::shared_ptr<std::atomic<double>> timeout_ = std::make_shared<std::atomic<double>>(0.0);
 };
 

@@ -77,8 +77,10 @@ bool MpiTask::must_wait() {
 void MpiTask::check_deadline() {
   const std::int64_t deadline = deadline_ns_.load();
   if (deadline == 0 || now_ns() < deadline) return;
-  finish(Error(ErrorKind::kHang, fmt::format("{}: waited {} s for {}", name_, waited_s_,
-                                             after_ ? after_->io_.absent() : io_.absent())));
+  const MpiTask* front = this;
+  while (front->after_ != nullptr) front = front->after_.get();
+  finish(Error(ErrorKind::kHang,
+               fmt::format("{}: waited {} s for {}", name_, waited_s_, front->io_.absent())));
 }
 
 bool MpiTask::finished() const { return over_ && io_.idle(); }

@@ -86,7 +86,7 @@ std::int64_t choose_bucket_bytes(const Pieces& pieces, comm::Communicator& world
   std::set<const comm::Communicator*> done;
   LinkCost worst;
   for (const Piece& piece : pieces.all()) {
-    if (piece.group->size() < 2 || !done.insert(piece.group).second) continue;
+    if (!done.insert(piece.group).second) continue;
     const LinkCost one = measure_link(*piece.group, wire, most);
     worst.latency_s = std::max(worst.latency_s, one.latency_s);
     worst.seconds_per_byte = std::max(worst.seconds_per_byte, one.seconds_per_byte);
@@ -94,7 +94,7 @@ std::int64_t choose_bucket_bytes(const Pieces& pieces, comm::Communicator& world
   worst.latency_s = slowest(world, worst.latency_s);
   constexpr double kMebi = 1 << 20;
   worst.seconds_per_byte = slowest(world, worst.seconds_per_byte * kMebi) / kMebi;
-  if (worst.latency_s == 0) return kMost;  // nothing travels
+  if (worst.latency_s == 0) return kMost;  // a dry run: nothing travels
   const std::int64_t best = best_bucket_bytes(most, worst);
   if (world.rank() == 0) {
     core::log_info(

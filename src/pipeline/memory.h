@@ -18,7 +18,7 @@ struct RankMemory {
 
 /// A dry run (core/dry_run.h) of the trainer that make_trainer would make of `plans` for this rank of
 /// dp·pp ranks, two steps of each plan: the same code, hence the same lifetimes, for any plan and any options.
-/// Reads rows of the first steps, prefetch_steps ahead, and no weights. Costs milliseconds and little
+/// Reads rows of the first steps, prefetch_steps ahead, and no weights. Costs milliseconds a step and little
 /// memory. Not foreseen: what a rank keeps longer when it leaves the planned order with recompute.
 /// Throws what make_trainer throws.
 RankMemory predict_memory(const TrainerOptions& options,

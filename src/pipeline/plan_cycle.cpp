@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <set>
 #include <string>
 #include <utility>
 
@@ -19,6 +20,19 @@ std::size_t PlanCycle::of_step(std::int64_t n) const {
   if (full_every == 0) return static_cast<std::size_t>((n - 1) % turns);
   if (n % full_every == 0) return plans.size() - 1;
   return static_cast<std::size_t>((n - 1 - (n - 1) / full_every) % turns);
+}
+
+std::vector<std::int64_t> PlanCycle::needed_on(int rank) const {
+  std::set<std::int64_t> out;
+  for (const Plan& plan : plans) {
+    for (std::size_t m = 0; m < plan.paths.size(); ++m) {
+      const auto& path = plan.paths[m];
+      if (path.front().rank == rank || path.back().rank == rank) {
+        out.insert(static_cast<std::int64_t>(m));
+      }
+    }
+  }
+  return {out.begin(), out.end()};
 }
 
 PlanCycle PlanCycle::shortened() const {

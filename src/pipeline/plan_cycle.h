@@ -19,6 +19,8 @@ struct PlanCycle {
   std::int64_t full_every = 0;  // 0: never
   /// Which of `plans` step n >= 1 takes: a function of n alone, so that a run can go on from any step.
   std::size_t of_step(std::int64_t n) const;
+  /// Micro-batches of a step whose tokens a rank needs in one of the plans: those that begin or end there.
+  std::vector<std::int64_t> needed_on(int rank) const;
   /// A cycle of the same plans in which each comes within plans.size() steps.
   PlanCycle shortened() const;
 };

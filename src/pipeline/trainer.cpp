@@ -38,18 +38,6 @@ using core::Tensor;
 
 std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
-/// Micro-batches whose tokens this rank needs: those that begin or end here.
-std::vector<std::int64_t> needed_here(const Plan& plan, int rank) {
-  std::vector<std::int64_t> out;
-  for (std::size_t m = 0; m < plan.paths.size(); ++m) {
-    const auto& path = plan.paths[m];
-    if (path.front().rank == rank || path.back().rank == rank) {
-      out.push_back(static_cast<std::int64_t>(m));
-    }
-  }
-  return out;
-}
-
 ReduceOptions reduce_options(const TrainerOptions& options, const Pieces& pieces,
                              comm::Communicator& world) {
   ReduceOptions out;
@@ -87,6 +75,8 @@ class Trainer final : public core::Method {
   Tensor to_device(const Tensor& host);
   void update(std::int64_t n, const Execution& so_far, core::StepResult& result);
   void apply(std::int64_t n, double norm, core::StepResult& result);
+  Plan& plan() { return plans_.plans[turn_]; }
+  const Plan& plan() const { return plans_.plans[turn_]; }
   void take_turn(std::int64_t n);
   void follow_plan(std::int64_t n, const Execution& done);
   void make_optimizer();
@@ -95,6 +85,7 @@ class Trainer final : public core::Method {
   int stage_of_param(std::size_t param) const;
   std::vector<StageNumbers> own_numbers(const Execution& so_far);
   double norm_of(const StepNumbers& numbers) const;
+  void await(int bucket);
   std::int64_t need(int bucket);
   void settle();
   Tensor fetch(const ParamLayout& param);
@@ -102,8 +93,7 @@ class Trainer final : public core::Method {
   TrainerOptions options_;
   TrainerParts parts_;
   PlanCycle plans_;
-  std::size_t turn_ = 0;  // the one of plans_ that plan_ is, or comes from
-  Plan plan_;
+  std::size_t turn_ = 0;  // the one in use
   Layout layout_;
   core::Stream stream_;
   std::shared_ptr<model::Params> params_;  // shared with the stages
@@ -137,8 +127,7 @@ Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, PlanCycle pl
     : options_(options),
       parts_(std::move(parts)),
       plans_(std::move(plans)),
-      plan_(plans_.plans.front()),
-      layout_(make_layout(options.model, plan_, options.pipeline.stage_split)),
+      layout_(make_layout(options.model, plan(), options.pipeline.stage_split)),
       stream_(options.device),
       watch_(options.pipeline.replan_share, parts_.replan) {
   const int rank = parts_.world.rank();
@@ -160,7 +149,7 @@ Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, PlanCycle pl
     stage_of_[held[i]] = stage.get();
   }
   make_optimizer();
-  sizes_.rows.assign(plan_.paths.size(), options_.micro_batch_size);
+  sizes_.rows.assign(plan().paths.size(), options_.micro_batch_size);
   sizes_.tokens = options_.seq_len;
   sizes_.gradient_scale = 1.0F / static_cast<float>(options_.global_batch_size * options_.seq_len);
   make_executor();
@@ -186,13 +175,13 @@ void Trainer::make_optimizer() {
 /// All that depends on the plan and not on where stages live.
 void Trainer::make_executor() {
   const int rank = parts_.world.rank();
-  reducer_ = std::make_unique<Reducer>(*pieces_, plan_, rank, *params_, stage_of_, reducing_);
+  reducer_ = std::make_unique<Reducer>(*pieces_, plan(), rank, *params_, stage_of_, reducing_);
   executor_ = std::make_unique<Executor>(
-      plan_, stage_of_, parts_.world, stream_,
+      plan(), stage_of_, parts_.world, stream_,
       ExecutorOptions{options_.model.hidden_size, options_.pipeline.patience_ms / 1e3,
                       parts_.trace});
-  bubble_pct_planned_ = planned_bubble(options_.model, layout_, plan_);
-  const auto needed = needed_here(plan_, rank);
+  bubble_pct_planned_ = planned_bubble(options_.model, layout_, plan());
+  const auto needed = plans_.needed_on(rank);
   if (loader_ != nullptr && needed == needed_) return;
   needed_ = needed;
   data::LoaderOptions loading;
@@ -206,7 +195,7 @@ void Trainer::make_executor() {
 
 void Trainer::make_evaluation() {
   const auto count = parts_.validation->micro_batches();
-  evaluation_plan_ = plan_forward(plan_, static_cast<int>(count));
+  evaluation_plan_ = plan_forward(plan(), static_cast<int>(count));
   evaluation_sizes_.tokens = options_.seq_len;
   for (std::int64_t m = 0; m < count; ++m) {
     evaluation_sizes_.rows.push_back(parts_.validation->micro_batch(m).batch);
@@ -217,10 +206,15 @@ void Trainer::make_evaluation() {
       std::make_unique<Executor>(evaluation_plan_, stage_of_, parts_.world, stream_, in_order);
 }
 
+/// Returns once the values of `bucket` are there.
+void Trainer::await(int bucket) {
+  if (values_ != nullptr && values_->wait(bucket)) copies_stale_[at(bucket)] = true;
+}
+
 /// A forward is about to read the values of `bucket`. Returns how long it had to wait, in ns.
 std::int64_t Trainer::need(int bucket) {
   const std::int64_t begin = metrics::now_ns();
-  if (values_ != nullptr && values_->wait(bucket)) copies_stale_[at(bucket)] = true;
+  await(bucket);
   const std::int64_t waited = metrics::now_ns() - begin;
   if (copies_stale_[at(bucket)]) params_->refresh_copies(bucket, stream_);
   copies_stale_[at(bucket)] = false;
@@ -229,7 +223,7 @@ std::int64_t Trainer::need(int bucket) {
 
 /// All values are there and may be read and changed by whoever wants to.
 void Trainer::settle() {
-  for (int bucket = 0; bucket < params_->buckets; ++bucket) need(bucket);
+  for (int bucket = 0; bucket < params_->buckets; ++bucket) await(bucket);
 }
 
 Tensor Trainer::to_device(const Tensor& host) {
@@ -263,7 +257,7 @@ core::StepResult Trainer::step(std::int64_t n) {
   hooks.update = [&](const Execution& so_far) { update(n, so_far, result); };
   if (options_.emulation) {
     hooks.least_s = [&](const Operation& op, OpKind kind) {
-      return options_.emulation->least_s(plan_, parts_.world.rank(), op, kind, n);
+      return options_.emulation->least_s(plan(), parts_.world.rank(), op, kind, n);
     };
   }
   const Execution done = executor_->run(sizes_, hooks);
@@ -278,7 +272,6 @@ core::StepResult Trainer::step(std::int64_t n) {
 void Trainer::take_turn(std::int64_t n) {
   if (plans_.of_step(n) == turn_) return;
   turn_ = plans_.of_step(n);
-  plan_ = plans_.plans[turn_];
   make_executor();
 }
 
@@ -286,13 +279,13 @@ void Trainer::take_turn(std::int64_t n) {
 void Trainer::follow_plan(std::int64_t n, const Execution& done) {
   const std::int64_t interval = options_.timeline_interval;
   if (interval > 0 && (n == 2 || n % interval == 0)) {
-    const auto timeline = gather_timeline(parts_.world, plan_, n, done);
+    const auto timeline = gather_timeline(parts_.world, plan(), n, done);
     if (timeline && parts_.timeline) parts_.timeline(*timeline);
   }
-  auto next = watch_.after_step(n, plan_, numbers_, parts_.world);
+  auto next = watch_.after_step(n, plan(), numbers_, parts_.world);
   if (!watch_.note().empty() && parts_.note) parts_.note(watch_.note());
   if (!next) return;
-  plan_ = std::move(*next);
+  plan() = std::move(*next);
   make_executor();
 }
 
@@ -307,8 +300,8 @@ int Trainer::stage_of_param(std::size_t param) const {
 /// What this rank adds to the numbers of the step.
 std::vector<StageNumbers> Trainer::own_numbers(const Execution& so_far) {
   const int rank = parts_.world.rank();
-  auto out = stage_times(plan_, rank, so_far.times);
-  const auto& held = plan_.stages_of_rank[at(rank)];
+  auto out = stage_times(plan(), rank, so_far.times);
+  const auto& held = plan().stages_of_rank[at(rank)];
   for (const Segment& segment : owned_) {
     const auto grad = params_->all[segment.param].grad.flat(segment.begin, segment.end);
     const auto place =
@@ -324,7 +317,7 @@ double Trainer::norm_of(const StepNumbers& numbers) const {
   for (std::size_t rank = 0; rank < numbers.stages.size(); ++rank) {
     double of_rank = 0;
     for (std::size_t i = 0; i < numbers.stages[rank].size(); ++i) {
-      const double factor = stage_factor_[at(plan_.stages_of_rank[rank][i])];
+      const double factor = stage_factor_[at(plan().stages_of_rank[rank][i])];
       of_rank += numbers.stages[rank][i].squares * factor * factor;
     }
     squares += of_rank;
@@ -334,14 +327,14 @@ double Trainer::norm_of(const StepNumbers& numbers) const {
 
 void Trainer::update(std::int64_t n, const Execution& so_far, core::StepResult& result) {
   for (int bucket = 0; bucket < params_->buckets; ++bucket) params_->hold_grad(bucket, stream_);
-  numbers_ = exchange(plan_, parts_.world, so_far, own_numbers(so_far), watch_.offers());
+  numbers_ = exchange(plan(), parts_.world, so_far, own_numbers(so_far), watch_.offers());
   result.loss = numbers_.loss();
   result.tokens = static_cast<std::int64_t>(numbers_.tokens());
   result.bubble_pct = numbers_.bubble_pct();
   // Accumulated as if every token of a full batch had visited every stage.
   const auto full = static_cast<double>(options_.global_batch_size * options_.seq_len);
   stage_factor_.clear();
-  for (const double tokens : numbers_.tokens_of_stages(plan_)) {
+  for (const double tokens : numbers_.tokens_of_stages(plan())) {
     stage_factor_.push_back(tokens > 0 ? full / tokens : 0);
   }
   result.grad_norm = norm_of(numbers_);
@@ -383,7 +376,6 @@ void Trainer::apply(std::int64_t n, double norm, core::StepResult& result) {
 
 std::optional<double> Trainer::validate() {
   if (evaluator_ == nullptr) return std::nullopt;
-  settle();
   std::map<int, data::MicroBatchData> read;
   const auto batch = [&](int m) -> const data::MicroBatchData& {
     auto& one = read[m];
@@ -393,6 +385,7 @@ std::optional<double> Trainer::validate() {
   ExecutorHooks hooks;
   hooks.token_ids = [&](int m) { return to_device(batch(m).token_ids); };
   hooks.targets = [&](int m) { return to_device(batch(m).targets); };
+  hooks.bucket_needed = [&](int bucket) { return need(bucket); };
   Execution done = evaluator_->run(evaluation_sizes_, hooks);
   parts_.world.all_reduce_sum(std::span<double>(done.loss_sums)).wait();
   double loss = 0;

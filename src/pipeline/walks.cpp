@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <tuple>
 
 #include "core/error.h"
@@ -264,15 +265,21 @@ Plan plan_from_walks(const std::string& schedule, const Walks& walks, const Walk
 }
 
 int lowest_end(const Walks& walks) {
-  int out = static_cast<int>(walks.arrangement.size());
+  std::map<int, int> group_of;
+  for (std::size_t group = 0; group < walks.arrangement.size(); ++group) {
+    for (const int node : walks.arrangement[group]) group_of[node] = static_cast<int>(group);
+  }
+  int shortest = static_cast<int>(walks.arrangement.size());
+  bool steps_back = false;
   for (const Walk& walk : walks.micro_batches) {
-    if (walk.nodes.empty()) continue;
-    for (int group = 0; group < out; ++group) {
-      const auto& nodes = walks.arrangement[at(group)];
-      if (std::find(nodes.begin(), nodes.end(), walk.nodes.back()) != nodes.end()) out = group;
+    shortest = std::min(shortest, static_cast<int>(walk.nodes.size()));
+    int highest = 0;
+    for (const int node : walk.nodes) {
+      steps_back = steps_back || group_of[node] < highest;
+      highest = std::max(highest, group_of[node]);
     }
   }
-  return out;
+  return shortest < 2 ? 0 : std::max(1, shortest - 1 - (steps_back ? 1 : 0));
 }
 
 WalkCosts walk_costs(const planner::Problem& problem) {

@@ -28,8 +28,7 @@ inline constexpr double kLossForward = 2.0 / 3;
 struct Walks {
   std::vector<std::vector<int>> arrangement;  // nodes of each stage; group 0: the sources
   std::vector<Walk> micro_batches;
-  /// For a loss on the last node: the lowest group whose nodes hold the head; -1: the lowest that one of
-  /// these paths ends in.
+  /// For a loss on the last node: the lowest group whose nodes hold the head; -1: lowest_end() of these.
   int head_from = -1;
 };
 
@@ -61,7 +60,8 @@ WalkCosts walk_costs(const planner::Problem& problem);
 /// From `ropewalk-problem/1`, of which planner::costs_from_json reads a part. Throws
 /// Error{kDataMalformed}.
 WalkCosts walk_costs_from_problem(const core::Json& problem, const std::string& where);
-/// The lowest group that one of the paths ends in.
+/// The lowest group that a path of as many nodes can end in: with L nodes L − 1, or one less where one of
+/// these walks steps back.
 int lowest_end(const Walks& walks);
 
 /// From a planner's solution: arrangement, micro_batches[].path, .starts and .weight_starts. Throws

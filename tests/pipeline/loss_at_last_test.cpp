@@ -68,7 +68,8 @@ Outcome train(const TinyJob& job, const Plan& plan) {
 
 TEST(LossAtLast, HasTheGradientsOfALossAtTheSource) {
   for (const auto& [dp, pp, length, tied, zero] :
-       {std::tuple{1, 3, 2, false, 0}, std::tuple{2, 4, 3, true, 0}, std::tuple{2, 3, 3, true, 1}}) {
+       {std::tuple{1, 3, 2, false, 0}, std::tuple{2, 4, 3, true, 0},
+        std::tuple{2, 3, 3, true, 1}}) {
     TinyJob job(tied);
     job.options.parallel = {.dp = dp, .pp = pp, .zero = zero};
     job.options.pipeline.schedule = "skippipe";
@@ -87,21 +88,44 @@ TEST(LossAtLast, HasTheGradientsOfALossAtTheSource) {
   }
 }
 
+TEST(LossAtLast, TheHeadIsWhereverAPathCouldEnd) {
+  Walks walks;
+  walks.arrangement = {{0}, {1}, {2}, {3}};
+  walks.micro_batches = {{{0, 2, 3}, {}}, {{0, 1, 3}, {}}};
+  EXPECT_EQ(lowest_end(walks), 2);
+  walks.micro_batches.push_back({{0, 3, 2}, {}});
+  EXPECT_EQ(lowest_end(walks), 1);
+  walks.micro_batches.push_back({{0}, {}});
+  EXPECT_EQ(lowest_end(walks), 0);
+}
+
 TEST(LossAtLast, IsPlannedAnewWithTheHeadWhereItIs) {
-  Plan plan = plan_of(2, 4, 3, true);
-  WalkCosts costs = even_costs(8, true);
-  costs.forward_s[3] = 3;
-  const auto slower = [&](int rank, const Operation& op) {
-    if (!computes(op.kind)) return 0.0;
-    const double forward = costs.forward_s[static_cast<std::size_t>(rank)];
-    return op.stage + 1 == plan.stages ? costs.loss_factor * forward / 2 : forward;
-  };
-  const auto problem = problem_of(plan, costs);
-  EXPECT_EQ(problem.loss_at, planner::LossAt::kLast);
+  // Paths that all end in the last stages, so that new ones may end below.
+  Walks walks;
+  walks.arrangement = {{0}, {1}, {2}, {3}, {4}, {5}};
+  for (int m = 0; m < 6; ++m) {
+    const int end = 4 + m % 2;
+    const double begin = 30.0 * m;
+    Walk& walk = walks.micro_batches.emplace_back();
+    walk.nodes = {0, 1 + m % 3, end};
+    for (int i = 0; i < 7; ++i) walk.starts.push_back(begin + 3 * i);
+  }
+  WalkCosts costs = even_costs(6, true);
+  Plan plan = plan_from_walks("skippipe", walks, costs);
+  EXPECT_EQ(plan.stages_of_rank[2], (std::vector<int>{2, 6}));
+  EXPECT_EQ(plan.stages_of_rank[1], (std::vector<int>{1}));
+  costs.forward_s[5] = 3;
+  EXPECT_EQ(problem_of(plan, costs).loss_at, planner::LossAt::kLast);
   const Plan next = replan_paths(plan, costs, 0.3);
   EXPECT_EQ(plan_problem(next), "");
   EXPECT_EQ(next.stages_of_rank, plan.stages_of_rank);
-  const CostFunctions times{slower, [](int, int) { return 0.0; }};
+  const CostFunctions times{
+      [&](int rank, const Operation& op) {
+        if (!computes(op.kind)) return 0.0;
+        const double forward = costs.forward_s[static_cast<std::size_t>(rank)];
+        return op.stage + 1 == plan.stages ? costs.loss_factor * forward / 2 : forward;
+      },
+      [](int, int) { return 0.0; }};
   EXPECT_LT(simulate(next, times).makespan, simulate(plan, times).makespan);
 }
 

@@ -133,6 +133,38 @@ TEST(PlanCycle, EveryStepRunsTheVisitsOfItsPlan) {
   }
 }
 
+TEST(PlanCycle, WhatWasMeasuredOfAPlanPredictsItsNextTurn) {
+  TurningJob job;
+  job.options.timeline_interval = 1;
+  std::vector<metrics::StepTimeline> timelines;
+  test::on_ranks(10, [&](comm::Communicator& world) {
+    auto parts = job.parts(world);
+    if (world.rank() == 0) {
+      parts.timeline = [&](const metrics::StepTimeline& one) { timelines.push_back(one); };
+    }
+    const auto trainer = make_trainer(job.options, std::move(parts));
+    for (int n = 1; n <= 9; ++n) trainer->step(n);
+  });
+  // Each plan is predicted after its first turn behind the third measured step: all of them by step 8.
+  EXPECT_LT(metrics::step_ends(timelines[2]).predicted_s, 0);
+  for (std::size_t n = 8; n <= 9; ++n) {
+    EXPECT_GT(metrics::step_ends(timelines[n - 1]).predicted_s, 0) << n;
+  }
+}
+
+TEST(PlanCycle, NeedsTheRowsOfAllTurns) {
+  Plan one;
+  one.paths = {{{0, 0}, {1, 1}, {2, 1}}, {{0, 0}, {1, 2}, {2, 2}}};
+  Plan other = one;
+  std::swap(other.paths[0], other.paths[1]);
+  PlanCycle cycle;
+  cycle.plans = {one, other};
+  EXPECT_EQ(cycle.needed_on(0), (std::vector<std::int64_t>{0, 1}));
+  EXPECT_EQ(cycle.needed_on(2), (std::vector<std::int64_t>{0, 1}));
+  EXPECT_EQ(PlanCycle(one).needed_on(2), (std::vector<std::int64_t>{1}));
+  EXPECT_TRUE(cycle.needed_on(3).empty());
+}
+
 TEST(PlanCycle, WhoGoesOnFromAStepTakesItsTurn) {
   TurningJob job;
   const Outcome whole = train(job, 1, 5);

@@ -179,6 +179,93 @@ TEST(Zero, ValuesAreWaitedForWhenTheNextStepReadsThem) {
   });
 }
 
+/// Whose gathers reach the values only when they are waited for.
+class LateGroup final : public test::Forwarding {
+ public:
+  explicit LateGroup(std::unique_ptr<comm::Communicator> inner)
+      : Forwarding(*inner), inner_(std::move(inner)) {}
+  comm::Ticket all_gather_parts(std::span<core::Tensor> parts) override {
+    std::vector<core::Tensor> copies;
+    for (const core::Tensor& part : parts) {
+      copies.push_back(core::Tensor::of(part.shape(), core::to_floats(part)));
+    }
+    comm::Ticket ticket = Forwarding::all_gather_parts(copies);
+    return comm::Ticket(
+        std::make_shared<Late>(std::move(ticket), std::vector(parts.begin(), parts.end()), copies));
+  }
+
+ private:
+  class Late final : public comm::Ticket::State {
+   public:
+    Late(comm::Ticket ticket, std::vector<core::Tensor> parts, std::vector<core::Tensor> copies)
+        : ticket_(std::move(ticket)), parts_(std::move(parts)), copies_(std::move(copies)) {}
+    bool done() override { return false; }
+    void wait() override {
+      ticket_.wait();
+      core::Stream stream;
+      for (std::size_t i = 0; i < parts_.size(); ++i) core::copy(copies_[i], parts_[i], stream);
+      stream.sync();
+    }
+
+   private:
+    comm::Ticket ticket_;
+    std::vector<core::Tensor> parts_, copies_;
+  };
+  std::unique_ptr<comm::Communicator> inner_;
+};
+
+class LateWorld final : public test::Forwarding {
+ public:
+  using Forwarding::Forwarding;
+  std::unique_ptr<comm::Communicator> subgroup(std::span<const int> members) override {
+    auto group = Forwarding::subgroup(members);
+    if (group == nullptr) return nullptr;
+    return std::make_unique<LateGroup>(std::move(group));
+  }
+};
+
+/// What reads a value without waiting for it reads an old one.
+TEST(Zero, NoValueIsReadBeforeItIsThere) {
+  struct Tried {
+    int dp, pp;
+    const char* schedule;
+    bool tied;
+    core::DType compute;
+    double skip;
+  };
+  for (const Tried& one : {Tried{2, 1, "1f1b", true, core::DType::kF32, 0},
+                           Tried{2, 2, "interleaved", false, core::DType::kBF16, 0},
+                           Tried{2, 2, "zero_bubble", true, core::DType::kBF16, 0},
+                           Tried{2, 4, "skippipe", true, core::DType::kF32, 0.25}}) {
+    TinyJob job(one.tied);
+    job.options.parallel = {.dp = one.dp, .pp = one.pp};
+    job.options.pipeline.schedule = one.schedule;
+    job.options.pipeline.skip_fraction = one.skip;
+    job.options.compute = one.compute;
+    job.data.validation = {{job.folder / "corpus.h5", 1.0}};
+    job.data.validation_rows = 4;
+    const auto losses = [&](bool late) {
+      std::vector<double> out;
+      test::on_ranks(one.dp * one.pp, [&](comm::Communicator& world) {
+        LateWorld late_world(world);
+        auto parts = job.parts(late ? late_world : world);
+        parts.validation = std::make_unique<data::Validation>(job.data, job.options.seq_len,
+                                                              job.options.micro_batch_size);
+        const auto trainer = make_trainer(job.options, std::move(parts));
+        for (int n = 1; n <= 4; ++n) {
+          const double loss = trainer->step(n).loss;
+          const double validated = n == 3 ? *trainer->validate() : 0;
+          if (world.rank() == 0) out.insert(out.end(), {loss, validated});
+        }
+      });
+      return out;
+    };
+    const auto want = losses(false);
+    job.options.parallel.zero = 1;
+    EXPECT_EQ(losses(true), want) << one.schedule;
+  }
+}
+
 TEST(Zero, SharesAreEqualButForARoundingPerBucket) {
   for (const bool tied : {false, true}) {
     TinyJob job(tied);
