@@ -120,6 +120,17 @@ Json rows_of(const planner::Matrix& matrix) {
   return out;
 }
 
+/// Seconds of a message of so many bytes [from][to].
+planner::Matrix transfer_s(const Topology& topology, double bytes) {
+  planner::Matrix out(topology.latency_s.size());
+  for (int i = 0; i < out.size(); ++i) {
+    for (int j = 0; j < out.size(); ++j) {
+      if (i != j) out.at(i, j) = topology.latency_s.at(i, j) + bytes / topology.bandwidth.at(i, j);
+    }
+  }
+  return out;
+}
+
 double mean_forward(const TopologyNode& node) {
   double sum = 0;
   for (const StageSeconds& stage : node.stages) sum += stage.forward;
@@ -198,17 +209,9 @@ Json problem_on(const Topology& topology, const PathDemand& demand) {
                             {"forward_s", mean},
                             {"memory_micro_batches", node.memory_micro_batches}});
   }
-  planner::Matrix transfer(topology.latency_s.size());
-  for (int i = 0; i < transfer.size(); ++i) {
-    for (int j = 0; j < transfer.size(); ++j) {
-      if (i == j) continue;
-      transfer.at(i, j) =
-          topology.latency_s.at(i, j) + demand.activation_bytes / topology.bandwidth.at(i, j);
-    }
-  }
   const std::int64_t others = demand.parallel.pp - 1;
   const std::int64_t visits = demand.micro_batches * (demand.path_length - 1);
-  out["transfer_s"] = rows_of(transfer);
+  out["transfer_s"] = rows_of(transfer_s(topology, demand.activation_bytes));
   out["backward_factor"] = backward / forward;
   out["loss_factor"] = head / forward;
   out["gap_s"] = 0.0;
