@@ -1,11 +1,14 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
+#include <gtest/gtest.h>
+
 #include <map>
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include "core/method.h"
+#include "tiny_job.h"
 
 namespace rw::pipeline::test {
 
@@ -59,5 +62,28 @@ class Collected {
   std::map<std::string, std::vector<float>> values_;
   std::map<std::string, std::vector<int>> counts_;
 };
+
+/// What training gave: the results of its steps, as rank 0 has them, and the state behind the last.
+struct Outcome {
+  std::vector<core::StepResult> steps;
+  std::map<std::string, std::vector<float>> state;
+};
+
+/// The first steps of the trainers that `make` makes on every rank. Their state must be complete.
+inline Outcome outcome_of(int ranks, int steps, const MakeTrainer& make) {
+  Outcome out;
+  Collected collected;
+  on_ranks(ranks, [&](comm::Communicator& world) {
+    const auto trainer = make(world);
+    for (int n = 1; n <= steps; ++n) {
+      const auto result = trainer->step(n);
+      if (world.rank() == 0) out.steps.push_back(result);
+    }
+    collected.add(*trainer);
+  });
+  EXPECT_TRUE(collected.complete());
+  out.state = collected.values();
+  return out;
+}
 
 }  // namespace rw::pipeline::test

@@ -20,6 +20,7 @@
 namespace rw::pipeline {
 namespace {
 
+using test::Outcome;
 using test::TinyJob;
 
 WalkCosts even_costs(int nodes, bool loss_at_last) {
@@ -45,25 +46,10 @@ Plan plan_of(int dp, int pp, int length, bool loss_at_last) {
       costs);
 }
 
-struct Outcome {
-  std::vector<core::StepResult> steps;
-  std::map<std::string, std::vector<float>> state;
-};
-
 Outcome train(const TinyJob& job, const Plan& plan) {
-  Outcome out;
-  test::Collected collected;
-  test::on_ranks(plan.ranks(), [&](comm::Communicator& world) {
-    const auto trainer = make_trainer(job.options, job.parts(world), plan);
-    for (int n = 1; n <= 4; ++n) {
-      const auto result = trainer->step(n);
-      if (world.rank() == 0) out.steps.push_back(result);
-    }
-    collected.add(*trainer);
+  return test::outcome_of(plan.ranks(), 4, [&](comm::Communicator& world) {
+    return make_trainer(job.options, job.parts(world), plan);
   });
-  EXPECT_TRUE(collected.complete());
-  out.state = collected.values();
-  return out;
 }
 
 TEST(LossAtLast, HasTheGradientsOfALossAtTheSource) {

@@ -100,20 +100,26 @@ Outcome train(const TurningJob& job, int first, int last, const Outcome* before 
   return out;
 }
 
-TEST(PlanCycle, EveryStepRunsTheVisitsOfItsPlan) {
-  TurningJob job;
+/// Of every one of the first steps.
+std::vector<metrics::StepTimeline> timelines_of(TurningJob& job, int steps) {
   job.options.timeline_interval = 1;
-  const PlanCycle plans = job.plans();
-  ASSERT_EQ(plans.plans.size(), 3U);
-  std::vector<metrics::StepTimeline> timelines;
+  std::vector<metrics::StepTimeline> out;
   test::on_ranks(10, [&](comm::Communicator& world) {
     auto parts = job.parts(world);
     if (world.rank() == 0) {
-      parts.timeline = [&](const metrics::StepTimeline& one) { timelines.push_back(one); };
+      parts.timeline = [&](const metrics::StepTimeline& one) { out.push_back(one); };
     }
     const auto trainer = make_trainer(job.options, std::move(parts));
-    for (int n = 1; n <= 4; ++n) trainer->step(n);
+    for (int n = 1; n <= steps; ++n) trainer->step(n);
   });
+  return out;
+}
+
+TEST(PlanCycle, EveryStepRunsTheVisitsOfItsPlan) {
+  TurningJob job;
+  const PlanCycle plans = job.plans();
+  ASSERT_EQ(plans.plans.size(), 3U);
+  const auto timelines = timelines_of(job, 4);
   ASSERT_EQ(timelines.size(), 4U);
   for (std::size_t n = 1; n <= 4; ++n) {
     const Plan& plan = plans.plans[plans.of_step(static_cast<std::int64_t>(n))];
@@ -135,16 +141,7 @@ TEST(PlanCycle, EveryStepRunsTheVisitsOfItsPlan) {
 
 TEST(PlanCycle, WhatWasMeasuredOfAPlanPredictsItsNextTurn) {
   TurningJob job;
-  job.options.timeline_interval = 1;
-  std::vector<metrics::StepTimeline> timelines;
-  test::on_ranks(10, [&](comm::Communicator& world) {
-    auto parts = job.parts(world);
-    if (world.rank() == 0) {
-      parts.timeline = [&](const metrics::StepTimeline& one) { timelines.push_back(one); };
-    }
-    const auto trainer = make_trainer(job.options, std::move(parts));
-    for (int n = 1; n <= 9; ++n) trainer->step(n);
-  });
+  const auto timelines = timelines_of(job, 9);
   // Each plan is predicted after its first turn behind the third measured step: all of them by step 8.
   EXPECT_LT(metrics::step_ends(timelines[2]).predicted_s, 0);
   for (std::size_t n = 8; n <= 9; ++n) {

@@ -19,30 +19,16 @@ namespace rw::pipeline {
 namespace {
 
 using test::Collected;
+using test::Outcome;
 using test::TinyJob;
 
 constexpr int kSteps = rw::test::sanitized_or(3, 6);
 
-struct Outcome {
-  std::vector<core::StepResult> steps;
-  std::map<std::string, std::vector<float>> state;
-};
-
 Outcome run(const TinyJob& job) {
   const auto ranks = static_cast<int>(job.options.parallel.dp * job.options.parallel.pp);
-  Outcome out;
-  Collected collected;
-  test::on_ranks(ranks, [&](comm::Communicator& world) {
-    const auto trainer = make_trainer(job.options, job.parts(world));
-    for (int n = 1; n <= kSteps; ++n) {
-      const auto result = trainer->step(n);
-      if (world.rank() == 0) out.steps.push_back(result);
-    }
-    collected.add(*trainer);
+  return test::outcome_of(ranks, kSteps, [&](comm::Communicator& world) {
+    return make_trainer(job.options, job.parts(world));
   });
-  EXPECT_TRUE(collected.complete());
-  out.state = collected.values();
-  return out;
 }
 
 void expect_same_bits(const Outcome& a, const Outcome& b) {
