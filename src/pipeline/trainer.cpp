@@ -85,7 +85,7 @@ class Trainer final : public core::Method {
   int stage_of_param(std::size_t param) const;
   std::vector<StageNumbers> own_numbers(const Execution& so_far);
   double norm_of(const StepNumbers& numbers) const;
-  void await(int bucket);
+  std::int64_t await(int bucket);
   std::int64_t need(int bucket);
   void settle();
   Tensor fetch(const ParamLayout& param);
@@ -206,16 +206,19 @@ void Trainer::make_evaluation() {
       std::make_unique<Executor>(evaluation_plan_, stage_of_, parts_.world, stream_, in_order);
 }
 
-/// Returns once the values of `bucket` are there.
-void Trainer::await(int bucket) {
-  if (values_ != nullptr && values_->wait(bucket)) copies_stale_[at(bucket)] = true;
+/// Returns once the values of `bucket` are there: how long that took, in ns; 0 when none were on their way
+/// (two readings of the clock would make a wait of a thread that lost its core between them).
+std::int64_t Trainer::await(int bucket) {
+  if (values_ == nullptr) return 0;
+  const std::int64_t begin = metrics::now_ns();
+  if (!values_->wait(bucket)) return 0;
+  copies_stale_[at(bucket)] = true;
+  return metrics::now_ns() - begin;
 }
 
 /// A forward is about to read the values of `bucket`. Returns how long it had to wait, in ns.
 std::int64_t Trainer::need(int bucket) {
-  const std::int64_t begin = metrics::now_ns();
-  await(bucket);
-  const std::int64_t waited = metrics::now_ns() - begin;
+  const std::int64_t waited = await(bucket);
   if (copies_stale_[at(bucket)]) params_->refresh_copies(bucket, stream_);
   copies_stale_[at(bucket)] = false;
   return waited;
