@@ -104,10 +104,9 @@ void rms_norm_backward(benchmark::State& state) {
   Stream stream;
   kernels::rms_norm_forward(x, weight, 1e-6F, y, rstd, stream);
   for (auto _ : state) {
-    kernels::rms_norm_backward_input(dy, x, weight, rstd, residual, y, stream);
-    kernels::rms_norm_backward_weight(dy, x, rstd, dweight, stream);
+    kernels::rms_norm_backward(dy, x, weight, rstd, residual, y, dweight, stream);
   }
-  report_bytes(state, bytes_of({&dy, &x, &residual, &y, &dy, &x}));
+  report_bytes(state, bytes_of({&dy, &x, &residual, &y}));
 }
 BENCHMARK(rms_norm_backward)->UseRealTime();
 

@@ -56,7 +56,7 @@ void register_cpu() {
   AttentionTwins& dry_attention = enter(kAttentionCpu);
   dry_attention.forward = attention_forward_scratch;
   dry_attention.backward = attention_backward_scratch;
-  enter(kRmsNormCpu);
+  enter(kRmsNormCpu).backward = rms_norm_backward_scratch;
   enter(kRopeCpu);
   enter(kSwigluCpu);
   enter(kEmbeddingCpu);

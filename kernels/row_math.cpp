@@ -78,6 +78,11 @@ RW_CLONES void row_scale(float* x, float factor, std::int64_t width) {
   for (std::int64_t i = 0; i < width; ++i) x[i] *= factor;
 }
 
+RW_CLONES void row_add(const float* x, float* sum, std::int64_t width) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < width; ++i) sum[i] += x[i];
+}
+
 RW_CLONES float row_dot(const float* a, const float* b, std::int64_t width) {
   float out = 0;
 #pragma omp simd reduction(+ : out)

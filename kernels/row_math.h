@@ -17,6 +17,7 @@ double row_exp(const float* x, float shift, float* out, std::int64_t width);
 /// x = exp(x − shift) · factor.
 void row_exp_scaled(core::BF16* x, float shift, float factor, std::int64_t width);
 void row_scale(float* x, float factor, std::int64_t width);
+void row_add(const float* x, float* sum, std::int64_t width);  // sum += x
 float row_dot(const float* a, const float* b, std::int64_t width);
 /// out = x in the other dtype, to nearest even.
 void row_convert(const core::BF16* x, float* out, std::int64_t width);

@@ -6,7 +6,6 @@
 
 #include "kernels/decode/team.h"
 #include "kernels/decode/twins.h"
-#include "kernels/multiversion.h"
 #include "kernels/narrow_matmul/columns.h"
 #include "kernels/rms_norm/row.h"
 #include "kernels/rope/row.h"
@@ -38,27 +37,37 @@ class Pass {
 
   void run(Tensor& logits) {
     embed();
-    for (const DecodeLayer& layer : model_.layers) run_layer(layer);
+    for (std::size_t i = 0; i < model_.layers.size(); ++i) {
+      const bool last = i + 1 == model_.layers.size();
+      run_layer(model_.layers[i], last ? model_.head : model_.layers[i + 1].qkv);
+    }
     if (logits.defined()) head(logits);
   }
 
  private:
   void embed() const;
-  void run_layer(const DecodeLayer& layer) const;
+  void run_layer(const DecodeLayer& layer, const Tensor& after) const;
   void norm(const Tensor& weight) const;
   template <class T>
   void append(const DecodeLayer& layer, std::int64_t task) const;
   template <class T>
   void attend(const DecodeLayer& layer, std::int64_t task) const;
-  void add_product(const Tensor& from, std::int64_t stride, const Tensor& weight) const;
-  void gate_up(const Tensor& weight) const;
+  void add_product(const Tensor& from, std::int64_t stride, const Tensor& weight,
+                   const void* after) const;
+  void gate_up(const DecodeLayer& layer) const;
   void head(Tensor& logits) const;
 
-  /// y [:, begin … end) = x · wᵀ on all rows of the call, w's first row being column 0 of y.
+  /// y [:, begin … end) = x · wᵀ on all rows of the call, w's first row being column 0 of y. `after`:
+  /// what this thread multiplies next.
   void product(const float* x, std::int64_t x_stride, const Tensor& w, float* y,
-               std::int64_t y_stride, std::int64_t begin, std::int64_t end) const {
-    const NarrowProduct by{x, x_stride, count_, w.address(), w.shape()[1], y, y_stride};
+               std::int64_t y_stride, std::int64_t begin, std::int64_t end,
+               const void* after) const {
+    const NarrowProduct by{x, x_stride, count_, w.address(), w.shape()[1], y, y_stride, after};
     loops_.columns(w.dtype(), by, begin, end);
+  }
+  /// Where this thread's rows of a weight begin.
+  const void* mine(const Tensor& w) const {
+    return w.rows(member_.begin(w.shape()[0], kNarrowGrain), w.shape()[0]).address();
   }
   /// (row, key/value head) pairs, dealt out so that long and short sequences mix.
   template <class Task>
@@ -80,11 +89,6 @@ class Pass {
   const NarrowLoops& loops_;
   std::int64_t count_, hidden_, kv_heads_, positions_, head_dim_, attended_, group_, width_, inner_;
 };
-
-RW_CLONES void add_to(const float* from, float* to, std::int64_t width) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < width; ++i) to[i] += from[i];
-}
 
 void Pass::embed() const {
   float* x = scratch_.x.data<float>();
@@ -112,12 +116,12 @@ void Pass::norm(const Tensor& weight) const {
   });
 }
 
-void Pass::run_layer(const DecodeLayer& layer) const {
+void Pass::run_layer(const DecodeLayer& layer, const Tensor& after) const {
   norm(layer.input_norm);
   member_.meet();
   member_.part(width_, kNarrowGrain, [&](std::int64_t begin, std::int64_t end) {
     product(scratch_.normed.data<float>(), hidden_, layer.qkv, scratch_.qkv.data<float>(), width_,
-            begin, end);
+            begin, end, mine(layer.o));
   });
   member_.meet();
   core::visit_float(layer.keys.dtype(), [&](auto tag) {
@@ -127,13 +131,13 @@ void Pass::run_layer(const DecodeLayer& layer) const {
     for_heads([&](std::int64_t task) { attend<T>(layer, task); });
   });
   member_.meet();
-  add_product(scratch_.attended, attended_, layer.o);
+  add_product(scratch_.attended, attended_, layer.o, mine(layer.gate_up.rows(0, inner_)));
   member_.meet();
   norm(layer.post_norm);
   member_.meet();
-  gate_up(layer.gate_up);
+  gate_up(layer);
   member_.meet();
-  add_product(scratch_.gate_up, 2 * inner_, layer.down);
+  add_product(scratch_.gate_up, 2 * inner_, layer.down, mine(after));
   member_.meet();
 }
 
@@ -183,7 +187,7 @@ void Pass::attend(const DecodeLayer& layer, std::int64_t task) const {
   by.y = scores;
   by.y_stride = positions_;
   const T* values = cached<T>(layer.values, task);
-  by.next = values;
+  by.instead = values;
   loops_.columns(layer.keys.dtype(), by, 0, seen);
   const std::int64_t next_task = task + member_.size;
   const T* next_keys = next_task < count_ * kv_heads_ ? cached<T>(layer.keys, next_task) : values;
@@ -199,26 +203,27 @@ void Pass::attend(const DecodeLayer& layer, std::int64_t task) const {
 }
 
 /// x += from · weightᵀ, each thread its columns.
-void Pass::add_product(const Tensor& from, std::int64_t stride, const Tensor& weight) const {
+void Pass::add_product(const Tensor& from, std::int64_t stride, const Tensor& weight,
+                       const void* after) const {
   float* x = scratch_.x.data<float>();
   float* delta = scratch_.normed.data<float>();  // free between two norms
   member_.part(hidden_, kNarrowGrain, [&](std::int64_t begin, std::int64_t end) {
-    product(from.data<float>(), stride, weight, delta, hidden_, begin, end);
+    product(from.data<float>(), stride, weight, delta, hidden_, begin, end, after);
     for (std::int64_t n = 0; n < count_; ++n) {
-      add_to(delta + n * hidden_ + begin, x + n * hidden_ + begin, end - begin);
+      row_add(delta + n * hidden_ + begin, x + n * hidden_ + begin, end - begin);
     }
   });
 }
 
 /// silu(gate) · up, in place of the gate: each thread both halves of its columns.
-void Pass::gate_up(const Tensor& weight) const {
+void Pass::gate_up(const DecodeLayer& layer) const {
   const float* x = scratch_.normed.data<float>();
   float* gate = scratch_.gate_up.data<float>();
   float* up = gate + inner_;
-  const Tensor up_weight = weight.rows(inner_, 2 * inner_);
+  const Tensor up_weight = layer.gate_up.rows(inner_, 2 * inner_);
   member_.part(inner_, kNarrowGrain, [&](std::int64_t begin, std::int64_t end) {
-    product(x, hidden_, weight, gate, 2 * inner_, begin, end);
-    product(x, hidden_, up_weight, up, 2 * inner_, begin, end);
+    product(x, hidden_, layer.gate_up, gate, 2 * inner_, begin, end, mine(up_weight));
+    product(x, hidden_, up_weight, up, 2 * inner_, begin, end, mine(layer.down));
     for (std::int64_t n = 0; n < count_; ++n) {
       const std::int64_t at = n * 2 * inner_ + begin;
       swiglu_row(gate + at, up + at, gate + at, end - begin);

@@ -43,14 +43,20 @@ struct Member {
   Meeting* meeting = nullptr;
 
   void meet() const { meeting->wait(size); }
-  /// Calls body(begin, end) with this thread's part of [0, count), a multiple of `grain` long but for
-  /// the last.
+  /// Where the part of a thread of [0, count) begins: parts are a multiple of `grain` long but for the
+  /// last.
+  static std::int64_t begin_of(int rank, int size, std::int64_t count, std::int64_t grain) {
+    return std::min(count, (count + grain - 1) / grain * rank / size * grain);
+  }
+  std::int64_t begin(std::int64_t count, std::int64_t grain) const {
+    return begin_of(rank, size, count, grain);
+  }
+  /// Calls body(begin, end) with this thread's part of [0, count).
   template <class Body>
   void part(std::int64_t count, std::int64_t grain, const Body& body) const {
-    const std::int64_t grains = (count + grain - 1) / grain;
-    const std::int64_t begin = grains * rank / size * grain;
-    const std::int64_t end = std::min(count, grains * (rank + 1) / size * grain);
-    if (begin < end) body(begin, end);
+    const std::int64_t first = begin(count, grain);
+    const std::int64_t end = begin_of(rank + 1, size, count, grain);
+    if (first < end) body(first, end);
   }
 };
 

@@ -91,18 +91,16 @@ template <int kLanes, class T>
 }
 
 /// Rows of x and of w that meet in one tile: their sums stay in registers.
-template <class W, int kColumns>
+template <class W, class Later, int kColumns>
 struct Operands {
   const float* x;
   std::int64_t x_stride;
   const W* w[kColumns];
-  const W* later;  // as many elements as the tile has, that are read later
+  const Later* later;  // kShare-th part of as many elements as the tile has, that are read later
 };
 
 /// Memory is asked for as it lies: rows beside each other are more than the prefetchers of the hardware
-/// follow. One row of x leaves nothing to wait for but memory, and asks tiles ahead; several rows of x gain
-/// nothing by more than one tile.
-constexpr std::int64_t kLaterBytes = 24 << 10;
+/// follow.
 template <int kCount, class W>
 [[gnu::always_inline]] inline void ask_for(const W* first) {
   constexpr std::int64_t kLine = 64 / sizeof(W);
@@ -111,8 +109,8 @@ template <int kCount, class W>
 }
 
 /// out[r · kColumns + c] = Σ over [0, k) of x[r] · w[c]. Each sum's order depends on k alone.
-template <int kLanes, class W, int kRows, int kColumns>
-[[gnu::always_inline]] inline void tile(const Operands<W, kColumns>& at, std::int64_t k,
+template <int kLanes, int kRows, int kShare, class W, class Later, int kColumns>
+[[gnu::always_inline]] inline void tile(const Operands<W, Later, kColumns>& at, std::int64_t k,
                                         float* out) {
   constexpr int kOuts = kRows * kColumns;
   constexpr int kPadded = (kOuts + 3) / 4 * 4;
@@ -122,7 +120,7 @@ template <int kLanes, class W, int kRows, int kColumns>
     Float<kLanes> rows[kRows];
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) load<kLanes>(at.x + r * at.x_stride + i, rows[r]);
-    ask_for<kLanes * kColumns>(at.later + i * kColumns);
+    ask_for<kLanes * kColumns / kShare>(at.later + i * kColumns / kShare);
 #pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) {
       Float<kLanes> column;
@@ -148,24 +146,36 @@ template <int kLanes, class W, int kRows, int kColumns>
   for (int j = 0; j < kOuts; ++j) out[j] = totals[j];
 }
 
-/// kRows rows from `row` on, columns [n, n + kColumns) that lie before `end`, one piece of k.
-template <int kLanes, class W, int kRows, int kColumns>
+/// One piece of the columns [n, n + kColumns) that lie before `end`.
+template <class W, class Later>
+struct Strip {
+  const W* w;  // this piece of column `first`; the next columns `stride` apart
+  std::int64_t first, stride, n, end, piece;
+  const Later* later;  // what is read when these columns are done with
+};
+
+[[gnu::always_inline]] inline std::int64_t piece_width(const NarrowProduct& by,
+                                                       std::int64_t piece) {
+  return by.k - piece < kPiece ? by.k - piece : kPiece;
+}
+
+/// kRows rows from `row` on. Rows 4 · i to 4 · i + 3 ask for the i-th of kShare parts of what is read later:
+/// asked for at once it would keep them waiting, and the rows behind them would leave memory idle.
+template <int kLanes, int kRows, int kColumns, int kShare, class W, class Later>
 [[gnu::always_inline]] inline void tile_to(const NarrowProduct& by, std::int64_t row,
-                                           std::int64_t n, std::int64_t end, std::int64_t piece) {
-  const auto* w = static_cast<const W*>(by.w);
-  Operands<W, kColumns> at;
+                                           const Strip<W, Later>& strip) {
+  const auto [w, first, stride, n, end, piece, later] = strip;
+  const std::int64_t width = piece_width(by, piece);
+  Operands<W, Later, kColumns> at;
   at.x = by.x + row * by.x_stride + piece;
   at.x_stride = by.x_stride;
-  constexpr std::int64_t kLater = kLaterBytes / static_cast<std::int64_t>(sizeof(W));
-  const W* later = by.next != nullptr ? static_cast<const W*>(by.next)
-                                      : w + (kRows == 1 ? kLater : kColumns * by.k);
-  at.later = later + n * by.k + piece * kColumns;
+  const std::int64_t part = kShare == 1 ? 0 : row / 4 % kShare;
+  at.later = later + piece * kColumns + part * width * kColumns / kShare;
 #pragma GCC unroll 8
-  for (int c = 0; c < kColumns; ++c) {
-    at.w[c] = w + (n + c < end ? n + c : end - 1) * by.k + piece;
-  }
+  for (int c = 0; c < kColumns; ++c)
+    at.w[c] = w + ((n + c < end ? n + c : end - 1) - first) * stride;
   float out[kRows * kColumns];
-  tile<kLanes, W, kRows, kColumns>(at, by.k - piece < kPiece ? by.k - piece : kPiece, out);
+  tile<kLanes, kRows, kShare>(at, width, out);
   const std::int64_t columns = end - n < kColumns ? end - n : kColumns;
   for (int r = 0; r < kRows; ++r) {
     float* to = by.y + (row + r) * by.y_stride + n;
@@ -176,20 +186,94 @@ template <int kLanes, class W, int kRows, int kColumns>
   }
 }
 
-/// All columns in tiles of kColumns, each piece of w used for all rows while it is in the cache.
+/// What is read `ahead` elements behind column n; once the columns end, what is read after them.
+template <class W>
+[[gnu::always_inline]] inline const W* later_of(const NarrowProduct& by, std::int64_t n,
+                                                std::int64_t end, std::int64_t ahead) {
+  const auto* w = static_cast<const W*>(by.w);
+  if (by.instead != nullptr) return static_cast<const W*>(by.instead) + n * by.k;
+  const std::int64_t beyond = n * by.k + ahead - end * by.k;
+  if (beyond < 0) return w + n * by.k + ahead;
+  return by.after != nullptr ? static_cast<const W*>(by.after) + beyond : w + n * by.k;
+}
+
+/// Few rows: each column meets all of them while it is in the first-level cache. One row leaves nothing to
+/// wait for but memory, and asks far ahead.
+constexpr std::int64_t kAheadBytes = 24 << 10;
 template <int kLanes, class W, int kRows, int kColumns>
-void sweep(const NarrowProduct& by, std::int64_t begin, std::int64_t end) {
+void few_rows(const NarrowProduct& by, std::int64_t begin, std::int64_t end) {
+  constexpr std::int64_t kAhead = kAheadBytes / static_cast<std::int64_t>(sizeof(W));
+  const std::int64_t ahead = kRows == 1 ? kAhead : kColumns * by.k;
   for (std::int64_t n = begin; n < end; n += kColumns) {
+    const W* later = later_of<W>(by, n, end, ahead);
     for (std::int64_t piece = 0; piece < by.k; piece += kPiece) {
-      std::int64_t row = 0;
-      for (; row + kRows <= by.rows; row += kRows) {
-        tile_to<kLanes, W, kRows, kColumns>(by, row, n, end, piece);
-      }
-      if constexpr (kRows == 4) {
-        const std::int64_t left = by.rows - row;
-        if (left == 1) tile_to<kLanes, W, 1, kColumns>(by, row, n, end, piece);
-        if (left == 2) tile_to<kLanes, W, 2, kColumns>(by, row, n, end, piece);
-        if (left == 3) tile_to<kLanes, W, 3, kColumns>(by, row, n, end, piece);
+      const Strip<W, W> strip{static_cast<const W*>(by.w) + piece, 0, by.k, n, end, piece, later};
+      tile_to<kLanes, kRows, kColumns, 1>(by, 0, strip);
+    }
+  }
+}
+
+/// Many rows: as many columns of w as stay in the second-level cache, and the next ones on their way to it,
+/// meet bunches of rows that stay in the first-level cache.
+constexpr std::int64_t kBlockElems = 24 << 10;
+constexpr std::int64_t kBunchElems = 4 << 10;
+
+/// Columns [strip.first, last) and all rows, one piece.
+template <int kLanes, int kColumns, int kShare, class W, class Later>
+[[gnu::always_inline]] inline void block_to(const NarrowProduct& by, Strip<W, Later> strip,
+                                            std::int64_t last, std::int64_t end,
+                                            std::int64_t ahead) {
+  const std::int64_t bunch = kBunchElems / (4 * piece_width(by, strip.piece)) * 4;
+  for (std::int64_t row = 0; row < by.rows; row += bunch) {
+    const std::int64_t stop = row + bunch < by.rows ? row + bunch : by.rows;
+    for (std::int64_t n = strip.first; n < last; n += kColumns) {
+      strip.n = n;
+      strip.later = later_of<Later>(by, n, end, ahead);
+      std::int64_t r = row;
+      for (; r + 4 <= stop; r += 4) tile_to<kLanes, 4, kColumns, kShare>(by, r, strip);
+      if (stop - r == 1) tile_to<kLanes, 1, kColumns, kShare>(by, r, strip);
+      if (stop - r == 2) tile_to<kLanes, 2, kColumns, kShare>(by, r, strip);
+      if (stop - r == 3) tile_to<kLanes, 3, kColumns, kShare>(by, r, strip);
+    }
+  }
+}
+
+/// Columns [first, last) of a piece as f32: each element is widened once, not once for every four rows.
+template <int kLanes>
+void widen(const NarrowProduct& by, std::int64_t first, std::int64_t last, std::int64_t piece,
+           float* to) {
+  const auto* w = static_cast<const core::BF16*>(by.w) + piece;
+  const std::int64_t width = piece_width(by, piece);
+  for (std::int64_t n = first; n < last; ++n, to += width) {
+    const core::BF16* from = w + n * by.k;
+    std::int64_t i = 0;
+    for (; i + kLanes <= width; i += kLanes) {
+      Float<kLanes> value;
+      load<kLanes>(from + i, value);
+      __builtin_memcpy(to + i, &value, sizeof value);
+    }
+    for (; i < width; ++i) to[i] = static_cast<float>(from[i]);
+  }
+}
+
+template <int kLanes, class W, int kColumns, int kShare>
+void many_rows(const NarrowProduct& by, std::int64_t begin, std::int64_t end) {
+  const std::int64_t fit = kBlockElems / by.k / kColumns * kColumns;
+  const std::int64_t block = fit > 0 ? fit : kColumns;
+  const std::int64_t ahead = block * by.k;
+  for (std::int64_t first = begin; first < end; first += block) {
+    const std::int64_t last = first + block < end ? first + block : end;
+    for (std::int64_t piece = 0; piece < by.k; piece += kPiece) {
+      if constexpr (sizeof(W) == sizeof(float)) {
+        const W* w = static_cast<const W*>(by.w) + first * by.k + piece;
+        const Strip<W, W> strip{w, first, by.k, first, end, piece, nullptr};
+        block_to<kLanes, kColumns, kShare>(by, strip, last, end, ahead);
+      } else {
+        alignas(64) float wide[kBlockElems];
+        widen<kLanes>(by, first, last, piece, wide);
+        const std::int64_t width = piece_width(by, piece);
+        const Strip<float, W> strip{wide, first, width, first, last, piece, nullptr};
+        block_to<kLanes, kColumns, kShare>(by, strip, last, end, ahead);
       }
     }
   }
@@ -198,10 +282,12 @@ void sweep(const NarrowProduct& by, std::int64_t begin, std::int64_t end) {
 template <int kLanes, class W>
 void columns(const NarrowProduct& by, std::int64_t begin, std::int64_t end) {
   constexpr int kWide = kLanes == 16 ? 6 : 3;  // 32 registers there, 16 elsewhere
-  if (by.rows == 1) return sweep<kLanes, W, 1, 6>(by, begin, end);
-  if (by.rows == 2) return sweep<kLanes, W, 2, 6>(by, begin, end);
-  if (by.rows == 3) return sweep<kLanes, W, 3, 4>(by, begin, end);
-  sweep<kLanes, W, 4, kWide>(by, begin, end);
+  if (by.rows == 1) return few_rows<kLanes, W, 1, 6>(by, begin, end);
+  if (by.rows == 2) return few_rows<kLanes, W, 2, 6>(by, begin, end);
+  if (by.rows == 3) return few_rows<kLanes, W, 3, 4>(by, begin, end);
+  if (by.rows < 8) return many_rows<kLanes, W, kWide, 1>(by, begin, end);
+  if (by.rows < 16) return many_rows<kLanes, W, kWide, 2>(by, begin, end);
+  many_rows<kLanes, W, kWide, 4>(by, begin, end);
 }
 
 /// out[d] = Σ over t of p[t] · v[t · width + d], t in order.

@@ -1,13 +1,16 @@
 // Part of Ropewalk, MIT licence.
+#include <algorithm>
+
+#include "core/dry_run.h"
 #include "kernels/parallel.h"
 #include "kernels/rms_norm/row.h"
 #include "kernels/rms_norm/twins.h"
+#include "kernels/row_math.h"
 
 namespace rw::kernels {
 namespace {
 
-constexpr std::int64_t kColumns = 128;  // of one slab of the weight's gradient
-constexpr std::int64_t kRows = 128;     // added up before they join the rest
+constexpr std::int64_t kNormRows = 128;
 
 void forward_cpu(const Tensor& x, const Tensor& weight, float eps, Tensor& y, Tensor& rstd,
                  Stream& /*stream*/) {
@@ -44,58 +47,65 @@ void add_forward_cpu(const Tensor& x, const Tensor& delta, const Tensor& weight,
   });
 }
 
-void backward_input_cpu(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& rstd,
-                        const Tensor& dresidual, Tensor& dx, Stream& /*stream*/) {
-  core::visit_float(dy.dtype(), [&](auto tag) {
-    using Row = NormRowBackward<typename decltype(tag)::type, float>;
-    const std::int64_t width = x.shape()[1];
-    const Row first{dy.data<typename decltype(tag)::type>(), x.data<float>(), weight.data<float>(),
-                    dresidual.defined() ? dresidual.data<float>() : nullptr, dx.data<float>()};
-    const float* scale = rstd.data<float>();
-    for_rows(x.shape()[0], width, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t n = begin; n < end; ++n) {
-        const std::int64_t at = n * width;
-        const float* residual = first.dresidual != nullptr ? first.dresidual + at : nullptr;
-        norm_row_backward(Row{first.dy + at, first.x + at, first.weight, residual, first.dx + at},
-                          scale[n], width);
-      }
-    });
-  });
-}
+/// Sums of up to kNormRows rows each, in order, before they join the rest.
+class WeightSums {
+ public:
+  explicit WeightSums(const Tensor& x)
+      : memory_(Tensor::empty({(x.shape()[0] + kNormRows - 1) / kNormRows, x.shape()[1]})) {}
+  std::int64_t blocks() const { return memory_.shape()[0]; }
+  float* of(std::int64_t block) { return memory_.data<float>() + block * memory_.shape()[1]; }
 
-/// One slab of columns per thread and all rows in order: the threads do not touch the order.
+ private:
+  core::MemoryLabel label_{"norm scratch"};
+  Tensor memory_;
+};
+
+/// A thread has whole blocks of rows: each row is read once for both gradients, and the threads do not touch
+/// the order of the sums.
 template <class Dy>
-void backward_weight_slabs(const Tensor& dy, const Tensor& x, const Tensor& rstd, Tensor& dweight) {
-  const std::int64_t rows = x.shape()[0];
-  const std::int64_t width = x.shape()[1];
-  const Dy* grad = dy.data<Dy>();
-  const float* from = x.data<float>();
+void backward_blocks(const NormRowBackward<Dy, float>& first, const Tensor& rstd, WeightSums& sums,
+                     std::int64_t width) {
   const float* scale = rstd.data<float>();
-  float* to = dweight.data<float>();
-  for_parts(width, rows, kColumns, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t column = begin; column < end; column += kColumns) {
-      const std::int64_t columns = std::min(kColumns, end - column);
-      for (std::int64_t row = 0; row < rows; row += kRows) {
-        float part[kColumns] = {};
-        for (std::int64_t n = row; n < std::min(rows, row + kRows); ++n) {
-          const std::int64_t at = n * width + column;
-          norm_row_backward_weight(grad + at, from + at, scale[n], part, columns);
-        }
-        for (std::int64_t i = 0; i < columns; ++i) to[column + i] += part[i];
+  const std::int64_t rows = rstd.shape()[0];
+  for_parts(sums.blocks(), kNormRows * width, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t block = begin; block < end; ++block) {
+      float* sum = sums.of(block);
+      std::fill_n(sum, width, 0.0F);
+      for (std::int64_t n = block * kNormRows; n < std::min(rows, (block + 1) * kNormRows); ++n) {
+        const std::int64_t at = n * width;
+        norm_row_backward_weight(first.dy + at, first.x + at, scale[n], sum, width);
+        const float* residual = first.dresidual != nullptr ? first.dresidual + at : nullptr;
+        norm_row_backward(NormRowBackward<Dy, float>{first.dy + at, first.x + at, first.weight,
+                                                     residual, first.dx + at},
+                          scale[n], width);
       }
     }
   });
 }
-void backward_weight_cpu(const Tensor& dy, const Tensor& x, const Tensor& rstd, Tensor& dweight,
-                         Stream& /*stream*/) {
+
+void backward_cpu(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& rstd,
+                  const Tensor& dresidual, Tensor& dx, Tensor& dweight, Stream& /*stream*/) {
+  const std::int64_t width = x.shape()[1];
+  WeightSums sums(x);
   core::visit_float(dy.dtype(), [&](auto tag) {
-    backward_weight_slabs<typename decltype(tag)::type>(dy, x, rstd, dweight);
+    using Dy = typename decltype(tag)::type;
+    backward_blocks<Dy>({dy.data<Dy>(), x.data<float>(), weight.data<float>(),
+                         dresidual.defined() ? dresidual.data<float>() : nullptr, dx.data<float>()},
+                        rstd, sums, width);
   });
+  for (std::int64_t block = 0; block < sums.blocks(); ++block) {
+    row_add(sums.of(block), dweight.data<float>(), width);
+  }
 }
 
 }  // namespace
 
-const RmsNormTwins kRmsNormCpu{forward_cpu, add_forward_cpu, backward_input_cpu,
-                               backward_weight_cpu};
+void rms_norm_backward_scratch(const Tensor& /*dy*/, const Tensor& x, const Tensor& /*weight*/,
+                               const Tensor& /*rstd*/, const Tensor& /*dresidual*/, Tensor& /*dx*/,
+                               Tensor& /*dweight*/, Stream& /*stream*/) {
+  const WeightSums sums(x);
+}
+
+const RmsNormTwins kRmsNormCpu{forward_cpu, add_forward_cpu, backward_cpu};
 
 }  // namespace rw::kernels

@@ -98,36 +98,29 @@ void add_forward_cuda(const Tensor& x, const Tensor& delta, const Tensor& weight
   cuda::check_launch("rms_norm add_forward");
 }
 
-void backward_input_cuda(const Tensor& dy, const Tensor& x, const Tensor& weight,
-                         const Tensor& rstd, const Tensor& dresidual, Tensor& dx, Stream& stream) {
+void backward_cuda(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& rstd,
+                   const Tensor& dresidual, Tensor& dx, Tensor& dweight, Stream& stream) {
   const std::int64_t rows = x.shape()[0];
-  if (rows == 0) return;
+  const std::int64_t width = x.shape()[1];
+  if (rows == 0 || width == 0) return;
+  backward_weight_kernel<<<cuda::blocks_for(width, kColumns), dim3(kColumns, kRows), 0,
+                           cuda::native(stream)>>>(
+      dy.data<float>(), x.data<float>(), rstd.data<float>(), dweight.data<float>(), rows, width);
+  cuda::check_launch("rms_norm backward_weight");
   const BackwardInput at{dy.data<float>(),
                          x.data<float>(),
                          weight.data<float>(),
                          rstd.data<float>(),
                          dresidual.defined() ? dresidual.data<float>() : nullptr,
-                         dx.data<float>()};
-  backward_input_kernel<<<cuda::blocks_for(rows, 1), kThreads, 0, cuda::native(stream)>>>(
-      at, x.shape()[1]);
+                         dx.data<float>()};  // may be dy: last
+  backward_input_kernel<<<cuda::blocks_for(rows, 1), kThreads, 0, cuda::native(stream)>>>(at,
+                                                                                          width);
   cuda::check_launch("rms_norm backward_input");
-}
-
-void backward_weight_cuda(const Tensor& dy, const Tensor& x, const Tensor& rstd, Tensor& dweight,
-                          Stream& stream) {
-  const std::int64_t width = x.shape()[1];
-  if (width == 0) return;
-  backward_weight_kernel<<<cuda::blocks_for(width, kColumns), dim3(kColumns, kRows), 0,
-                           cuda::native(stream)>>>(dy.data<float>(), x.data<float>(),
-                                                   rstd.data<float>(), dweight.data<float>(),
-                                                   x.shape()[0], width);
-  cuda::check_launch("rms_norm backward_weight");
 }
 
 }  // namespace
 
 extern const RmsNormTwins kRmsNormCuda;
-const RmsNormTwins kRmsNormCuda{forward_cuda, add_forward_cuda, backward_input_cuda,
-                                backward_weight_cuda};
+const RmsNormTwins kRmsNormCuda{forward_cuda, add_forward_cuda, backward_cuda};
 
 }  // namespace rw::kernels

@@ -41,10 +41,9 @@ void add_rms_norm_forward(const Tensor& x, const Tensor& delta, const Tensor& we
   table(x).add_forward(x, delta, weight, eps, sum, y, rstd, stream);
 }
 
-void rms_norm_backward_input(const Tensor& dy, const Tensor& x, const Tensor& weight,
-                             const Tensor& rstd, const Tensor& dresidual, Tensor& dx,
-                             Stream& stream) {
-  const char* op = "rms_norm_backward_input";
+void rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& rstd,
+                       const Tensor& dresidual, Tensor& dx, Tensor& dweight, Stream& stream) {
+  const char* op = "rms_norm_backward";
   require_rank(op, "x", x, 2);
   const core::Shape& shape = x.shape();
   require_arguments(op, stream,
@@ -52,22 +51,10 @@ void rms_norm_backward_input(const Tensor& dy, const Tensor& x, const Tensor& we
                      {"dy", &dy, shape, float_dtype(op, "dy", dy)},
                      {"weight", &weight, {shape[1]}},
                      {"rstd", &rstd, {shape[0]}},
-                     {"dx", &dx, shape}});
-  if (dresidual.defined()) require_arguments(op, stream, {{"dresidual", &dresidual, shape}});
-  table(x).backward_input(dy, x, weight, rstd, dresidual, dx, stream);
-}
-
-void rms_norm_backward_weight(const Tensor& dy, const Tensor& x, const Tensor& rstd,
-                              Tensor& dweight, Stream& stream) {
-  const char* op = "rms_norm_backward_weight";
-  require_rank(op, "x", x, 2);
-  const core::Shape& shape = x.shape();
-  require_arguments(op, stream,
-                    {{"x", &x, shape},
-                     {"dy", &dy, shape, float_dtype(op, "dy", dy)},
-                     {"rstd", &rstd, {shape[0]}},
+                     {"dx", &dx, shape},
                      {"dweight", &dweight, {shape[1]}}});
-  table(x).backward_weight(dy, x, rstd, dweight, stream);
+  if (dresidual.defined()) require_arguments(op, stream, {{"dresidual", &dresidual, shape}});
+  table(x).backward(dy, x, weight, rstd, dresidual, dx, dweight, stream);
 }
 
 }  // namespace rw::kernels

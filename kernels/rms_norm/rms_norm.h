@@ -16,13 +16,10 @@ void rms_norm_forward(const Tensor& x, const Tensor& weight, float eps, Tensor& 
 void add_rms_norm_forward(const Tensor& x, const Tensor& delta, const Tensor& weight, float eps,
                           Tensor& sum, Tensor& y, Tensor& rstd, Stream& stream);
 /// dx = dresidual + the norm's input gradient (dresidual may be undefined: none; dx may be
-/// dresidual or, when it is f32, dy). dy [N, D] f32 or bf16; dresidual, dx [N, D] f32.
-void rms_norm_backward_input(const Tensor& dy, const Tensor& x, const Tensor& weight,
-                             const Tensor& rstd, const Tensor& dresidual, Tensor& dx,
-                             Stream& stream);
-/// dweight[d] += sum_n dy[n, d] · x[n, d] · rstd[n], dweight [D] f32, dy f32 or bf16; in an order
-/// fixed by N alone.
-void rms_norm_backward_weight(const Tensor& dy, const Tensor& x, const Tensor& rstd,
-                              Tensor& dweight, Stream& stream);
+/// dresidual or, when it is f32, dy); dweight[d] += sum_n dy[n, d] · x[n, d] · rstd[n], in an order
+/// fixed by N alone. dy [N, D] f32 or bf16; dresidual, dx [N, D] f32; dweight [D] f32. One pass over memory
+/// on the CPU, whose sums of 128 rows each take N / 128 · D floats.
+void rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& rstd,
+                       const Tensor& dresidual, Tensor& dx, Tensor& dweight, Stream& stream);
 
 }  // namespace rw::kernels

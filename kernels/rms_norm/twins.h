@@ -10,11 +10,14 @@ struct RmsNormTwins {
                   Stream& stream);
   void (*add_forward)(const Tensor& x, const Tensor& delta, const Tensor& weight, float eps,
                       Tensor& sum, Tensor& y, Tensor& rstd, Stream& stream);
-  void (*backward_input)(const Tensor& dy, const Tensor& x, const Tensor& weight,
-                         const Tensor& rstd, const Tensor& dresidual, Tensor& dx, Stream& stream);
-  void (*backward_weight)(const Tensor& dy, const Tensor& x, const Tensor& rstd, Tensor& dweight,
-                          Stream& stream);
+  void (*backward)(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& rstd,
+                   const Tensor& dresidual, Tensor& dx, Tensor& dweight, Stream& stream);
 };
 extern const RmsNormTwins kRmsNormCpu;
+
+/// What the CPU twin asks of memory, without its arithmetic (core/dry_run.h).
+void rms_norm_backward_scratch(const Tensor& dy, const Tensor& x, const Tensor& weight,
+                               const Tensor& rstd, const Tensor& dresidual, Tensor& dx,
+                               Tensor& dweight, Stream& stream);
 
 }  // namespace rw::kernels

@@ -191,9 +191,8 @@ Tensor Block::mlp_backward(BlockSaved& saved, const Tensor& dy, core::Stream& st
   Tensor dx_mid =
       linear_backward_input(saved.gate_up, weights_.gate_up.compute(), core::DType::kF32, stream);
   saved.dpost_norm = zeros_like(weights_.post_norm.value, stream);
-  kernels::rms_norm_backward_weight(dx_mid, saved.x_mid, saved.post_rstd, saved.dpost_norm, stream);
-  kernels::rms_norm_backward_input(dx_mid, saved.x_mid, weights_.post_norm.value, saved.post_rstd,
-                                   dy, dx_mid, stream);
+  kernels::rms_norm_backward(dx_mid, saved.x_mid, weights_.post_norm.value, saved.post_rstd, dy,
+                             dx_mid, saved.dpost_norm, stream);
   saved.x_mid = saved.post_rstd = {};
   saved.dx_mid = rounded(dx_mid, compute(), stream);
   return dx_mid;
@@ -231,9 +230,8 @@ Tensor Block::backward_input(BlockSaved& saved, const Tensor& dy, const BlockPas
   attention_backward(saved, pass, stream);
   Tensor dx = linear_backward_input(saved.dqkv, weights_.qkv.compute(), core::DType::kF32, stream);
   saved.dinput_norm = zeros_like(weights_.input_norm.value, stream);
-  kernels::rms_norm_backward_weight(dx, saved.x, saved.input_rstd, saved.dinput_norm, stream);
-  kernels::rms_norm_backward_input(dx, saved.x, weights_.input_norm.value, saved.input_rstd, dx_mid,
-                                   dx, stream);
+  kernels::rms_norm_backward(dx, saved.x, weights_.input_norm.value, saved.input_rstd, dx_mid, dx,
+                             saved.dinput_norm, stream);
   saved.x = saved.input_rstd = {};
   return dx;
 }

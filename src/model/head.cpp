@@ -97,8 +97,8 @@ HeadLoss Head::forward(const Tensor& x, const Tensor& targets, float scale, Head
   if (saved != nullptr) {
     saved->dnorm = Tensor::like(norm_.value);
     core::fill_zero(saved->dnorm, stream);
-    kernels::rms_norm_backward_weight(dnormed, x, rstd, saved->dnorm, stream);
-    kernels::rms_norm_backward_input(dnormed, x, norm_.value, rstd, Tensor(), dnormed, stream);
+    kernels::rms_norm_backward(dnormed, x, norm_.value, rstd, Tensor(), dnormed, saved->dnorm,
+                               stream);
     saved->dx = dnormed;
     if (gradients == Gradients::kAdd) {
       kernels::accumulate(saved->dnorm, norm_.grad, stream);

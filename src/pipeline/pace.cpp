@@ -13,15 +13,6 @@ std::size_t place_of(const std::vector<int>& held, int stage) {
   return static_cast<std::size_t>(std::find(held.begin(), held.end(), stage) - held.begin());
 }
 
-/// Micro-batches that `rank` works on at `stage`.
-int visits(const Plan& plan, int rank, int stage) {
-  int out = 0;
-  for (const auto& path : plan.paths) {
-    out += static_cast<int>(std::count(path.begin(), path.end(), Visit{stage, rank}));
-  }
-  return out;
-}
-
 }  // namespace
 
 void Pace::add(const Plan& plan, const StepNumbers& numbers) {
@@ -31,7 +22,7 @@ void Pace::add(const Plan& plan, const StepNumbers& numbers) {
     const auto& held = plan.stages_of_rank[at(rank)];
     means_[at(rank)].resize(held.size());
     for (std::size_t i = 0; i < held.size(); ++i) {
-      const int count = visits(plan, rank, held[i]);
+      const int count = count_visits(plan, {held[i], rank});
       if (count == 0) continue;
       Mean& mean = means_[at(rank)][i];
       const StageNumbers& step = numbers.stages[at(rank)][i];

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "core/error.h"
@@ -138,6 +139,14 @@ int position_in(const std::vector<Visit>& path, int stage) {
     if (path[i].stage == stage) return static_cast<int>(i);
   }
   return -1;
+}
+
+int count_visits(const Plan& plan, const Visit& station) {
+  int out = 0;
+  for (const auto& path : plan.paths) {
+    out += static_cast<int>(std::count(path.begin(), path.end(), station));
+  }
+  return out;
 }
 
 int message_tag(int micro_batch, int stage, int stages, bool gradient) {

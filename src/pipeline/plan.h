@@ -93,6 +93,8 @@ struct Plan {
 
 /// Position of `stage` in a path; -1 when it is left out.
 int position_in(const std::vector<Visit>& path, int stage);
+/// Micro-batches whose paths have this station.
+int count_visits(const Plan& plan, const Visit& station);
 /// The tag of the message that (micro_batch, stage) sends. Throws Error{kRecipe} when there are more
 /// micro-batches · stages than tags (2^19).
 int message_tag(int micro_batch, int stage, int stages, bool gradient);

@@ -6,17 +6,6 @@
 namespace rw::pipeline {
 namespace {
 
-/// Micro-batches that `rank` works on at `stage`.
-int visits(const Plan& plan, int rank, int stage) {
-  int out = 0;
-  for (const auto& path : plan.paths) {
-    for (const Visit& visit : path) {
-      if (visit.rank == rank && visit.stage == stage) ++out;
-    }
-  }
-  return out;
-}
-
 std::vector<std::vector<core::Tensor>> cut(const core::Tensor& flat, std::int64_t cut_elems) {
   std::vector<std::vector<core::Tensor>> out;
   for (std::int64_t at = 0; at < flat.elems(); at += cut_elems) {
@@ -33,7 +22,7 @@ Reducer::Reducer(const Pieces& pieces, const Plan& plan, int rank, const model::
   for (const auto& [number, stage] : stages) {
     buckets_of_stage_[number] = stage->buckets();
     for (const int bucket : stage->buckets()) {
-      expected_[static_cast<std::size_t>(bucket)] += visits(plan, rank, number);
+      expected_[static_cast<std::size_t>(bucket)] += count_visits(plan, {number, rank});
     }
   }
   const std::int64_t elems = elems_of(options.bucket_bytes);

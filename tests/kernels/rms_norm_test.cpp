@@ -35,8 +35,7 @@ struct Case {
         dx(test::nans({rows, width})),
         dweight(Tensor::zeros({width})) {
     rms_norm_forward(x, weight, static_cast<float>(kEps), y, rstd, stream);
-    rms_norm_backward_input(dy, x, weight, rstd, Tensor(), dx, stream);
-    rms_norm_backward_weight(dy, x, rstd, dweight, stream);
+    rms_norm_backward(dy, x, weight, rstd, Tensor(), dx, dweight, stream);
   }
   Stream stream;
   Tensor x, weight, y, rstd, dy, dx, dweight;
@@ -85,7 +84,7 @@ TEST(RmsNormTest, AddForwardNormsTheSumInPlaceToo) {
 }
 
 TEST(RmsNormTest, BackwardIsTheFiniteDifference) {
-  for (const auto& [rows, width] : {std::pair{1, 3}, {3, 5}, {4, 35}}) {
+  for (const auto& [rows, width] : {std::pair{1, 3}, {3, 5}, {4, 35}, {260, 2}}) {
     const Case run(rows, width);
     const Numbers x = test::numbers(run.x);
     const Numbers weight = test::numbers(run.weight);
@@ -103,10 +102,15 @@ TEST(RmsNormTest, BackwardAddsTheResidualAndMayOverwriteIt) {
   Numbers want = test::numbers(run.dx);
   const Numbers more = test::numbers(residual);
   for (std::size_t i = 0; i < want.size(); ++i) want[i] += more[i];
-  rms_norm_backward_input(run.dy, run.x, run.weight, run.rstd, residual, residual, run.stream);
+  const std::vector<float> dweight = core::to_floats(run.dweight);
+  Tensor again = Tensor::zeros({40});
+  rms_norm_backward(run.dy, run.x, run.weight, run.rstd, residual, residual, again, run.stream);
   EXPECT_LT(test::relative_error(residual, want), 1e-6);
-  rms_norm_backward_input(run.dy, run.x, run.weight, run.rstd, Tensor(), run.dy, run.stream);
+  EXPECT_EQ(core::to_floats(again), dweight);
+  again = Tensor::zeros({40});
+  rms_norm_backward(run.dy, run.x, run.weight, run.rstd, Tensor(), run.dy, again, run.stream);
   EXPECT_EQ(core::to_floats(run.dy), core::to_floats(run.dx));
+  EXPECT_EQ(core::to_floats(again), dweight);  // of dy before it was overwritten
 }
 
 TEST(RmsNormTest, WeightGradientHasOneOrderForAnyNumberOfThreads) {
@@ -126,10 +130,10 @@ TEST(RmsNormTest, RefusesWhatDoesNotFit) {
       test::message_of([&] { rms_norm_forward(run.x, wrong, 1e-6F, run.y, run.rstd, run.stream); }),
       "rms_norm_forward: got weight f32 [4]; want f32 [3]");
   EXPECT_EQ(test::message_of([&] {
-              rms_norm_backward_input(run.dy, run.x, run.weight, run.rstd, wrong, run.dx,
-                                      run.stream);
+              rms_norm_backward(run.dy, run.x, run.weight, run.rstd, wrong, run.dx, run.dweight,
+                                run.stream);
             }),
-            "rms_norm_backward_input: got dresidual f32 [4]; want f32 [2, 3]");
+            "rms_norm_backward: got dresidual f32 [4]; want f32 [2, 3]");
 }
 
 }  // namespace
