@@ -66,8 +66,12 @@ class Pass {
     loops_.columns(w.dtype(), by, begin, end);
   }
   /// Where this thread's rows of a weight begin.
-  const void* mine(const Tensor& w) const {
-    return w.rows(member_.begin(w.shape()[0], kNarrowGrain), w.shape()[0]).address();
+  const void* mine(const Tensor& w) const { return mine(w, 0, w.shape()[0]); }
+  /// Of `count` rows from `first` on.
+  const void* mine(const Tensor& w, std::int64_t first, std::int64_t count) const {
+    const std::int64_t row = first + member_.begin(count, kNarrowGrain);
+    const auto bytes = static_cast<std::int64_t>(core::dtype_bytes(w.dtype()));
+    return static_cast<const char*>(w.address()) + row * w.shape()[1] * bytes;
   }
   /// (row, key/value head) pairs, dealt out so that long and short sequences mix.
   template <class Task>
@@ -131,7 +135,7 @@ void Pass::run_layer(const DecodeLayer& layer, const Tensor& after) const {
     for_heads([&](std::int64_t task) { attend<T>(layer, task); });
   });
   member_.meet();
-  add_product(scratch_.attended, attended_, layer.o, mine(layer.gate_up.rows(0, inner_)));
+  add_product(scratch_.attended, attended_, layer.o, mine(layer.gate_up, 0, inner_));
   member_.meet();
   norm(layer.post_norm);
   member_.meet();
@@ -222,7 +226,8 @@ void Pass::gate_up(const DecodeLayer& layer) const {
   float* up = gate + inner_;
   const Tensor up_weight = layer.gate_up.rows(inner_, 2 * inner_);
   member_.part(inner_, kNarrowGrain, [&](std::int64_t begin, std::int64_t end) {
-    product(x, hidden_, layer.gate_up, gate, 2 * inner_, begin, end, mine(up_weight));
+    product(x, hidden_, layer.gate_up, gate, 2 * inner_, begin, end,
+            mine(layer.gate_up, inner_, inner_));
     product(x, hidden_, up_weight, up, 2 * inner_, begin, end, mine(layer.down));
     for (std::int64_t n = 0; n < count_; ++n) {
       const std::int64_t at = n * 2 * inner_ + begin;

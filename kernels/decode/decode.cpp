@@ -29,6 +29,7 @@ struct Sizes {
     head_dim = cache[3];
     attended = first.o.shape()[1];
     inner = first.down.shape()[1];
+    if (inner < 1) refuse(kOp, "down " + first.down.text(), "at least one column");
     group = attended / (kv_heads * head_dim);
     if (group < 1 || attended != group * kv_heads * head_dim) {
       refuse(kOp, "o " + first.o.text() + " with keys " + first.keys.text(),

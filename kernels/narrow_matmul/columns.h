@@ -27,7 +27,7 @@ inline constexpr std::int64_t kNarrowGrain = 48;
 
 /// What one instruction set provides; all of it runs on the calling thread.
 struct NarrowLoops {
-  /// Columns [begin, end) of y; w's rows are read once, in order. For f32 and for bf16 weights.
+  /// Columns [begin, end) of y; w comes from memory once, in order. For f32 and for bf16 weights.
   void (*columns_f32)(const NarrowProduct& by, std::int64_t begin, std::int64_t end);
   void (*columns_bf16)(const NarrowProduct& by, std::int64_t begin, std::int64_t end);
   /// out [width] = Σ over t of p[t] · v[t], v [rows, width]: one row times a matrix. `next`: as large as v,

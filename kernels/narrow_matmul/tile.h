@@ -10,8 +10,8 @@
 namespace rw::kernels {
 namespace {
 
-/// k is cut into pieces of this length whose sums are added up in order: what 4 rows of x and 3 of w
-/// hold of a piece stays in the first-level cache.
+/// k is cut into pieces of this length whose sums are added up in order: what 4 rows of x and a tile's
+/// of w hold of a piece stays in the first-level cache.
 constexpr std::int64_t kPiece = 1024;
 
 template <int kLanes>
@@ -96,7 +96,7 @@ struct Operands {
   const float* x;
   std::int64_t x_stride;
   const W* w[kColumns];
-  const Later* later;  // kShare-th part of as many elements as the tile has, that are read later
+  const Later* later;  // of as many elements as the tile has, that are read later, one kShare-th
 };
 
 /// Memory is asked for as it lies: rows beside each other are more than the prefetchers of the hardware
@@ -252,7 +252,10 @@ void widen(const NarrowProduct& by, std::int64_t first, std::int64_t last, std::
       load<kLanes>(from + i, value);
       __builtin_memcpy(to + i, &value, sizeof value);
     }
-    for (; i < width; ++i) to[i] = static_cast<float>(from[i]);
+    if (i == width) continue;
+    Float<kLanes> value;
+    load_some<kLanes>(from + i, width - i, value);
+    __builtin_memcpy(to + i, &value, static_cast<std::size_t>(width - i) * sizeof(float));
   }
 }
 
@@ -269,6 +272,7 @@ void many_rows(const NarrowProduct& by, std::int64_t begin, std::int64_t end) {
         const Strip<W, W> strip{w, first, by.k, first, end, piece, nullptr};
         block_to<kLanes, kColumns, kShare>(by, strip, last, end, ahead);
       } else {
+        static_assert(kColumns * kPiece <= kBlockElems);
         alignas(64) float wide[kBlockElems];
         widen<kLanes>(by, first, last, piece, wide);
         const std::int64_t width = piece_width(by, piece);

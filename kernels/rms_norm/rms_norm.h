@@ -18,7 +18,7 @@ void add_rms_norm_forward(const Tensor& x, const Tensor& delta, const Tensor& we
 /// dx = dresidual + the norm's input gradient (dresidual may be undefined: none; dx may be
 /// dresidual or, when it is f32, dy); dweight[d] += sum_n dy[n, d] · x[n, d] · rstd[n], in an order
 /// fixed by N alone. dy [N, D] f32 or bf16; dresidual, dx [N, D] f32; dweight [D] f32. One pass over memory
-/// on the CPU, whose sums of 128 rows each take N / 128 · D floats.
+/// on the CPU, by at most N / 128 threads, whose sums of 128 rows each take D floats.
 void rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& rstd,
                        const Tensor& dresidual, Tensor& dx, Tensor& dweight, Stream& stream);
 

@@ -146,6 +146,13 @@ TEST_F(CudaTwins, RmsNormBackward) {
                         with_residual ? to_gpu(residual) : Tensor(), dx2, dweight2, stream_);
       expect_alike(dx2, dx, 1e-5);
       expect_alike(dweight2, dweight, 1e-5);
+      if (with_residual) continue;
+      Tensor both = to_gpu(dy);  // dx in place of dy
+      Tensor dweight3 = to_gpu(random("dweight", {shape[1]}));
+      rms_norm_backward(both, to_gpu(x), to_gpu(weight), to_gpu(rstd), Tensor(), both, dweight3,
+                        stream_);
+      expect_alike(both, dx, 1e-5);
+      expect_alike(dweight3, dweight, 1e-5);
     }
   }
 }

@@ -55,6 +55,8 @@ TEST(DecodeTest, RefusesWhatDoesNotFit) {
   model.layers[0].values = Tensor::empty({2, 1, 3, 4}, core::DType::kBF16);
   EXPECT_EQ(refusal(model, row, logits),
             "decode: got values bf16 [2, 1, 3, 4]; want f32 [2, 1, 3, 4]");
+  model.layers[0].down = Tensor::empty({8, 0});
+  EXPECT_EQ(refusal(model, row, logits), "decode: got down f32 [8, 0]; want at least one column");
   model.layers.clear();
   EXPECT_EQ(refusal(model, row, logits), "decode: got no layers; want at least one");
   EXPECT_EQ(refusal(tiny(), row, Tensor::empty({2, 5})),

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include "kernels/multiversion.h"
 #include "kernels/narrow_matmul/columns.h"
 #include "kernels/threads.h"
@@ -61,14 +63,47 @@ TEST(NarrowMatmulTest, EqualsFloat64OnRaggedSizes) {
   }
 }
 
+TEST(NarrowMatmulTest, RowsLongerThanABlockAndBunchesOfRows) {
+  for (const auto& [m, n, k] : {std::tuple{5, 50, 9000}, {17, 50, 9000}, {31, 200, 400}}) {
+    SCOPED_TRACE(testing::Message() << m << " " << n << " " << k);
+    const Tensor x = test::random({m, k}, 1);
+    const Tensor w = test::random({n, k}, 2);
+    const std::vector<float> got = product(x, w);
+    EXPECT_LT(test::relative_error({got.begin(), got.end()}, reference(x, w)), 2e-6);
+    const Tensor half = bf16(w);
+    EXPECT_EQ(product(x, half), product(x, Tensor::of(half.shape(), core::to_floats(half))));
+  }
+}
+
+/// The sets of loops that this CPU can run.
+std::vector<const NarrowLoops*> runnable() {
+  std::vector<const NarrowLoops*> out{&kNarrowBaseline};
+  if (cpu_level() >= CpuLevel::kAvx2) out.push_back(&kNarrowAvx2);
+  if (cpu_level() >= CpuLevel::kAvx512) out.push_back(&kNarrowAvx512);
+  return out;
+}
+
+/// The product by the loops of one instruction set, in two parts.
+std::vector<float> product_by(const NarrowLoops& loops, const Tensor& x, const Tensor& w) {
+  Tensor y = test::nans({x.shape()[0], w.shape()[0]});
+  const std::int64_t k = x.shape()[1];
+  const std::int64_t n = w.shape()[0];
+  const NarrowProduct by{x.data<float>(), k, x.shape()[0], w.address(), k, y.data<float>(), n};
+  loops.columns(w.dtype(), by, 0, 10);  // no whole tiles
+  loops.columns(w.dtype(), by, 10, n);
+  return core::to_floats(y);
+}
+
 TEST(NarrowMatmulTest, ARowHasTheSameBitsInAnyCompany) {
   const Tensor w = test::random({97, 1111}, 2);
   const Tensor x = test::random({16, 1111}, 1);
-  const std::vector<float> all = product(x, w);
-  for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 9}) {
-    for (std::int64_t begin = 0; begin + rows <= 16; begin += rows) {
-      const std::vector<float> some = product(x.rows(begin, begin + rows), w);
-      EXPECT_TRUE(std::equal(some.begin(), some.end(), all.begin() + begin * 97)) << rows;
+  for (const NarrowLoops* loops : runnable()) {
+    const std::vector<float> all = product_by(*loops, x, w);
+    for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 9}) {
+      for (std::int64_t begin = 0; begin + rows <= 16; begin += rows) {
+        const std::vector<float> some = product_by(*loops, x.rows(begin, begin + rows), w);
+        EXPECT_TRUE(std::equal(some.begin(), some.end(), all.begin() + begin * 97)) << rows;
+      }
     }
   }
 }
@@ -85,7 +120,7 @@ TEST(NarrowMatmulTest, BitsDoNotDependOnThreads) {
 }
 
 TEST(NarrowMatmulTest, HalfWeightsGiveTheBitsOfTheirValues) {
-  for (const std::int64_t m : {1, 2, 3, 4, 16}) {
+  for (const std::int64_t m : {1, 2, 3, 4, 5, 6, 7, 11, 16}) {
     const Tensor x = test::random({m, 1203}, 1);
     const Tensor half = bf16(test::random({50, 1203}, 2));
     const Tensor wide = Tensor::of(half.shape(), core::to_floats(half));
@@ -93,24 +128,16 @@ TEST(NarrowMatmulTest, HalfWeightsGiveTheBitsOfTheirValues) {
   }
 }
 
-/// The sets of loops that this CPU can run.
-std::vector<const NarrowLoops*> runnable() {
-  std::vector<const NarrowLoops*> out{&kNarrowBaseline};
-  if (cpu_level() >= CpuLevel::kAvx2) out.push_back(&kNarrowAvx2);
-  if (cpu_level() >= CpuLevel::kAvx512) out.push_back(&kNarrowAvx512);
-  return out;
-}
-
 TEST(NarrowMatmulTest, EveryInstructionSetThatThisCpuHas) {
-  for (const std::int64_t m : {1, 2, 3, 4, 7, 16}) {
+  for (const std::int64_t m : {1, 2, 3, 4, 5, 6, 7, 9, 16}) {
     const Tensor x = test::random({m, 1037}, 1);
-    const Tensor w = test::random({29, 1037}, 2);
+    const Tensor w = test::random({61, 1037}, 2);
+    const Tensor half = bf16(w);
+    const Tensor wide = Tensor::of(half.shape(), core::to_floats(half));
     for (const NarrowLoops* loops : runnable()) {
-      Tensor y = test::nans({m, 29});
-      const NarrowProduct by{x.data<float>(), 1037, m, w.address(), 1037, y.data<float>(), 29};
-      loops->columns(DType::kF32, by, 0, 10);  // in parts that are no whole tiles
-      loops->columns(DType::kF32, by, 10, 29);
-      EXPECT_LT(test::relative_error(y, reference(x, w)), 2e-6) << m;
+      const std::vector<float> got = product_by(*loops, x, w);
+      EXPECT_LT(test::relative_error({got.begin(), got.end()}, reference(x, w)), 2e-6) << m;
+      EXPECT_EQ(product_by(*loops, x, half), product_by(*loops, x, wide)) << m;
     }
   }
 }

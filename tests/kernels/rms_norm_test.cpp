@@ -121,6 +121,7 @@ TEST(RmsNormTest, WeightGradientHasOneOrderForAnyNumberOfThreads) {
   const Case two(300, 290);
   set_threads(before);
   EXPECT_EQ(core::to_floats(one.dweight), core::to_floats(two.dweight));
+  EXPECT_EQ(core::to_floats(one.dx), core::to_floats(two.dx));
 }
 
 TEST(RmsNormTest, RefusesWhatDoesNotFit) {
