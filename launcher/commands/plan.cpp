@@ -166,6 +166,13 @@ int plan_recipe(const PlanCommandOptions& options) {
     if (code != 0) return code;
   }
   if (!place.speaks()) return 0;
+  if (options.topology.empty() && job.recipe.pipeline.topology.empty() &&
+      !fs::exists(files.topology)) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("plan: {} is not there yet; want --profile, which measures this "
+                            "machine and writes it, or --topology T.json",
+                            files.topology));
+  }
   const auto topology = pipeline::read_topology("--topology", files.topology);
   const auto store = store::make_posix();
   write_text(*store, files.problem,

@@ -13,8 +13,9 @@ Budget::Budget(std::int64_t evaluations, double seconds, std::function<double()>
 bool Budget::spend() {
   if (progress_ >= 1) return false;
   if (spent_ % kGrain == 0) {
-    progress_ = limit_ > 0 ? static_cast<double>(spent_) / static_cast<double>(limit_) : 0;
-    if (seconds_ > 0) progress_ = std::max(progress_, elapsed_s_() / seconds_);
+    const double used = seconds_ > 0 ? elapsed_s_() / seconds_ : 0;
+    progress_ = limit_ > 0 ? static_cast<double>(spent_) / static_cast<double>(limit_) : used;
+    if (used >= 1) progress_ = 1;
     if (report_) report_(progress_, best_);
   }
   if (progress_ >= 1 || (limit_ > 0 && spent_ >= limit_)) return false;

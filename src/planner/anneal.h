@@ -12,7 +12,8 @@ namespace rw::planner {
 /// What is left of a limit. Everything that is tried counts as one evaluation.
 class Budget {
  public:
-  /// `elapsed_s` is asked every kGrain evaluations; none: only evaluations count.
+  /// `elapsed_s` is asked every kGrain evaluations. Where evaluations are limited they alone are progress, so
+  /// that a search takes the same course every time; the time only ends it.
   Budget(std::int64_t evaluations, double seconds, std::function<double()> elapsed_s);
   void report_to(std::function<void(double, double)> report) { report_ = std::move(report); }
   /// Counts one; false when there is no more.

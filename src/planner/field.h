@@ -26,8 +26,8 @@ class Field {
   }
   std::string shown() const {
     std::string text = json_.dump(-1, ' ', false, core::Json::error_handler_t::replace);
-    constexpr std::size_t kMost = 60;
-    if (text.size() > kMost) text = text.substr(0, kMost) + "…";
+    constexpr std::size_t kShown = 60;
+    if (text.size() > kShown) text = text.substr(0, kShown) + "…";
     return text;
   }
   bool has(const char* key) const { return json_.is_object() && json_.contains(key); }
@@ -52,11 +52,13 @@ class Field {
     }
     return out;
   }
-  double number(double least, bool open = false) const {
+  /// At least `least` (above it: open) and at most `most`, so that no sum of them overflows.
+  double number(double least, bool open = false, double most = kMost) const {
     if (!json_.is_number()) fail(shown(), "a number");
     const auto value = json_.get<double>();
-    if (!std::isfinite(value) || value < least || (open && value == least)) {
-      fail(shown(), fmt::format("a finite number {} {}", open ? ">" : ">=", least));
+    if (!(value <= most) || value < least || (open && value == least)) {
+      fail(shown(),
+           fmt::format("a finite number {} {}, at most {:g}", open ? ">" : ">=", least, most));
     }
     return value;
   }
@@ -81,13 +83,13 @@ class Field {
     }
     fail(shown(), names);
   }
-  Matrix matrix(int n, double least, bool open) const {
+  Matrix matrix(int n, double least, bool open, double most = kMost) const {
     Matrix out(n);
     const auto rows = list(n, "the nodes");
     for (int i = 0; i < n; ++i) {
       const auto row = rows[i].list(n, "the nodes");
       for (int j = 0; j < n; ++j) {
-        out.at(i, j) = i == j ? row[j].number(0) : row[j].number(least, open);
+        out.at(i, j) = i == j ? row[j].number(0) : row[j].number(least, open, most);
       }
     }
     return out;
@@ -103,6 +105,7 @@ class Field {
     }
   }
   static constexpr std::int64_t kAny = -1;
+  static constexpr double kMost = 1e15;
 
  private:
   const core::Json& json_;

@@ -22,6 +22,9 @@ namespace {
 constexpr int kMaxNodes = 4096;
 constexpr int kMaxOperations = 1 << 16;
 constexpr int kMaxRotation = 64;
+constexpr double kMaxSeconds = 1e6;  // of one operation, transfer or gap: 11 days
+constexpr double kMaxFactor = 1e3;
+constexpr double kMinBandwidth = 1e-3;
 
 List<Node> read_nodes(const Field& in, int least) {
   List<Node> out;
@@ -29,7 +32,7 @@ List<Node> read_nodes(const Field& in, int least) {
     field.only({"name", "site", "forward_s", "memory_micro_batches"});
     Node node;
     node.name = field.has("name") ? field.at("name").text() : fmt::format("n{}", out.size());
-    node.forward_s = field.at("forward_s").number(0, true);
+    node.forward_s = field.at("forward_s").number(0, true, kMaxSeconds);
     node.memory = field.at("memory_micro_batches").whole(1, kMaxOperations);
     out.push_back(node);
   }
@@ -42,8 +45,8 @@ List<Node> read_nodes(const Field& in, int least) {
 Reduction read_reduction(const Field& in, int nodes) {
   in.only({"latency_s", "bandwidth_bytes_per_s", "gradient_bytes", "max_reduce_s"});
   Reduction out;
-  out.latency_s = in.at("latency_s").matrix(nodes, 0, false);
-  out.bandwidth = in.at("bandwidth_bytes_per_s").matrix(nodes, 0, true);
+  out.latency_s = in.at("latency_s").matrix(nodes, 0, false, kMaxSeconds);
+  out.bandwidth = in.at("bandwidth_bytes_per_s").matrix(nodes, kMinBandwidth, false);
   out.gradient_bytes = in.at("gradient_bytes").number(0);
   if (in.has("max_reduce_s")) out.max_s = in.at("max_reduce_s").number(0);
   return out;
@@ -51,21 +54,21 @@ Reduction read_reduction(const Field& in, int nodes) {
 
 void read_backward(const Field& in, Problem& out) {
   if (!in.has("split_backward")) {
-    out.backward_factor = in.at("backward_factor").number(0);
+    out.backward_factor = in.at("backward_factor").number(0, false, kMaxFactor);
     return;
   }
   const Field split = in.at("split_backward");
   split.only({"input_factor", "weight_factor"});
-  out.backward_factor = split.at("input_factor").number(0);
-  out.weight_factor = split.at("weight_factor").number(0);
+  out.backward_factor = split.at("input_factor").number(0, false, kMaxFactor);
+  out.weight_factor = split.at("weight_factor").number(0, false, kMaxFactor);
 }
 
 /// What operations and transfers take, and where the loss runs.
 void read_costs(const Field& in, int least_nodes, Problem& out) {
   out.nodes = read_nodes(in.at("nodes"), least_nodes);
-  out.transfer_s = in.at("transfer_s").matrix(out.size(), 0, false);
+  out.transfer_s = in.at("transfer_s").matrix(out.size(), 0, false, kMaxSeconds);
   read_backward(in, out);
-  out.loss_factor = in.at("loss_factor").number(0);
+  out.loss_factor = in.at("loss_factor").number(0, false, kMaxFactor);
   if (in.has("loss_at")) {
     out.loss_at =
         in.at("loss_at").one_of<LossAt>({{"source", LossAt::kSource}, {"last", LossAt::kLast}});
@@ -266,8 +269,8 @@ Problem problem_from_json(const Json& json, const std::string& where) {
   if (in.has("name")) out.name = in.at("name").text();
   read_costs(in, 2, out);
   const int nodes = out.size();
-  out.gap_s = in.at("gap_s").number(0);
-  out.gap_first_forward_s = in.at("gap_first_forward_s").number(0);
+  out.gap_s = in.at("gap_s").number(0, false, kMaxSeconds);
+  out.gap_first_forward_s = in.at("gap_first_forward_s").number(0, false, kMaxSeconds);
   for (const auto& size : in.at("stage_sizes").list(Field::kAny, "stages")) {
     out.stage_sizes.push_back(size.whole(1, nodes));
   }

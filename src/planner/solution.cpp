@@ -121,7 +121,9 @@ Solution solution_from_json(const Json& json, const Problem& p, const std::strin
     json.at("arrangement").get_to(out.arrangement);
     out.micro_batches = batches_from_json(json.at("micro_batches"), p);
   } catch (const Json::exception& error) {
-    throw Error(ErrorKind::kRecipe, fmt::format("{}: is no solution: {}", where, error.what()));
+    const std::string what = error.what();  // "[json.exception.….403] key 'starts' not found"
+    throw Error(ErrorKind::kRecipe, fmt::format("{}: is no solution of this problem: {}", where,
+                                                what.substr(what.find("] ") + 2)));
   }
   const auto fail = [&](const std::string& what) {
     throw Error(ErrorKind::kRecipe, fmt::format("{}: does not fit the problem: {}", where, what));
@@ -135,6 +137,9 @@ Solution solution_from_json(const Json& json, const Problem& p, const std::strin
     }
   }
   if (sizes != p.stage_sizes) fail("the sizes of its stages");
+  if (!p.arrangement.empty() && out.arrangement != p.arrangement) {
+    fail("its arrangement is not the one that the problem fixes");
+  }
   const std::string wrong = misfit(out.micro_batches, p, Arrangement(out.arrangement));
   if (!wrong.empty()) fail(wrong);
   return out;

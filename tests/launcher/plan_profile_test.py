@@ -50,6 +50,7 @@ class PlanProfileTest(cli.CliTestCase):
                                     "bandwidth_bytes_per_s": wide}))
         self.assert_refused(self.plan("parallel.dp=2", "--topology", path), 2, "nodes[5].forward_s: got -4")
         self.assert_refused(self.plan("--topology", self.folder / "none.json"), 66, "none.json")
+        self.assert_refused(self.plan(), 2, "topology.json is not there yet; want --profile")
 
     def test_a_topology_of_other_ranks_is_refused(self):
         nodes = [{"forward_s": 1, "memory_micro_batches": 4} for _ in range(3)]

@@ -184,6 +184,24 @@ TEST(Planner, TimeIsAskedForAndKept) {
   EXPECT_GT(solution.gap_percent, 0);  // else the search would end before its time
 }
 
+TEST(Planner, EvaluationsDecideTheCourseWhereTimeIsLimitedToo) {
+  Json json = small_problem();
+  for (auto& node : json["nodes"]) node["memory_micro_batches"] = 2;
+  json["micro_batches_per_source"] = json["rules"]["stage_quota"] = 6;
+  const Problem problem = problem_from_json(json, "p");
+  const auto found_by = [&](double each_look_s) {
+    double now = 0;
+    PlanOptions options = options_of(20000);
+    options.limits.time_s = 100;
+    options.limits.elapsed_s = [&now, each_look_s] { return now += each_look_s; };
+    Solution out = plan(problem, options);
+    out.solve_s = 0;
+    return to_json(out).dump();
+  };
+  EXPECT_EQ(found_by(1e-3), found_by(0.4));
+  EXPECT_NE(found_by(1e-3), found_by(20));  // it ends the search all the same
+}
+
 TEST(Planner, TheBoundEndsTheSearch) {
   const Solution solution = plan(problem_from_json(small_problem(), "p"), options_of(1000));
   EXPECT_EQ(solution.gap_percent, 0);

@@ -97,6 +97,9 @@ TEST(Problem, NonsenseIsRefusedByName) {
       {[](Json& j) { j["transfer_s"][0][1] = "fast"; }, "transfer_s[0][1]"},
       {[](Json& j) { j["backward_factor"] = -1; }, "backward_factor"},
       {[](Json& j) { j["gap_s"] = nullptr; }, "gap_s"},
+      {[](Json& j) { j["gap_s"] = 1e300; },
+       "gap_s: got 1e+300, want a finite number >= 0, at most 1e+06"},
+      {[](Json& j) { j["loss_factor"] = 1e9; }, "loss_factor"},
       {[](Json& j) {
          j["stage_sizes"] = {1, 1, 1};
        },

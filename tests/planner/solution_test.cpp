@@ -67,7 +67,30 @@ TEST(Solution, OfAnotherProblemIsRefused) {
   EXPECT_NE(refusal(changed).find("its micro-batches"), std::string::npos);
   changed = json;
   changed.erase("arrangement");
-  EXPECT_NE(refusal(changed).find("s.json: is no solution"), std::string::npos);
+  EXPECT_EQ(refusal(changed),
+            "s.json: is no solution of this problem: key 'arrangement' not found");
+}
+
+TEST(Solution, OfAnotherArrangementThanTheProblemFixesIsRefused) {
+  test::RandomProblems problems(6, {});
+  core::Json json;
+  do {
+    json = problems.next();
+  } while (json.contains("reduce") || json.contains("arrangement"));
+  const Solution found = solve(problem_from_json(json, "p"));
+  json["arrangement"] = found.arrangement;
+  EXPECT_EQ(solution_from_json(to_json(found), problem_from_json(json, "p"), "s").arrangement,
+            found.arrangement);
+  std::swap(json["arrangement"][0][0], json["arrangement"][1][0]);
+  const Problem fixed = problem_from_json(json, "p");
+  try {
+    solution_from_json(to_json(found), fixed, "s.json");
+    FAIL() << "taken";
+  } catch (const core::Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "s.json: does not fit the problem: its arrangement is not the one that the "
+                 "problem fixes");
+  }
 }
 
 }  // namespace
