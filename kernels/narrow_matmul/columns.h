@@ -17,9 +17,10 @@ struct NarrowProduct {
   std::int64_t k = 0;
   float* y = nullptr;
   std::int64_t y_stride = 0;
-  const void* after = nullptr;  // what this thread reads after its columns: fetched when they end
-  const void* instead =
-      nullptr;  // as large as w and read after it: fetched in place of w's own columns
+  /// What this thread reads after its columns: fetched when they end.
+  const void* after = nullptr;
+  /// As large as w and read after it: fetched in place of w's own columns.
+  const void* instead = nullptr;
 };
 
 /// Threads take columns in multiples of this: whole tiles, and whole cache lines of y.
