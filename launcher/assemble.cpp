@@ -69,15 +69,22 @@ fs::path plan_file(const recipe::Recipe& recipe, std::size_t turn) {
 }
 
 /// output_dir/plan/plan.json: what every rank does in one step; plan.2.json, …: in those that take
-/// another turn. Those of a former run with more turns go.
-void write_plans(const recipe::Recipe& recipe, const pipeline::PlanCycle& plans,
+/// another turn. Those of a former run with more turns go. False when other ones were there, or none.
+bool write_plans(const recipe::Recipe& recipe, const pipeline::PlanCycle& plans,
                  store::Store& store) {
   std::size_t turn = 0;
+  bool same = true;
   for (const pipeline::Plan& plan : plans.plans) {
-    store::write_whole(store, plan_file(recipe, turn++).string(),
-                       pipeline::to_json(plan).dump() + "\n");
+    const std::string path = plan_file(recipe, turn++).string();
+    const std::string text = pipeline::to_json(plan).dump() + "\n";
+    same = same && metrics::read_text(path) == text;
+    store::write_whole(store, path, text);
   }
-  while (fs::remove(plan_file(recipe, turn))) ++turn;
+  while (fs::remove(plan_file(recipe, turn))) {
+    ++turn;
+    same = false;
+  }
+  return same;
 }
 
 /// What rank 0 tells people.
@@ -255,8 +262,9 @@ Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, c
   parts.trace = run.trace.get();
   if (world.rank() == 0) add_reporting(recipe, parts);
   if (world.rank() == 0) parts.replan = pipeline::make_replan(std::move(inputs.transfer_s));
+  bool same_plans = true;
   together(world, [&] {
-    if (world.rank() == 0) write_plans(recipe, inputs.plans, *run.store);
+    if (world.rank() == 0) same_plans = write_plans(recipe, inputs.plans, *run.store);
   });
   run.method = make_method(recipe, inputs.trainer, std::move(parts), std::move(inputs.plans));
 
@@ -265,6 +273,9 @@ Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, c
   run.checkpointer = std::make_unique<ckpt::Checkpointer>(
       *run.store, folder.string(), recipe.checkpoint, world.duplicate(), same);
   const std::int64_t restored = restore(resume, run, world);
+  if (restored > 0 && !same_plans) {
+    core::log_info("resume: on another plan than the steps before (plan/plan.json is the new one)");
+  }
   run.loop = loop_options(recipe, model, restored);
   run.loop.memory_before_bytes = memory_before;
   together(world, [&] {

@@ -225,7 +225,7 @@ void add_eval(CLI::App& app, Action& action) {
                       "of products and activations: f32 or bf16");
   command
       ->add_option("--stages", options->stages,
-                   "cut the layers into so many stages, as training does")
+                   "cut the layers into so many stages, as training does (default: one layer each)")
       ->check(positive());
   command->add_option("--keep-stages", options->keep_stages,
                       "leave out all others: 0,2,3, or random:K[:SEED], K of them, drawn anew for "
@@ -256,7 +256,7 @@ void add_generate(CLI::App& app, Action& action) {
       ->check(number("0 to 1e6", [](double x) { return x >= 0 && x <= 1e6; }));
   command->add_option("--top-p", options->top_p, "nucleus, 0 < p <= 1")
       ->check(number("0 < p <= 1", [](double x) { return x > 0 && x <= 1; }));
-  command->add_option("--seed", options->seed);
+  command->add_option("--seed", options->seed)->check(not_negative());
   command->add_flag("--ignore-eos", options->ignore_eos, "go on after an end-of-text token");
   command->add_option("--precision", options->precision, "of the weights: f32 or bf16");
   command->add_flag("--json", options->json, "only JSON on stdout, a line per prompt");
@@ -280,7 +280,7 @@ void add_plan(CLI::App& app, Action& action) {
   command->add_option("--time-limit-s", options->time_limit_s, "wall time (10)")->check(positive());
   command->add_option("--evaluations", options->evaluations, "stop after so many schedules")
       ->check(positive());
-  command->add_option("--seed", options->seed);
+  command->add_option("--seed", options->seed)->check(not_negative());
   command->add_option("--threads", options->threads, "independent searches; the best one wins")
       ->check(number("1 to 256", [](double x) { return x >= 1 && x <= 256; }));
   command->add_flag("--json", options->json, "the solution, and only it, on stdout");

@@ -77,6 +77,7 @@ Json facts_of(const recipe::Recipe& recipe) {
   out["parameters"] = parameters;
   out["ranks"] = plan.ranks();
   out["stages"] = plan.stages;
+  out["head_alone"] = plan.head_alone;
   out["micro_batches"] = plan.micro_batches();
   out["tokens_per_step"] = recipe.train.global_batch_size * recipe.train.seq_len;
   out["flops_per_token"] = model::flops_per_token(recipe.model, recipe.train.seq_len);
@@ -100,12 +101,13 @@ Json complaints_json(const recipe::Loaded& loaded) {
 void print_facts(const Json& facts) {
   constexpr double kMebi = 1 << 20;
   std::cout << fmt::format(
-      "# {:.1f} M parameters, {} ranks, {} stages, {} micro-batches, {} tokens a "
+      "# {:.1f} M parameters, {} ranks, {} stages{}, {} micro-batches, {} tokens a "
       "step, {:.4g} FLOPs a token, planned bubble {:.1f} %\n",
       facts["parameters"].get<double>() / 1e6, facts["ranks"].get<int>(),
-      facts["stages"].get<int>(), facts["micro_batches"].get<int>(),
-      facts["tokens_per_step"].get<std::int64_t>(), facts["flops_per_token"].get<double>(),
-      facts["bubble_pct_planned"].get<double>());
+      facts["stages"].get<int>(),
+      facts["head_alone"].get<bool>() ? " (the last one: the head)" : "",
+      facts["micro_batches"].get<int>(), facts["tokens_per_step"].get<std::int64_t>(),
+      facts["flops_per_token"].get<double>(), facts["bubble_pct_planned"].get<double>());
   int rank = 0;
   for (const auto& memory : facts["memory_per_rank"]) {
     std::string parts;

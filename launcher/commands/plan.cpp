@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <iostream>
@@ -155,6 +156,21 @@ int solve_file(const PlanCommandOptions& options, const std::string& path, const
   return 0;
 }
 
+/// The command that trains on the plan: the recipe and its overrides as they were given, less what the
+/// solution stands for.
+std::string train_command(const PlanCommandOptions& options, const PlanFiles& files) {
+  static constexpr std::array<std::string_view, 6> kReplaced{
+      "pipeline.schedule",   "pipeline.topology", "pipeline.rotation",
+      "pipeline.full_every", "pipeline.problem",  "pipeline.solution"};
+  std::string out = "ropewalk train " + options.recipe;
+  for (const std::string& given : options.overrides) {
+    const std::string_view key = std::string_view(given).substr(0, given.find('='));
+    if (std::find(kReplaced.begin(), kReplaced.end(), key) == kReplaced.end()) out += " " + given;
+  }
+  return out + fmt::format(" pipeline.schedule=skippipe pipeline.problem={} pipeline.solution={}",
+                           files.problem, files.solution);
+}
+
 int plan_recipe(const PlanCommandOptions& options) {
   const Place place = find_place();
   const LoadedJob job =
@@ -179,10 +195,7 @@ int plan_recipe(const PlanCommandOptions& options) {
              pipeline::problem_on(topology, demand_of(job.recipe)).dump(1) + "\n");
   const int code = solve_file(options, files.problem, files.solution);
   if (!options.json) {
-    std::cout << fmt::format(
-        "train with pipeline.schedule=skippipe pipeline.problem={} "
-        "pipeline.solution={}\n",
-        files.problem, files.solution);
+    std::cout << "train with: " << train_command(options, files) << '\n';
   }
   return code;
 }

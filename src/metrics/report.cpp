@@ -184,6 +184,35 @@ std::string idle_table(const std::vector<StepTimeline>& timelines) {
   return out + "</table>";
 }
 
+/// What the plans of a run were planned to take and took: medians of the recorded steps, in order of their
+/// first one. Empty where no plan has a name.
+std::string plans_table(const std::vector<StepTimeline>& timelines) {
+  struct Times {
+    std::vector<double> planned, measured;
+  };
+  std::vector<std::pair<std::string, Times>> plans;
+  for (const auto& timeline : timelines) {
+    const auto same = [&](const auto& plan) { return plan.first == timeline.plan; };
+    auto plan = std::find_if(plans.begin(), plans.end(), same);
+    if (plan == plans.end()) plan = plans.insert(plan, {timeline.plan, {}});
+    const StepEnds ends = step_ends(timeline);
+    plan->second.measured.push_back(ends.measured_s);
+    if (ends.predicted_s > 0) plan->second.planned.push_back(ends.predicted_s);
+  }
+  if (plans.empty() || (plans.size() == 1 && plans.front().first.empty())) return "";
+  std::string out =
+      "<table><tr><th class=\"text\">plan</th><th>recorded steps</th><th>planned</th><th>measured"
+      "</th></tr>";
+  for (const auto& [name, times] : plans) {
+    out += fmt::format("<tr><td class=\"text\">{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+                       name.empty() ? "planned before training" : html_text(name),
+                       times.measured.size(),
+                       times.planned.empty() ? "" : time_text(median(times.planned)),
+                       time_text(median(times.measured)));
+  }
+  return out + "</table>";
+}
+
 std::string page_html(const std::string& title, const std::string& body) {
   return fmt::format(
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title><style>"
@@ -202,15 +231,17 @@ std::string run_html(const ReportInputs& inputs, const std::string& anchor) {
   } else {
     const StepTimeline& last = inputs.timelines.back();
     out += fmt::format(
-        "<p class=\"note\">Step {}. Of each rank the upper row is what was planned, "
+        "<p class=\"note\">Step {}{}. Of each rank the upper row is what was planned, "
         "the lower one what happened; F forward, B backward, W weight gradient, L loss, with "
         "the number of the micro-batch; hatched: it waits.</p>\n",
-        last.step);
-    out += "<p>" + ends_text(last) + "</p>\n" + timeline_svg(last);
+        last.step, last.plan.empty() ? "" : ", " + html_text(last.plan));
+    out += "<p>" + ends_text(last) + "</p>\n" + timeline_svg(last) + plans_table(inputs.timelines);
   }
   out += fmt::format(
       "\n<h2>Whom each rank waits for</h2>\n<p class=\"note\">Means of {} recorded "
-      "steps.</p>\n",
+      "steps. Other: neither an operation of the plan nor such a wait, as clipping, the "
+      "optimizer's "
+      "update, reading tokens, handing messages over.</p>\n",
       inputs.timelines.size());
   out += idle_table(inputs.timelines);
   if (!inputs.recipe.empty()) {

@@ -37,6 +37,7 @@ Json to_json(const RankTimeline& rank) {
 Json to_json(const StepTimeline& timeline) {
   Json out;
   out["step"] = timeline.step;
+  if (!timeline.plan.empty()) out["plan"] = timeline.plan;
   out["ranks"] = Json::array();
   for (const auto& rank : timeline.ranks) out["ranks"].push_back(to_json(rank));
   return out;
@@ -61,6 +62,7 @@ RankTimeline rank_timeline_from(const Json& json) {
 StepTimeline step_timeline_from(const Json& json) {
   StepTimeline out;
   out.step = json.at("step").get<std::int64_t>();
+  out.plan = json.value("plan", "");
   for (const Json& rank : json.at("ranks")) out.ranks.push_back(rank_timeline_from(rank));
   return out;
 }

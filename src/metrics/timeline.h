@@ -39,6 +39,7 @@ struct RankTimeline {
 /// One step of all ranks: what was planned beside what happened.
 struct StepTimeline {
   std::int64_t step = 0;
+  std::string plan;  // of several, which one, as people call it; empty: there is one
   std::vector<RankTimeline> ranks;
 };
 

@@ -22,6 +22,13 @@ std::size_t PlanCycle::of_step(std::int64_t n) const {
   return static_cast<std::size_t>((n - 1 - (n - 1) / full_every) % turns);
 }
 
+std::string PlanCycle::name_of(std::int64_t n) const {
+  if (since > 0) return fmt::format("planned anew, from step {} on", since);
+  if (plans.size() == 1) return "";
+  if (full_every > 0 && n % full_every == 0) return "full";
+  return fmt::format("plan {} of {}", of_step(n) + 1, plans.size() - (full_every > 0 ? 1 : 0));
+}
+
 std::vector<std::int64_t> PlanCycle::needed_on(int rank) const {
   std::set<std::int64_t> out;
   for (const Plan& plan : plans) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "pipeline/plan.h"
@@ -17,8 +18,11 @@ struct PlanCycle {
   PlanCycle(Plan plan);         // NOLINT(google-explicit-constructor)
   std::vector<Plan> plans;      // at least one; with full_every the last one is the full one
   std::int64_t full_every = 0;  // 0: never
+  std::int64_t since = 0;  // the step that a plan made while training took over at; 0: none did
   /// Which of `plans` step n >= 1 takes: a function of n alone, so that a run can go on from any step.
   std::size_t of_step(std::int64_t n) const;
+  /// What people call it: "plan 2 of 3", "full", "planned anew, from step 9 on"; "" where there is one for all.
+  std::string name_of(std::int64_t n) const;
   /// Micro-batches of a step whose tokens a rank needs in one of the plans: those that begin or end there.
   std::vector<std::int64_t> needed_on(int rank) const;
   /// A cycle of the same plans in which each comes within plans.size() steps.

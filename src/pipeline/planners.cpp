@@ -39,6 +39,24 @@ void require_few_swaps(const Plan& plan, std::int64_t max_swaps) {
   }
 }
 
+/// A skip_fraction beside a solution must be the one of its paths, those of full iterations apart.
+void require_same_length(const PlanCycle& cycle, const Options& options, std::int64_t stages) {
+  if (options.skip_fraction == 0) return;
+  const auto wanted = kept_stages(stages, options.skip_fraction);
+  const std::size_t turns = cycle.plans.size() - (cycle.full_every > 0 ? 1 : 0);
+  for (std::size_t turn = 0; turn < turns; ++turn) {
+    const auto kept =
+        static_cast<std::int64_t>(cycle.plans[turn].paths.front().size()) - 1;  // its head
+    if (kept == wanted) continue;
+    throw Error(
+        ErrorKind::kRecipe,
+        fmt::format("pipeline.skip_fraction: got {} with the paths of {}, which visit {} of "
+                    "{} stages; want {:.4g}, or none beside pipeline.solution",
+                    options.skip_fraction, options.solution, kept, stages,
+                    1 - static_cast<double>(kept) / static_cast<double>(stages)));
+  }
+}
+
 /// A planner's answer, read from files.
 PlanCycle plans_from_files(const Options& options, int ranks, std::int64_t micro_batches) {
   const WalkCosts costs = read_problem_costs(options, ranks);
@@ -54,6 +72,7 @@ PlanCycle plans_from_files(const Options& options, int ranks, std::int64_t micro
     }
     require_few_swaps(plan, options.max_swaps);
   }
+  require_same_length(out, options, out.plans.front().stages - 1);
   return out;
 }
 

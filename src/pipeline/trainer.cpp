@@ -282,13 +282,15 @@ void Trainer::take_turn(std::int64_t n) {
 void Trainer::follow_plan(std::int64_t n, const Execution& done) {
   const std::int64_t interval = options_.timeline_interval;
   if (interval > 0 && (n == 2 || n % interval == 0)) {
-    const auto timeline = gather_timeline(parts_.world, plan(), n, done);
+    auto timeline = gather_timeline(parts_.world, plan(), n, done);
+    if (timeline) timeline->plan = plans_.name_of(n);
     if (timeline && parts_.timeline) parts_.timeline(*timeline);
   }
   auto next = watch_.after_step(n, plan(), numbers_, parts_.world);
   if (!watch_.note().empty() && parts_.note) parts_.note(watch_.note());
   if (!next) return;
   plan() = std::move(*next);
+  plans_.since = n + 1;
   make_executor();
 }
 

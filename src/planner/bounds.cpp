@@ -14,27 +14,83 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// The best two ways to a node that come from different nodes, so that one of them does not come from
-/// where the next step goes.
-struct TwoBest {
-  double first = kInfinity, second = kInfinity;
-  int from = -1;  // of the first
-  void add(double value, int before) {
-    if (value < first) {
-      if (before != from) second = first;
-      first = value;
-      from = before;
-    } else if (before != from) {
-      second = std::min(second, value);
+/// Shortest walks that start at a node, never return to it, and never go back and forth between two.
+class Walks {
+ public:
+  /// `step(from, to)`: what going to `to` and being there costs; kInfinity where it may not be.
+  template <class Step>
+  Walks(int nodes, const Step& step) : nodes_(nodes), steps_(std::size_t(nodes) * nodes) {
+    for (int from = 0; from < nodes; ++from) {
+      for (int to = 0; to < nodes; ++to) {
+        steps_[row(from) + to] = from == to ? kInfinity : step(from, to);
+      }
     }
   }
-  double avoiding(int node) const { return from == node ? second : first; }
+  /// Of `steps` >= 1 steps from `source`, `closing` behind the last node. Takes nodes² · steps.
+  template <class Closing>
+  double shortest(int source, int steps, const Closing& closing) const {
+    Ways now(nodes_), next(nodes_);
+    for (int to = 0; to < nodes_; ++to) {
+      now.first[to] = steps_[row(source) + to];
+      now.from[to] = source;
+    }
+    for (int k = 1; k < steps; ++k) {
+      next = Ways(nodes_);
+      for (int from = 0; from < nodes_; ++from) {
+        if (now.first[from] < kInfinity) go_on(now, from, next);
+      }
+      next.first[source] = next.second[source] = kInfinity;
+      std::swap(now, next);
+    }
+    double best = kInfinity;
+    for (int node = 0; node < nodes_; ++node)
+      best = std::min(best, now.first[node] + closing(node));
+    return best;
+  }
+
+ private:
+  /// Per node the best two ways there that come from different nodes, so that one of them does not come
+  /// from where the next step goes.
+  struct Ways {
+    explicit Ways(int nodes) : first(nodes, kInfinity), second(nodes, kInfinity), from(nodes, -1) {}
+    List<double> first, second,
+        from;  // from: a node, a double so that loops over three lists vectorise
+  };
+  std::size_t row(int from) const { return std::size_t(from) * nodes_; }
+  void go_on(const Ways& now, int at, Ways& next) const {
+    const double* step = steps_.data() + row(at);
+    double* first = next.first.data();
+    double* second = next.second.data();
+    double* from = next.from.data();
+    const double here = now.first[at];
+    const int before = static_cast<int>(now.from[at]);
+    const double first_there = first[before];
+    const double second_there = second[before];
+    const double from_there = from[before];
+    for (int to = 0; to < nodes_; ++to) {
+      const double value = here + step[to];
+      const double best = first[to];
+      second[to] = std::min(second[to], std::max(best, value));
+      from[to] = value < best ? at : from[to];
+      first[to] = std::min(best, value);
+    }
+    // Where it came from, only by the other way.
+    const double value = now.second[at] + step[before];
+    second[before] = std::min(second_there, std::max(first_there, value));
+    from[before] = value < first_there ? at : from_there;
+    first[before] = std::min(first_there, value);
+  }
+
+  int nodes_;
+  List<double> steps_;  // [from][to]
 };
 
 class Bound {
  public:
   Bound(const Problem& problem, const Arrangement* arrangement)
-      : p_(problem), arrangement_(arrangement) {}
+      : p_(problem),
+        arrangement_(arrangement),
+        trips_(walks(1 + problem.backward_factor, [&](int a, int b) { return hop(a, b); })) {}
 
   double hop(int a, int b) const { return p_.transfer_s.at(a, b) + p_.transfer_s.at(b, a); }
   double unit(int node) const { return p_.nodes[node].forward_s; }
@@ -61,22 +117,23 @@ class Bound {
     if (p_.path_length == 1) return own + p_.loss_factor * unit(source);
     const bool back = p_.loss_at == LossAt::kSource;
     const auto loss = [&](int node) { return p_.loss_factor * unit(back ? source : node); };
-    return own + shortest_walk(
-                     source, 1 + p_.backward_factor,
-                     [&](int from, int to) { return hop(from, to); },
-                     [&](int last) { return loss(last) + (back ? hop(last, source) : 0); });
+    return own + trips_.shortest(source, p_.path_length - 1, [&](int last) {
+      return loss(last) + (back ? hop(last, source) : 0);
+    });
   }
 
-  /// The least time from the end of a micro-batch's F on the source to its loss there, and from the
-  /// end of this to its B.
+  /// The least time from the end of a micro-batch's F on the source to its loss there.
   double shortest_way_out(int source) const {
     const auto way = [&](int from, int to) { return p_.transfer_s.at(from, to); };
-    return shortest_walk(source, 1, way, [&](int last) { return way(last, source); });
+    return walks(1, way).shortest(source, p_.path_length - 1,
+                                  [&](int last) { return way(last, source); });
   }
+  /// The least time from the end of the loss there to its B: the same walk, backwards.
   double shortest_way_back(int source) const {
     const auto way = [&](int from, int to) { return p_.transfer_s.at(to, from); };
-    return shortest_walk(source, p_.backward_factor, way,
-                         [&](int last) { return way(last, source); });
+    return walks(p_.backward_factor, way).shortest(source, p_.path_length - 1, [&](int last) {
+      return way(last, source);
+    });
   }
 
   /// Bound 2, order of a source: for a micro-batch's loss there and whole backwards only.
@@ -155,32 +212,13 @@ class Bound {
   double tail(int node) const { return tail_[node]; }
 
  private:
-  /// The least cost of a walk over L − 1 inner nodes: `way` from the source to the first and from each
-  /// to the next, `factor` forwards on each, `closing` behind the last.
-  template <class Way, class Closing>
-  double shortest_walk(int source, double factor, const Way& way, const Closing& closing) const {
-    List<TwoBest> now(p_.nodes.size());
-    List<TwoBest> next(p_.nodes.size());
-    for (int node = 0; node < p_.size(); ++node) {
-      if (node == source || !may_be_inner(node) || !may_follow(source, node)) continue;
-      now[node].add(way(source, node) + factor * unit(node), source);
-    }
-    for (int k = 2; k < p_.path_length; ++k) {
-      std::fill(next.begin(), next.end(), TwoBest{});
-      for (int from = 0; from < p_.size(); ++from) {
-        if (now[from].first == kInfinity) continue;
-        for (int to = 0; to < p_.size(); ++to) {
-          if (to == source || to == from || !may_be_inner(to) || !may_follow(from, to)) continue;
-          next[to].add(now[from].avoiding(to) + way(from, to) + factor * unit(to), from);
-        }
-      }
-      now.swap(next);
-    }
-    double best = kInfinity;
-    for (int node = 0; node < p_.size(); ++node) {
-      best = std::min(best, now[node].first + closing(node));
-    }
-    return best;
+  /// Walks over inner nodes: `way` to each, `factor` forwards there.
+  template <class Way>
+  Walks walks(double factor, const Way& way) const {
+    return Walks(p_.size(), [&](int from, int to) {
+      return may_be_inner(to) && may_follow(from, to) ? way(from, to) + factor * unit(to)
+                                                      : kInfinity;
+    });
   }
 
   /// Dijkstra from all sources at once; what a node costs itself is paid when it is left, on a source
@@ -223,6 +261,7 @@ class Bound {
 
   const Problem& p_;
   const Arrangement* arrangement_;
+  Walks trips_;
   List<double> head_, tail_;
 };
 

@@ -241,11 +241,13 @@ Searches run_searches(const Problem& problem, const PlanOptions& options, const 
 
 void require_cap(const Problem& problem, const Schedule& schedule) {
   if (schedule.over_cap() == 0) return;
-  throw Error(ErrorKind::kRecipe,
-              fmt::format("reduce.max_reduce_s: got a cap of {:.3f} s on the reduction of a stage, "
-                          "and the best arrangement that was found takes {:.3f} s; want a higher "
-                          "cap, other stage_sizes, or `objective: iteration`, which has none",
-                          problem.reduction.max_s, schedule.max_reduction()));
+  throw Error(
+      ErrorKind::kRecipe,
+      named(problem, fmt::format("reduce.max_reduce_s: got a cap of {:.3f} s on the reduction of a "
+                                 "stage, and the best arrangement that was found takes {:.3f} s; "
+                                 "want a higher cap, other stage_sizes, or `objective: iteration`, "
+                                 "which has none",
+                                 problem.reduction.max_s, schedule.max_reduction())));
 }
 
 Solution finish(const Problem& problem, const PlanOptions& options, const Searches& searches,

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <map>
 #include <set>
 
 #include "core/error.h"
@@ -266,6 +267,7 @@ Problem problem_from_json(const Json& json, const std::string& where) {
            "arrangement",
            "reference"});
   Problem out;
+  out.where = where;
   if (in.has("name")) out.name = in.at("name").text();
   read_costs(in, 2, out);
   const int nodes = out.size();
@@ -340,31 +342,57 @@ int strict_slots(const Problem& problem) {
   return best;
 }
 
+namespace {
+
+/// "2 (4 nodes), 3 (node 7)": the memories of nodes that may be sources, and who has them.
+std::string shown_memories(const Problem& problem) {
+  std::map<int, List<int>> nodes;
+  for (int node = 0; node < problem.size(); ++node) {
+    const bool given = !problem.arrangement.empty();
+    if (given && std::ranges::count(problem.arrangement.front(), node) == 0) continue;
+    nodes[problem.nodes[node].memory].push_back(node);
+  }
+  std::string out;
+  for (const auto& [memory, who] : nodes) {
+    const std::string names = who.count() == 1 ? fmt::format("node {}", who.front())
+                                               : fmt::format("{} nodes", who.count());
+    out += fmt::format("{}{} ({})", out.empty() ? "" : ", ", memory, names);
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string strict_refusal(const Problem& problem) {
   const int slots = strict_slots(problem);
   if (slots == 0) {
     return fmt::format(
-        "the strict track wants sources of one memory_micro_batches that divides "
-        "micro_batches_per_source, {}, and {}; want a multiple, equal memories, or the free track",
-        problem.micro_batches_per_source,
-        problem.arrangement.empty() ? fmt::format("no {} nodes have one", problem.sources())
-                                    : std::string("those of the arrangement have not"));
+        "memory_micro_batches: got {}{}; the strict track wants {} sources of one memory that "
+        "divides "
+        "micro_batches_per_source, {}; try a multiple of it, equal memories, or --track free",
+        shown_memories(problem), problem.arrangement.empty() ? "" : " of the arrangement's sources",
+        problem.sources(), problem.micro_batches_per_source);
   }
   if (shared_stages(problem, Track::kStrict).empty()) {
     return fmt::format(
-        "the strict track routes at most {} slots through a node and repeats each path {} times: "
-        "rules.stage_quota {} and stage_sizes leave no paths for all {} slots; want a larger "
-        "quota, "
-        "more nodes behind the sources, or the free track",
-        slots, problem.micro_batches_per_source / slots, problem.rules.stage_quota,
-        problem.sources() * slots);
+        "rules.stage_quota: got {}; the strict track routes at most {} slots through a node and "
+        "repeats "
+        "each path {} times, which leaves no paths for all {} slots over stages of [{}] nodes; "
+        "want a "
+        "larger quota, more nodes behind the sources, or --track free",
+        problem.rules.stage_quota, slots, problem.micro_batches_per_source / slots,
+        problem.sources() * slots, fmt::join(problem.stage_sizes, ", "));
   }
   return "";
 }
 
+std::string named(const Problem& problem, const std::string& what) {
+  return problem.where.empty() ? what : problem.where + "." + what;
+}
+
 void require_strict(const Problem& problem) {
   const auto why = strict_refusal(problem);
-  if (!why.empty()) throw Error(ErrorKind::kRecipe, why);
+  if (!why.empty()) throw Error(ErrorKind::kRecipe, named(problem, why));
 }
 
 double reduction_s(const Reduction& reduction, const List<int>& members) {

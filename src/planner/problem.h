@@ -60,6 +60,7 @@ enum class Track : std::uint8_t { kFree, kStrict };
 /// which paths the micro-batches may walk. Indices are positions in `nodes`. All times in seconds.
 struct Problem {
   std::string name;
+  std::string where;  // what messages call it: the file, or the recipe key that led to it
   List<Node> nodes;
   Matrix transfer_s;
   double backward_factor = 2;  // of the node's forward; split: of the input's gradient alone
@@ -98,6 +99,8 @@ Problem problem_from_json(const core::Json& json, const std::string& where);
 /// The part of it that training needs: nodes (one is enough), transfer_s, the factors and loss_at.
 /// All else may be absent, is not read, and is not in what comes back. Throws the same.
 Problem costs_from_json(const core::Json& json, const std::string& where);
+/// "WHERE.what" for messages about a rule of a problem.
+std::string named(const Problem& problem, const std::string& what);
 /// Throws core::Error{kRecipe} when the strict track cannot be walked, naming why.
 void require_strict(const Problem& problem);
 /// M of the strict track, the slots of a source: the memory of the sources, where it is one and divides

@@ -27,9 +27,11 @@ class PlanProfileTest(cli.CliTestCase):
             self.assertGreater(node["memory_micro_batches"], 0)
         solution = json.loads((self.out / "plan" / "solution.json").read_text())
         self.assertEqual({len(one["path"]) for one in solution["micro_batches"]}, {3})
-        keys = [word for word in done.stdout.split() if word.startswith("pipeline.")]
-        self.assertEqual(len(keys), 3)
-        self.assert_ok(cli.run("train", *self.words, *keys, "--overwrite"))
+        said = next(line for line in done.stdout.splitlines() if line.startswith("train with: ropewalk "))
+        command = said.split()[3:]
+        self.assertEqual(command[:2], ["train", str(self.words[0])])
+        self.assertIn(f"pipeline.solution={self.out / 'plan' / 'solution.json'}", command)
+        self.assert_ok(cli.run(*command, "--overwrite"))
         losses = cli.losses(self.out)
         self.assertLess(losses[-1], losses[0])
 

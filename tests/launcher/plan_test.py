@@ -50,6 +50,8 @@ class PlanTest(cli.CliTestCase):
         first = good["micro_batches"][0]
         self.assertIn("transfer", broken(lambda s: s["micro_batches"][0].update(starts=[0.0] + first["starts"][1:2] * 4)))
         self.assertIn("makespan_s", broken(lambda s: s.update(makespan_s=s["makespan_s"] - 1)))
+        self.assertIn("evaluations", broken(lambda s: s.pop("evaluations")))
+        self.assertIn("solve_s", broken(lambda s: s.update(solve_s=-1)))
         self.assertIn("lower_bound_s", broken(lambda s: s.update(lower_bound_s=s["makespan_s"] + 1)))
         self.assertIn("arrangement", broken(lambda s: s["arrangement"][0].reverse() or s["arrangement"][1].__setitem__(0, 99)))
         # All micro-batches of a source at once: no node does two things, and none holds five.
@@ -123,9 +125,16 @@ class PlanTest(cli.CliTestCase):
         refused(lambda p: p["nodes"][1].update(forward_s=-1), "nodes[1].forward_s", "-1")
         refused(lambda p: p["nodes"][1].update(memory_micro_batches=0), "nodes[1].memory_micro_batches")
         refused(lambda p: p["rules"].update(stage_quota=3), "stage_quota", "at least 4")
-        refused(lambda p: p["reduce"].update(max_reduce_s=0.1), "max_reduce_s", "0.100")
-        refused(lambda p: p.update(micro_batches_per_source=3), "strict", "micro_batches_per_source",
-                options=("--track", "strict"))
+        refused(lambda p: p["reduce"].update(max_reduce_s=0.1), "p.json.reduce.max_reduce_s", "0.100")
+        strict = ("--track", "strict")
+        refused(lambda p: p.update(micro_batches_per_source=3), "p.json.memory_micro_batches: got 2 (6 nodes)", "strict",
+                "micro_batches_per_source, 3", options=strict)
+        refused(lambda p: p.update(arrangement=[[0, 1], [2, 3], [4, 5]]) or p["nodes"][1].update(memory_micro_batches=4),
+                "got 2 (node 0), 4 (node 1) of the arrangement's sources", options=strict)
+        refused(lambda p: p.update(rules={"max_swaps": 0, "max_jump": 2, "stage_quota": 5}, micro_batches_per_source=4,
+                                   path_length=2, nodes=[{"forward_s": 1, "memory_micro_batches": 1} for _ in range(6)]),
+                "p.json.rules.stage_quota: got 5", "repeats each path 4 times", options=strict)
+        refused(lambda p: None, "--seed", "-1", options=("--seed", "-1"))
         refused(lambda p: p.update(format="x"), "format")
         refused(lambda p: p.update(contention="some"), "contention", "none | fair | serial")
         refused(lambda p: p.update(full_every=0), "full_every")

@@ -62,6 +62,11 @@ class SkippingTest(cli.CliTestCase):
         self.assertEqual(len(plan["predicted"][0]), len(plan["operations"][0]))
         losses = cli.losses(self.folder / "run")
         self.assertLess(losses[-1], losses[0])
+        # Another plan than that of the steps before is said when training goes on.
+        done = cli.run("train", recipe, *keys[:2], "pipeline.skip_fraction=0.3333", f"output_dir={self.folder / 'run'}",
+                       "--resume", "8")
+        self.assert_ok(done)
+        self.assertIn("on another plan than the steps before", (self.folder / "run" / "log" / "rank-0.txt").read_text())
         # What does not fit is named.
         self.assert_refused(cli.run("check", recipe, *keys, "parallel.pp=2"), 2, "pipeline.problem", "want 2 nodes")
         self.assert_refused(cli.run("check", recipe, *keys[:3]), 2, "pipeline.problem", "want both or neither")
@@ -100,6 +105,8 @@ class SkippingTest(cli.CliTestCase):
         self.assertEqual([[stage for stage, _ in plan[0]] for plan in paths], [[0, 1, 3], [0, 2, 3], [0, 1, 2, 3]])
         self.assertEqual(len(list((run / "plan").glob("plan*.json"))), 3)
         whole = cli.losses(run)
+        lines = [json.loads(line) for line in (run / "plan" / "timeline.jsonl").read_text().splitlines()]
+        self.assertEqual([line["plan"] for line in lines][:1], ["plan 2 of 2"])  # step 2
         # Which turn a step takes is known from its number alone.
         self.train(*keys, "--resume", "4")
         self.assertEqual(cli.losses(run), whole)
@@ -120,6 +127,8 @@ class SkippingTest(cli.CliTestCase):
         self.assertTrue(all(len(path) == 4 for path in plan["paths"]))
         told = json.loads(solution.read_text())
         self.assertEqual(len(told["rotations"]), 1)
+        # A share of skipped stages beside a solution has to be the solution's; full iterations do not count.
+        self.assert_ok(cli.run("check", recipe, *keys, "pipeline.skip_fraction=0.3333"))
         by_turns = cli.losses(self.folder / "run")
         # The loss where paths end: other ranks, the same step by step but for the order of sums, once the paths are the same.
         file.write_text(json.dumps({**problem, "loss_at": "last"}))

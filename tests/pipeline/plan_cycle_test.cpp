@@ -49,6 +49,16 @@ TEST(PlanCycle, TurnsAndFullIterations) {
   EXPECT_EQ(within, (std::vector<std::size_t>{0, 1, 2}));
 }
 
+TEST(PlanCycle, PlansHaveNames) {
+  EXPECT_EQ(cycle_of(1, 0).name_of(4), "");
+  EXPECT_EQ(cycle_of(3, 0).name_of(5), "plan 2 of 3");
+  EXPECT_EQ(cycle_of(3, 3).name_of(5), "plan 2 of 2");
+  EXPECT_EQ(cycle_of(3, 3).name_of(6), "full");
+  PlanCycle later = cycle_of(1, 0);
+  later.since = 9;
+  EXPECT_EQ(later.name_of(9), "planned anew, from step 9 on");
+}
+
 /// Two replicas of five stages; paths of three, then all of them in every third step.
 struct TurningJob : TinyJob {
   TurningJob() {
@@ -136,6 +146,7 @@ TEST(PlanCycle, EveryStepRunsTheVisitsOfItsPlan) {
       }
     }
     EXPECT_EQ(got, want) << n;
+    EXPECT_EQ(timelines[n - 1].plan, plans.name_of(static_cast<std::int64_t>(n)));
   }
 }
 

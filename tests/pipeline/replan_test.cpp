@@ -149,6 +149,7 @@ TEST(Replan, TakesOverOnAllRanksBetweenTheSameTwoSteps) {
   std::mutex mutex;
   std::vector<std::string> notes;
   std::map<std::int64_t, std::set<std::tuple<std::size_t, int, int>>> done;  // per step
+  std::map<std::int64_t, std::string> names;
   int asked = 0;
   std::vector<core::StepResult> results;
   test::on_ranks(8, [&](comm::Communicator& world) {
@@ -164,6 +165,7 @@ TEST(Replan, TakesOverOnAllRanksBetweenTheSameTwoSteps) {
     };
     parts.timeline = [&](const metrics::StepTimeline& one) {
       const std::lock_guard lock(mutex);
+      names[one.step] = one.plan;
       for (std::size_t rank = 0; rank < one.ranks.size(); ++rank) {
         for (const auto& op : one.ranks[rank].operations) {
           done[one.step].insert({rank, op.micro_batch, op.stage});
@@ -185,6 +187,8 @@ TEST(Replan, TakesOverOnAllRanksBetweenTheSameTwoSteps) {
   EXPECT_EQ(done.at(from - 1), done.at(1));
   EXPECT_NE(done.at(from), done.at(1));
   EXPECT_EQ(done.at(from), done.at(kSteps));
+  EXPECT_EQ(names.at(from - 1), "");
+  EXPECT_EQ(names.at(from), "planned anew, from step " + std::to_string(from) + " on");
   EXPECT_LT(results.back().loss, results.front().loss - 0.2);
 }
 

@@ -343,6 +343,11 @@ class Checker:
                 stage = self.stage_of[node]
                 last[stage] = max(last.get(stage, 0.0), end)
                 makespan = max(makespan, end)
+        if not self.further:
+            for name, least in (("evaluations", 1), ("solve_s", 0)):
+                value = solution.get(name)
+                if not isinstance(value, (int, float)) or value < least:
+                    self.complain(name, f"stated {value}")
         costs = [reduction(problem, group) for group in solution["arrangement"]]
         iteration = max(last.get(stage, 0.0) + cost for stage, cost in enumerate(costs))
         self.makespan, self.iteration = makespan, iteration
