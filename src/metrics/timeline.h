@@ -39,8 +39,8 @@ struct RankTimeline {
 /// One step of all ranks: what was planned beside what happened.
 struct StepTimeline {
   std::int64_t step = 0;
-  std::string plan;  // of several, which one, as people call it; empty: there is one
   std::vector<RankTimeline> ranks;
+  std::string plan = {};  // of several, which one, as people call it; empty: there is one
 };
 
 /// docs/formats/timeline.md.
