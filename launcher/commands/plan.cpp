@@ -157,8 +157,9 @@ int solve_file(const PlanCommandOptions& options, const std::string& path, const
 }
 
 /// The command that trains on the plan: the recipe and its overrides as they were given, less what the
-/// solution stands for.
-std::string train_command(const PlanCommandOptions& options, const PlanFiles& files) {
+/// solution stands for. A topology that the recipe itself names has to be taken out of it first.
+std::string train_command(const PlanCommandOptions& options, const recipe::Recipe& recipe,
+                          const PlanFiles& files) {
   static constexpr std::array<std::string_view, 6> kReplaced{
       "pipeline.schedule",   "pipeline.topology", "pipeline.rotation",
       "pipeline.full_every", "pipeline.problem",  "pipeline.solution"};
@@ -167,8 +168,20 @@ std::string train_command(const PlanCommandOptions& options, const PlanFiles& fi
     const std::string_view key = std::string_view(given).substr(0, given.find('='));
     if (std::find(kReplaced.begin(), kReplaced.end(), key) == kReplaced.end()) out += " " + given;
   }
-  return out + fmt::format(" pipeline.schedule=skippipe pipeline.problem={} pipeline.solution={}",
-                           files.problem, files.solution);
+  out += fmt::format(" pipeline.schedule=skippipe pipeline.problem={} pipeline.solution={}",
+                     files.problem, files.solution);
+  if (recipe.pipeline.rotation != 0) out += " pipeline.rotation=0";
+  if (recipe.pipeline.full_every != 0) out += " pipeline.full_every=0";
+  const auto names_topology = [](const std::string& given) {
+    return given.rfind("pipeline.topology=", 0) == 0;
+  };
+  const auto& given = options.overrides;
+  const bool overridden = std::any_of(given.begin(), given.end(), names_topology);
+  if (!recipe.pipeline.topology.empty() && !overridden) {
+    out += "\nfirst take pipeline.topology out of " + options.recipe +
+           ": with it, training plans by itself";
+  }
+  return out;
 }
 
 int plan_recipe(const PlanCommandOptions& options) {
@@ -195,7 +208,7 @@ int plan_recipe(const PlanCommandOptions& options) {
              pipeline::problem_on(topology, demand_of(job.recipe)).dump(1) + "\n");
   const int code = solve_file(options, files.problem, files.solution);
   if (!options.json) {
-    std::cout << "train with: " << train_command(options, files) << '\n';
+    std::cout << "train with: " << train_command(options, job.recipe, files) << '\n';
   }
   return code;
 }

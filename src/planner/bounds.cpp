@@ -122,22 +122,17 @@ class Bound {
     });
   }
 
-  /// The least time from the end of a micro-batch's F on the source to its loss there.
-  double shortest_way_out(int source) const {
-    const auto way = [&](int from, int to) { return p_.transfer_s.at(from, to); };
-    return walks(1, way).shortest(source, p_.path_length - 1,
-                                  [&](int last) { return way(last, source); });
+  /// What goes out from the end of a micro-batch's F on the source to its loss there, and what comes back,
+  /// walked the other way round, from the end of the loss to the B.
+  Walks ways_out() const {
+    return walks(1, [&](int from, int to) { return p_.transfer_s.at(from, to); });
   }
-  /// The least time from the end of the loss there to its B: the same walk, backwards.
-  double shortest_way_back(int source) const {
-    const auto way = [&](int from, int to) { return p_.transfer_s.at(to, from); };
-    return walks(p_.backward_factor, way).shortest(source, p_.path_length - 1, [&](int last) {
-      return way(last, source);
-    });
+  Walks ways_back() const {
+    return walks(p_.backward_factor, [&](int from, int to) { return p_.transfer_s.at(to, from); });
   }
 
   /// Bound 2, order of a source: for a micro-batch's loss there and whole backwards only.
-  double order_bound(int node, double floor) const {
+  double order_bound(int node, const Walks& out, const Walks& back, double floor) const {
     if (p_.path_length == 1 || p_.loss_at != LossAt::kSource || p_.weight_factor) return floor;
     SourceWork work;
     work.micro_batches = p_.micro_batches_per_source;
@@ -147,8 +142,10 @@ class Bound {
     work.backward_s = p_.backward_factor * unit(node);
     work.gap_forward_s = p_.gap_first_forward_s;
     work.gap_s = p_.gap_s;
-    work.out_s = shortest_way_out(node);
-    work.back_s = shortest_way_back(node);
+    const auto& way = p_.transfer_s;
+    const int steps = p_.path_length - 1;
+    work.out_s = out.shortest(node, steps, [&](int last) { return way.at(last, node); });
+    work.back_s = back.shortest(node, steps, [&](int last) { return way.at(node, last); });
     work.trip_s = shortest_trip(node);
     return source_order_end(work, floor);
   }
@@ -319,8 +316,11 @@ double bound_on(const Problem& p, const Arrangement& arrangement, const Bound& b
     }
     return room >= wanted;
   });
+  const Walks out = bound.ways_out();
+  const Walks back = bound.ways_back();
   for (const int source : arrangement.group(0)) {
-    best = std::max(best, bound.order_bound(source, best - reductions[0]) + reductions[0]);
+    best =
+        std::max(best, bound.order_bound(source, out, back, best - reductions[0]) + reductions[0]);
   }
   return best;
 }
