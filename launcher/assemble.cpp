@@ -68,23 +68,27 @@ fs::path plan_file(const recipe::Recipe& recipe, std::size_t turn) {
   return fs::path(recipe.output_dir) / "plan" / name;
 }
 
-/// output_dir/plan/plan.json: what every rank does in one step; plan.2.json, …: in those that take
-/// another turn. Those of a former run with more turns go. False when other ones were there, or none.
-bool write_plans(const recipe::Recipe& recipe, const pipeline::PlanCycle& plans,
-                 store::Store& store) {
-  std::size_t turn = 0;
-  bool same = true;
+std::vector<std::string> texts_of(const pipeline::PlanCycle& plans) {
+  std::vector<std::string> out;
   for (const pipeline::Plan& plan : plans.plans) {
-    const std::string path = plan_file(recipe, turn++).string();
-    const std::string text = pipeline::to_json(plan).dump() + "\n";
-    same = same && metrics::read_text(path) == text;
-    store::write_whole(store, path, text);
+    out.push_back(pipeline::to_json(plan).dump() + "\n");
   }
-  while (fs::remove(plan_file(recipe, turn))) {
-    ++turn;
-    same = false;
+  return out;
+}
+
+/// output_dir/plan/plan.json: what every rank does in one step; plan.2.json, …: in those that take
+/// another turn. Those of a former run with more turns go. True when other ones were there.
+bool write_plans(const recipe::Recipe& recipe, const std::vector<std::string>& texts,
+                 store::Store& store) {
+  bool others = false;
+  for (std::size_t turn = 0; turn < texts.size(); ++turn) {
+    const std::string path = plan_file(recipe, turn).string();
+    const std::string former = metrics::read_text(path);
+    others = others || (!former.empty() && former != texts[turn]);
+    store::write_whole(store, path, texts[turn]);
   }
-  return same;
+  for (std::size_t turn = texts.size(); fs::remove(plan_file(recipe, turn)); ++turn) others = true;
+  return others;
 }
 
 /// What rank 0 tells people.
@@ -262,10 +266,8 @@ Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, c
   parts.trace = run.trace.get();
   if (world.rank() == 0) add_reporting(recipe, parts);
   if (world.rank() == 0) parts.replan = pipeline::make_replan(std::move(inputs.transfer_s));
-  bool same_plans = true;
-  together(world, [&] {
-    if (world.rank() == 0) same_plans = write_plans(recipe, inputs.plans, *run.store);
-  });
+  std::vector<std::string> plans;
+  if (world.rank() == 0) plans = texts_of(inputs.plans);
   run.method = make_method(recipe, inputs.trainer, std::move(parts), std::move(inputs.plans));
 
   const auto same = identity(recipe, model, *run.corpora, resolved_recipe);
@@ -273,9 +275,10 @@ Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, c
   run.checkpointer = std::make_unique<ckpt::Checkpointer>(
       *run.store, folder.string(), recipe.checkpoint, world.duplicate(), same);
   const std::int64_t restored = restore(resume, run, world);
-  if (restored > 0 && !same_plans) {
-    core::log_info("resume: on another plan than the steps before (plan/plan.json is the new one)");
-  }
+  together(world, [&] {
+    if (world.rank() != 0 || !write_plans(recipe, plans, *run.store) || restored == 0) return;
+    core::log_info("resume: on another plan than that of plan/plan.json, which is the new one now");
+  });
   run.loop = loop_options(recipe, model, restored);
   run.loop.memory_before_bytes = memory_before;
   together(world, [&] {

@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <chrono>
 #include <filesystem>
 #include <iostream>
 #include <string_view>
+#include <vector>
 
 #include "core/error.h"
 #include "data/corpus.h"
@@ -156,6 +158,18 @@ int solve_file(const PlanCommandOptions& options, const std::string& path, const
   return 0;
 }
 
+/// A word as a shell takes it.
+std::string shell_word(const std::string& word) {
+  static constexpr std::string_view kPlain = "_@%+=:,./-";
+  const auto plain = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || kPlain.find(c) != kPlain.npos;
+  };
+  if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
+  std::string out = "'";
+  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
 /// The command that trains on the plan: the recipe and its overrides as they were given, less what the
 /// solution stands for. A topology that the recipe itself names has to be taken out of it first.
 std::string train_command(const PlanCommandOptions& options, const recipe::Recipe& recipe,
@@ -163,23 +177,22 @@ std::string train_command(const PlanCommandOptions& options, const recipe::Recip
   static constexpr std::array<std::string_view, 6> kReplaced{
       "pipeline.schedule",   "pipeline.topology", "pipeline.rotation",
       "pipeline.full_every", "pipeline.problem",  "pipeline.solution"};
-  std::string out = "ropewalk train " + options.recipe;
+  std::vector<std::string> words{"ropewalk", "train", options.recipe};
   for (const std::string& given : options.overrides) {
     const std::string_view key = std::string_view(given).substr(0, given.find('='));
-    if (std::find(kReplaced.begin(), kReplaced.end(), key) == kReplaced.end()) out += " " + given;
+    if (std::find(kReplaced.begin(), kReplaced.end(), key) == kReplaced.end())
+      words.push_back(given);
   }
-  out += fmt::format(" pipeline.schedule=skippipe pipeline.problem={} pipeline.solution={}",
-                     files.problem, files.solution);
-  if (recipe.pipeline.rotation != 0) out += " pipeline.rotation=0";
-  if (recipe.pipeline.full_every != 0) out += " pipeline.full_every=0";
-  const auto names_topology = [](const std::string& given) {
-    return given.rfind("pipeline.topology=", 0) == 0;
-  };
-  const auto& given = options.overrides;
-  const bool overridden = std::any_of(given.begin(), given.end(), names_topology);
-  if (!recipe.pipeline.topology.empty() && !overridden) {
+  words.emplace_back("pipeline.schedule=skippipe");
+  words.push_back("pipeline.problem=" + files.problem);
+  words.push_back("pipeline.solution=" + files.solution);
+  if (recipe.pipeline.rotation != 0) words.emplace_back("pipeline.rotation=0");
+  if (recipe.pipeline.full_every != 0) words.emplace_back("pipeline.full_every=0");
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : " ") + shell_word(word);
+  if (!recipe::load(options.recipe, {}).recipe.pipeline.topology.empty()) {
     out += "\nfirst take pipeline.topology out of " + options.recipe +
-           ": with it, training plans by itself";
+           ": it is refused beside pipeline.solution";
   }
   return out;
 }

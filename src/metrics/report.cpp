@@ -184,31 +184,31 @@ std::string idle_table(const std::vector<StepTimeline>& timelines) {
   return out + "</table>";
 }
 
-/// What the plans of a run were planned to take and took: medians of the recorded steps, in order of their
-/// first one. Empty where no plan has a name.
+/// What the plans of a run were planned to take and took: medians of the steps that count, in order of
+/// their first one. Empty where no plan has a name.
 std::string plans_table(const std::vector<StepTimeline>& timelines) {
-  struct Times {
-    std::vector<double> planned, measured;
-  };
-  std::vector<std::pair<std::string, Times>> plans;
+  std::vector<std::pair<std::string, std::vector<StepTimeline>>> plans;
   for (const auto& timeline : timelines) {
     const auto same = [&](const auto& plan) { return plan.first == timeline.plan; };
     auto plan = std::find_if(plans.begin(), plans.end(), same);
     if (plan == plans.end()) plan = plans.insert(plan, {timeline.plan, {}});
-    const StepEnds ends = step_ends(timeline);
-    plan->second.measured.push_back(ends.measured_s);
-    if (ends.predicted_s > 0) plan->second.planned.push_back(ends.predicted_s);
+    plan->second.push_back(timeline);
   }
   if (plans.empty() || (plans.size() == 1 && plans.front().first.empty())) return "";
   std::string out =
       "<table><tr><th class=\"text\">plan</th><th>recorded steps</th><th>planned</th><th>measured"
       "</th></tr>";
-  for (const auto& [name, times] : plans) {
+  for (const auto& [name, recorded] : plans) {
+    std::vector<double> planned, measured;
+    for (const auto& timeline : counted(recorded)) {
+      const StepEnds ends = step_ends(timeline);
+      measured.push_back(ends.measured_s);
+      if (ends.predicted_s > 0) planned.push_back(ends.predicted_s);
+    }
     out += fmt::format("<tr><td class=\"text\">{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-                       name.empty() ? "planned before training" : html_text(name),
-                       times.measured.size(),
-                       times.planned.empty() ? "" : time_text(median(times.planned)),
-                       time_text(median(times.measured)));
+                       name.empty() ? "planned before training" : html_text(name), measured.size(),
+                       planned.empty() ? "not predicted" : time_text(median(planned)),
+                       time_text(median(measured)));
   }
   return out + "</table>";
 }

@@ -25,19 +25,6 @@ constexpr const char* kNote =
     "which a rank does not "
     "compute.</p>\n";
 
-/// The steps that PlanTimes counts.
-std::vector<StepTimeline> counted(const std::vector<StepTimeline>& timelines) {
-  std::vector<StepTimeline> later;
-  std::vector<StepTimeline> predicted;
-  for (const StepTimeline& one : timelines) {
-    if (one.step <= 1) continue;
-    later.push_back(one);
-    if (step_ends(one).predicted_s > 0) predicted.push_back(one);
-  }
-  if (!predicted.empty()) return predicted;
-  return later.empty() ? timelines : later;
-}
-
 std::string words(int columns, const std::string& what) {
   return fmt::format("<td class=\"text\" colspan=\"{}\">{}</td>", columns, what);
 }

@@ -104,6 +104,18 @@ StepEnds step_ends(const StepTimeline& timeline) {
   return out;
 }
 
+std::vector<StepTimeline> counted(const std::vector<StepTimeline>& timelines) {
+  std::vector<StepTimeline> later;
+  std::vector<StepTimeline> predicted;
+  for (const StepTimeline& one : timelines) {
+    if (one.step <= 1) continue;
+    later.push_back(one);
+    if (step_ends(one).predicted_s > 0) predicted.push_back(one);
+  }
+  if (!predicted.empty()) return predicted;
+  return later.empty() ? timelines : later;
+}
+
 IdleCauses idle_causes(const RankTimeline& rank) {
   IdleCauses out;
   out.elapsed_s = rank.elapsed_s;

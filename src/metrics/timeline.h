@@ -60,6 +60,10 @@ struct StepEnds {
 };
 StepEnds step_ends(const StepTimeline& timeline);
 
+/// The steps that say what a plan is worth: not the first one (it makes buffers) where there are others,
+/// and where some were predicted those alone.
+std::vector<StepTimeline> counted(const std::vector<StepTimeline>& timelines);
+
 /// Seconds per rank in which the training thread waited, by whom and what for; and what is neither
 /// computing nor such a wait.
 struct IdleCauses {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "core/error.h"
 #include "pipeline/classic.h"
@@ -44,9 +45,13 @@ void require_same_length(const PlanCycle& cycle, const Options& options, std::in
   if (options.skip_fraction == 0) return;
   const auto wanted = kept_stages(stages, options.skip_fraction);
   const std::size_t turns = cycle.plans.size() - (cycle.full_every > 0 ? 1 : 0);
+  std::set<std::int64_t> lengths;
   for (std::size_t turn = 0; turn < turns; ++turn) {
-    const auto kept =
-        static_cast<std::int64_t>(cycle.plans[turn].paths.front().size()) - 1;  // its head
+    for (const auto& path : cycle.plans[turn].paths) {
+      lengths.insert(static_cast<std::int64_t>(path.size()) - 1);  // the last visit is the head's
+    }
+  }
+  for (const std::int64_t kept : lengths) {
     if (kept == wanted) continue;
     throw Error(
         ErrorKind::kRecipe,

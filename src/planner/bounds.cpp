@@ -19,10 +19,10 @@ class Walks {
  public:
   /// `step(from, to)`: what going to `to` and being there costs; kInfinity where it may not be.
   template <class Step>
-  Walks(int nodes, const Step& step) : nodes_(nodes), steps_(std::size_t(nodes) * nodes) {
+  Walks(int nodes, const Step& step) : nodes_(nodes), steps_(filled(nodes, List<double>())) {
     for (int from = 0; from < nodes; ++from) {
       for (int to = 0; to < nodes; ++to) {
-        steps_[row(from) + to] = from == to ? kInfinity : step(from, to);
+        steps_[from].push_back(from == to ? kInfinity : step(from, to));
       }
     }
   }
@@ -31,7 +31,7 @@ class Walks {
   double shortest(int source, int steps, const Closing& closing) const {
     Ways now(nodes_), next(nodes_);
     for (int to = 0; to < nodes_; ++to) {
-      now.first[to] = steps_[row(source) + to];
+      now.first[to] = steps_[source][to];
       now.from[to] = source;
     }
     for (int k = 1; k < steps; ++k) {
@@ -43,8 +43,9 @@ class Walks {
       std::swap(now, next);
     }
     double best = kInfinity;
-    for (int node = 0; node < nodes_; ++node)
+    for (int node = 0; node < nodes_; ++node) {
       best = std::min(best, now.first[node] + closing(node));
+    }
     return best;
   }
 
@@ -52,13 +53,13 @@ class Walks {
   /// Per node the best two ways there that come from different nodes, so that one of them does not come
   /// from where the next step goes.
   struct Ways {
-    explicit Ways(int nodes) : first(nodes, kInfinity), second(nodes, kInfinity), from(nodes, -1) {}
-    List<double> first, second,
-        from;  // from: a node, a double so that loops over three lists vectorise
+    explicit Ways(int nodes)
+        : first(filled(nodes, kInfinity)), second(first), from(filled(nodes, -1.0)) {}
+    List<double> first, second;
+    List<double> from;  // a node of the first; a double, so that the loop over all three vectorises
   };
-  std::size_t row(int from) const { return std::size_t(from) * nodes_; }
   void go_on(const Ways& now, int at, Ways& next) const {
-    const double* step = steps_.data() + row(at);
+    const double* step = steps_[at].data();
     double* first = next.first.data();
     double* second = next.second.data();
     double* from = next.from.data();
@@ -82,7 +83,7 @@ class Walks {
   }
 
   int nodes_;
-  List<double> steps_;  // [from][to]
+  List<List<double>> steps_;  // [from][to]
 };
 
 class Bound {
@@ -132,8 +133,10 @@ class Bound {
   }
 
   /// Bound 2, order of a source: for a micro-batch's loss there and whole backwards only.
+  bool has_order_bound() const {
+    return p_.path_length > 1 && p_.loss_at == LossAt::kSource && !p_.weight_factor;
+  }
   double order_bound(int node, const Walks& out, const Walks& back, double floor) const {
-    if (p_.path_length == 1 || p_.loss_at != LossAt::kSource || p_.weight_factor) return floor;
     SourceWork work;
     work.micro_batches = p_.micro_batches_per_source;
     work.memory = p_.nodes[node].memory;
@@ -316,6 +319,7 @@ double bound_on(const Problem& p, const Arrangement& arrangement, const Bound& b
     }
     return room >= wanted;
   });
+  if (!bound.has_order_bound()) return best;
   const Walks out = bound.ways_out();
   const Walks back = bound.ways_back();
   for (const int source : arrangement.group(0)) {

@@ -367,9 +367,11 @@ std::string strict_refusal(const Problem& problem) {
   const int slots = strict_slots(problem);
   if (slots == 0) {
     return fmt::format(
-        "memory_micro_batches: got {}{}; the strict track wants {} sources of one memory that "
-        "divides "
-        "micro_batches_per_source, {}; try a multiple of it, equal memories, or --track free",
+        "nodes: got memory_micro_batches {}{}; the strict track wants {} sources of one memory "
+        "that "
+        "divides micro_batches_per_source, which is {}; try equal memories, a "
+        "micro_batches_per_source "
+        "that is a multiple of them, or --track free",
         shown_memories(problem), problem.arrangement.empty() ? "" : " of the arrangement's sources",
         problem.sources(), problem.micro_batches_per_source);
   }

@@ -1,5 +1,6 @@
 """Plans for recipes: measured or written topologies, problems and solutions that training takes."""
 import json
+import shlex
 
 import cli
 
@@ -17,7 +18,7 @@ class PlanProfileTest(cli.CliTestCase):
         return cli.run("plan", *self.words, "--evaluations", "3000", *more)
 
     def test_profile_plan_train(self):
-        done = self.plan("--profile")
+        done = self.plan("--profile", "data.sources=[{path: " + str(self.folder / "corpus.h5") + "}]")
         self.assert_ok(done)
         topology = json.loads((self.out / "plan" / "topology.json").read_text())
         self.assertEqual(len(topology["nodes"]), 4)
@@ -28,10 +29,11 @@ class PlanProfileTest(cli.CliTestCase):
         solution = json.loads((self.out / "plan" / "solution.json").read_text())
         self.assertEqual({len(one["path"]) for one in solution["micro_batches"]}, {3})
         said = next(line for line in done.stdout.splitlines() if line.startswith("train with: ropewalk "))
-        command = said.split()[3:]
+        command = shlex.split(said)[3:]
+        self.assertIn("'data.sources=[{path: ", said)
         self.assertEqual(command[:2], ["train", str(self.words[0])])
         self.assertIn(f"pipeline.solution={self.out / 'plan' / 'solution.json'}", command)
-        self.assert_ok(cli.run(*command, "--overwrite"))
+        self.assert_ok(cli.run(*command))
         losses = cli.losses(self.out)
         self.assertLess(losses[-1], losses[0])
 

@@ -66,7 +66,7 @@ class SkippingTest(cli.CliTestCase):
         done = cli.run("train", recipe, *keys[:2], "pipeline.skip_fraction=0.3333", f"output_dir={self.folder / 'run'}",
                        "--resume", "8")
         self.assert_ok(done)
-        self.assertIn("on another plan than the steps before", (self.folder / "run" / "log" / "rank-0.txt").read_text())
+        self.assertIn("resume: on another plan", (self.folder / "run" / "log" / "rank-0.txt").read_text())
         # What does not fit is named.
         self.assert_refused(cli.run("check", recipe, *keys, "parallel.pp=2"), 2, "pipeline.problem", "want 2 nodes")
         self.assert_refused(cli.run("check", recipe, *keys[:3]), 2, "pipeline.problem", "want both or neither")
@@ -110,6 +110,9 @@ class SkippingTest(cli.CliTestCase):
         # Which turn a step takes is known from its number alone.
         self.train(*keys, "--resume", "4")
         self.assertEqual(cli.losses(run), whole)
+        log = (run / "log" / "rank-0.txt").read_text()
+        self.assertIn("resume: going on after step 4", log)
+        self.assertNotIn("another plan", log)
 
     def test_a_solution_with_turns_is_run(self):
         nodes = [{"forward_s": 1.0, "memory_micro_batches": 3} for _ in range(3)]
@@ -129,6 +132,8 @@ class SkippingTest(cli.CliTestCase):
         self.assertEqual(len(told["rotations"]), 1)
         # A share of skipped stages beside a solution has to be the solution's; full iterations do not count.
         self.assert_ok(cli.run("check", recipe, *keys, "pipeline.skip_fraction=0.3333"))
+        self.assert_refused(cli.run("check", recipe, *keys, "pipeline.skip_fraction=0.01"), 2,
+                            "pipeline.skip_fraction: got 0.01", "visit 2 of 3 stages; want 0.3333")
         by_turns = cli.losses(self.folder / "run")
         # The loss where paths end: other ranks, the same step by step but for the order of sums, once the paths are the same.
         file.write_text(json.dumps({**problem, "loss_at": "last"}))

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <random>
 #include <string>
 
@@ -37,6 +39,66 @@ TEST(Bounds, ShortestTripByHand) {
   // With 0 and 1 both sources, nobody is near.
   const Arrangement arrangement({{0, 1}, {2, 3}, {4, 5}});
   EXPECT_DOUBLE_EQ(shortest_trips(p, &arrangement)[0], 14.5);
+}
+
+/// Every walk of L nodes from `source` that never returns there nor goes back and forth between two, and
+/// on an arrangement moves between stages as the rules allow, one stage of slack included.
+double least_trip(const Problem& p, const Arrangement* arrangement, List<int>& walk) {
+  const int last = walk.back();
+  const auto way = [&](int a, int b) { return p.transfer_s.at(a, b) + p.transfer_s.at(b, a); };
+  if (walk.count() == p.path_length) {
+    double out = way(last, walk.front()) + p.loss_factor * p.nodes[walk.front()].forward_s;
+    for (int k = 0; k < walk.count(); ++k) {
+      out += (1 + p.backward_factor) * p.nodes[walk[k]].forward_s;
+      if (k > 0) out += way(walk[k - 1], walk[k]);
+    }
+    return out;
+  }
+  double best = std::numeric_limits<double>::infinity();
+  for (int to = 0; to < p.size(); ++to) {
+    if (to == walk.front() || to == last) continue;
+    if (walk.count() > 1 && to == walk[walk.count() - 2]) continue;
+    if (arrangement != nullptr) {
+      const int a = arrangement->stage_of(last);
+      const int b = arrangement->stage_of(to);
+      const int slack = p.rules.max_swaps > 0 && a > 0 ? 1 : 0;
+      if (b == 0 || b == a || b < a - slack || b - a > p.rules.max_jump + slack) continue;
+    }
+    walk.push_back(to);
+    best = std::min(best, least_trip(p, arrangement, walk));
+    walk.pop_back();
+  }
+  return best;
+}
+
+TEST(Bounds, ShortestTripsAreTheLeastOfAllWalks) {
+  std::mt19937 random(5);
+  std::uniform_real_distribution<double> seconds(0.01, 2);
+  const Arrangement arrangement({{3}, {0, 5}, {2}, {1}, {4}});
+  int found = 0;
+  for (int round = 0; round < 60; ++round) {
+    Problem p = six_nodes();
+    p.path_length = 3 + round % 3;
+    p.rules.max_swaps = round % 2;
+    p.rules.max_jump = 1 + round % 4;
+    for (int a = 0; a < 6; ++a) {
+      p.nodes[a].forward_s = seconds(random);
+      for (int b = 0; b < 6; ++b) p.transfer_s.at(a, b) = a == b ? 0 : seconds(random);
+    }
+    for (int source = 0; source < 6; ++source) {
+      List<int> walk{source};
+      EXPECT_NEAR(shortest_trips(p, nullptr)[source], least_trip(p, nullptr, walk), 1e-9) << round;
+    }
+    List<int> walk{3};
+    const double least = least_trip(p, &arrangement, walk);
+    if (std::isinf(least)) {
+      EXPECT_TRUE(std::isinf(shortest_trips(p, &arrangement)[3])) << round;
+    } else {
+      ++found;
+      EXPECT_NEAR(shortest_trips(p, &arrangement)[3], least, 1e-9) << round;
+    }
+  }
+  EXPECT_GT(found, 30);
 }
 
 TEST(Bounds, SourceBoundIsTheNotesFormula) {
