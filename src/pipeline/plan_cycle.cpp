@@ -16,17 +16,17 @@ namespace rw::pipeline {
 PlanCycle::PlanCycle(Plan plan) { plans.push_back(std::move(plan)); }
 
 std::size_t PlanCycle::of_step(std::int64_t n) const {
-  const auto turns = static_cast<std::int64_t>(plans.size()) - (full_every > 0 ? 1 : 0);
-  if (full_every == 0) return static_cast<std::size_t>((n - 1) % turns);
+  const auto count = static_cast<std::int64_t>(turns());
+  if (full_every == 0) return static_cast<std::size_t>((n - 1) % count);
   if (n % full_every == 0) return plans.size() - 1;
-  return static_cast<std::size_t>((n - 1 - (n - 1) / full_every) % turns);
+  return static_cast<std::size_t>((n - 1 - (n - 1) / full_every) % count);
 }
 
 std::string PlanCycle::name_of(std::int64_t n) const {
   if (since > 0) return fmt::format("planned anew, from step {} on", since);
   if (plans.size() == 1) return "";
   if (full_every > 0 && n % full_every == 0) return "full";
-  return fmt::format("plan {} of {}", of_step(n) + 1, plans.size() - (full_every > 0 ? 1 : 0));
+  return fmt::format("plan {} of {}", of_step(n) + 1, turns());
 }
 
 std::vector<std::int64_t> PlanCycle::needed_on(int rank) const {

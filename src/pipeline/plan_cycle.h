@@ -19,6 +19,8 @@ struct PlanCycle {
   std::vector<Plan> plans;      // at least one; with full_every the last one is the full one
   std::int64_t full_every = 0;  // 0: never
   std::int64_t since = 0;  // the step that a plan made while training took over at; 0: none did
+  /// How many of `plans` take turns: all but the full one.
+  std::size_t turns() const { return plans.size() - (full_every > 0 ? 1 : 0); }
   /// Which of `plans` step n >= 1 takes: a function of n alone, so that a run can go on from any step.
   std::size_t of_step(std::int64_t n) const;
   /// What people call it: "plan 2 of 3", "full", "planned anew, from step 9 on"; "" where there is one for all.

@@ -44,9 +44,8 @@ void require_few_swaps(const Plan& plan, std::int64_t max_swaps) {
 void require_same_length(const PlanCycle& cycle, const Options& options, std::int64_t stages) {
   if (options.skip_fraction == 0) return;
   const auto wanted = kept_stages(stages, options.skip_fraction);
-  const std::size_t turns = cycle.plans.size() - (cycle.full_every > 0 ? 1 : 0);
   std::set<std::int64_t> lengths;
-  for (std::size_t turn = 0; turn < turns; ++turn) {
+  for (std::size_t turn = 0; turn < cycle.turns(); ++turn) {
     for (const auto& path : cycle.plans[turn].paths) {
       lengths.insert(static_cast<std::int64_t>(path.size()) - 1);  // the last visit is the head's
     }

@@ -132,10 +132,11 @@ class Bound {
     return walks(p_.backward_factor, [&](int from, int to) { return p_.transfer_s.at(to, from); });
   }
 
-  /// Bound 2, order of a source: for a micro-batch's loss there and whole backwards only.
+  /// Whether the order of a source bounds anything: with a micro-batch's loss there and whole backwards.
   bool has_order_bound() const {
     return p_.path_length > 1 && p_.loss_at == LossAt::kSource && !p_.weight_factor;
   }
+  /// Bound 2, order of a source, in seconds, but no less than `floor`; `out` and `back`: ways_out, ways_back.
   double order_bound(int node, const Walks& out, const Walks& back, double floor) const {
     SourceWork work;
     work.micro_batches = p_.micro_batches_per_source;

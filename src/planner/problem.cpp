@@ -368,20 +368,16 @@ std::string strict_refusal(const Problem& problem) {
   if (slots == 0) {
     return fmt::format(
         "nodes: got memory_micro_batches {}{}; the strict track wants {} sources of one memory "
-        "that "
-        "divides micro_batches_per_source, which is {}; try equal memories, a "
-        "micro_batches_per_source "
-        "that is a multiple of them, or --track free",
+        "that divides micro_batches_per_source, which is {}; try equal memories, a "
+        "micro_batches_per_source that is a multiple of them, or --track free",
         shown_memories(problem), problem.arrangement.empty() ? "" : " of the arrangement's sources",
         problem.sources(), problem.micro_batches_per_source);
   }
   if (shared_stages(problem, Track::kStrict).empty()) {
     return fmt::format(
         "rules.stage_quota: got {}; the strict track routes at most {} slots through a node and "
-        "repeats "
-        "each path {} times, which leaves no paths for all {} slots over stages of [{}] nodes; "
-        "want a "
-        "larger quota, more nodes behind the sources, or --track free",
+        "repeats each path {} times, which leaves no paths for all {} slots over stages of [{}] "
+        "nodes; want a larger quota, more nodes behind the sources, or --track free",
         problem.rules.stage_quota, slots, problem.micro_batches_per_source / slots,
         problem.sources() * slots, fmt::join(problem.stage_sizes, ", "));
   }

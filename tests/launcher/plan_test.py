@@ -131,7 +131,8 @@ class PlanTest(cli.CliTestCase):
                 "micro_batches_per_source, which is 3", options=strict)
         refused(lambda p: p.update(arrangement=[[0, 1], [2, 3], [4, 5]]) or p["nodes"][1].update(memory_micro_batches=4),
                 "got memory_micro_batches 2 (node 0), 4 (node 1) of the arrangement's sources", options=strict)
-        refused(lambda p: p.update(rules={"max_swaps": 0, "max_jump": 2, "stage_quota": 7}, stage_sizes=[3, 2, 1], nodes=[{"forward_s": 1, "memory_micro_batches": 1} for _ in range(6)]),
+        refused(lambda p: p.update(rules={"max_swaps": 0, "max_jump": 2, "stage_quota": 7}, stage_sizes=[3, 2, 1],
+                                   nodes=[{"forward_s": 1, "memory_micro_batches": 1} for _ in range(6)]),
                 "p.json.rules.stage_quota: got 7", "repeats each path 4 times", options=strict)
         refused(lambda p: None, "--seed", "-1", options=("--seed", "-1"))
         refused(lambda p: p.update(format="x"), "format")
