@@ -134,8 +134,13 @@ bool Moves::change_path() {
                        : draw < 80 ? exchange_nodes(job)
                        : draw < 95 ? exchange_tails(job)
                                    : reorder_path(job);
-  if (changed && dice_.below(2) == 0) shift_operation(job);
-  return changed;
+  if (!changed) return false;
+  if (dice_.below(4) != 0) {
+    schedule_.reinsert(dice_.below(4) != 0);
+  } else if (dice_.below(2) == 0) {
+    shift_operation(job);
+  }
+  return true;
 }
 
 /// Another turn on its node for an operation of a job, that its new path may need.
@@ -268,6 +273,7 @@ bool Moves::swap_groups() {
       return false;
     }
     schedule_.swap_roles(a, b);
+    if (dice_.below(2) == 0) schedule_.reinsert(dice_.below(4) != 0);
   }
   if (p.objective == Objective::kMakespan &&
       schedule_.max_reduction() > std::max(before, p.reduction.max_s)) {

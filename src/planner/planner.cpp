@@ -50,9 +50,9 @@ struct Course {
 constexpr Round kOneStart[] = {{1, 1, kStartHot, kCold}};
 constexpr Round kFreeRounds[] = {
     {3, 0.6, kStartHot, 5e-4}, {2, 0.93, 1.2e-3, 6e-4, kTempered}, {1, 1, 5e-4, kCold}};
-// Many starts, of which the better third goes on, pay when each is long enough.
+// Where there is time for it: more starts, cool ones, and one long walk of the best.
 constexpr Round kLongRounds[] = {
-    {12, 0.45, kStartHot, 5e-4}, {4, 0.94, 1.5e-3, 4e-4, kTempered}, {1, 1, 5e-4, kCold}};
+    {8, 0.35, 3e-2, 5e-4}, {1, 0.94, 8e-4, 8e-4, kTempered}, {1, 1, 5e-4, kCold}};
 constexpr double kLongSeconds = 30;
 constexpr std::int64_t kLongEvaluations = 20'000'000;
 // Fewer good schedules: one start.

@@ -56,6 +56,7 @@ Schedule::Schedule(const Problem& problem, Track track, const Draft& draft, doub
     price(job);
   }
   dirty_.assign(jobs_count, 0);
+  moved_from_.assign(jobs_count, static_cast<int>(ops));
   job_.resize(jobs_count);
   node_.resize(problem.nodes.size());
   for (std::size_t i = 0; i < node_.size(); ++i) {

@@ -65,6 +65,32 @@ TEST(Schedule, AForwardWithoutMemoryWaitsAside) {
   }
 }
 
+TEST(Schedule, AJobOnANewPathTakesTheTurnsThatItsTransfersAllow) {
+  // As shared_node, with a node 3 beside node 2, near source 0, from which node 2 is far.
+  const Problem p = problem_from_json(Json::parse(R"({
+    "format": "ropewalk-problem/1",
+    "nodes": [{"forward_s": 1, "memory_micro_batches": 2}, {"forward_s": 1, "memory_micro_batches": 2},
+              {"forward_s": 1, "memory_micro_batches": 2}, {"forward_s": 1, "memory_micro_batches": 2}],
+    "transfer_s": [[0, 1, 5, 1], [1, 0, 3, 1], [5, 3, 0, 1], [1, 1, 1, 0]],
+    "backward_factor": 2, "loss_factor": 0, "gap_s": 0, "gap_first_forward_s": 0,
+    "stage_sizes": [2, 2], "path_length": 2, "micro_batches_per_source": 1,
+    "rules": {"max_swaps": 0, "max_jump": 1, "stage_quota": 2}, "arrangement": [[0, 1], [2, 3]]})"),
+                                      "p");
+  const Draft near{Arrangement(p.arrangement), {{0, 3}, {1, 2}}, {0, 0, 1, 1, 0, 0, 0, 1, 1, 1}};
+  for (const bool again : {false, true}) {
+    Schedule schedule(p, Track::kFree, near, 0);
+    EXPECT_EQ(schedule.starts(0), (List<double>{0, 2, 4, 5, 8}));
+    EXPECT_EQ(schedule.starts(1), (List<double>{0, 4, 8, 11, 16}));
+    schedule.set_node(0, 1, 2);
+    if (again) schedule.reinsert(false);
+    EXPECT_DOUBLE_EQ(schedule.evaluate(Schedule::kNever), 26);
+    schedule.keep();
+    // Job 0 comes to node 2 at 6; with its old turn job 1, there since 4, lets it go first.
+    EXPECT_EQ(schedule.starts(0), (List<double>{0, 6, 12, 17, 24}));
+    EXPECT_EQ(schedule.starts(1)[1], again ? 4 : 7);
+  }
+}
+
 TEST(Schedule, ReductionsEndTheIteration) {
   Json json = Json::parse(R"({
     "format": "ropewalk-problem/1",
