@@ -142,6 +142,8 @@ def replan_rows(planner, file):
 def markdown(results):
     out = ["# ropewalk plan", "", f"{results['machine']}, {results['date']}, load {results['load']} when it began. One thread. "
            "Made by benchmarks/planner/run.py; every solution passed tests/planner/check_solution.py.", ""]
+    if "made" in results:
+        out += ["Parts and when they were made: " + "; ".join(f"{part} {when}" for part, when in results["made"].items()) + ".", ""]
     if "samples" in results:
         out += ["## Sample problems, medians over seeds", "",
                 "Ratio: over `skippipe_makespan_s` of the sample; objective iteration: over `skippipe_makespan_s + max_reduce_s`.",
@@ -212,6 +214,8 @@ def main():
             "replan": lambda: replan_rows(planner, samples[0]), "scale": lambda: scale_rows(planner)}
     for part in args.parts:
         results[part] = work[part]()
+        commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+        results.setdefault("made", {})[part] = f"{datetime.date.today()}, {commit or 'no commit'}"
         file.write_text(json.dumps(results, indent=1) + "\n")
         args.out.with_suffix(".md").write_text(markdown(results))
 
