@@ -101,7 +101,8 @@ class Schedule {
   void swap_entries(int first, int last);
   /// Gives the jobs whose paths changed the turns that they would have on the new ones, from the first
   /// operation on another node on: each operation waits as long as in the kept schedule when `waits`, else not
-  /// at all. For changes that have not touched the order; a microsecond at most.
+  /// at all. For changes that have not touched the order. Takes time with the positions between their first and
+  /// their last operation; the kept schedule stays as it is.
   void reinsert(bool waits);
 
   /// Cost of the changed schedule, or some number above `limit` when it is above; kNever when
