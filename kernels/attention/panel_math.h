@@ -1,15 +1,13 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
+#include "kernels/attention/panel_kernels.h"
 #include "kernels/attention/tile.h"
 #include "kernels/matmul/gemm_tile.h"
 
 namespace rw::kernels {
-
-inline constexpr std::int64_t kLanes = kTileColumns;  // queries of one panel
 
 /// exp(x) for x <= 88 as fast_exp's (simd_math.h), but 0 below exp(-87.3) and for minus infinity.
 RW_AVX2_INLINE __m256 exp8(__m256 x) {
@@ -29,57 +27,47 @@ RW_AVX2_INLINE __m256 exp8(__m256 x) {
   return _mm256_and_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(power)), seen);
 }
 
-/// Largest score and sum of exponentials of sixteen queries so far.
-struct SoftmaxLanes {
-  alignas(32) float largest[kLanes];
-  alignas(32) float sum[kLanes] = {};
-  SoftmaxLanes() { std::fill_n(largest, kLanes, -std::numeric_limits<float>::infinity()); }
-
-  struct Factor {
-    __m256 low, high;
-    RW_AVX2_INLINE void apply(float* row) const {
-      _mm256_store_ps(row, _mm256_mul_ps(_mm256_load_ps(row), low));
-      _mm256_store_ps(row + 8, _mm256_mul_ps(_mm256_load_ps(row + 8), high));
-    }
-  };
-
-  /// scores [keys, 16] become exponentials; returns the factor for what was summed before.
-  RW_AVX2_INLINE Factor take(float* scores, std::int64_t keys) {
-    __m256 low = _mm256_load_ps(largest);
-    __m256 high = _mm256_load_ps(largest + 8);
-    for (std::int64_t k = 0; k < keys; ++k) {
-      low = _mm256_max_ps(low, _mm256_load_ps(scores + k * kLanes));
-      high = _mm256_max_ps(high, _mm256_load_ps(scores + k * kLanes + 8));
-    }
-    const Factor factor{exp8(_mm256_sub_ps(_mm256_load_ps(largest), low)),
-                        exp8(_mm256_sub_ps(_mm256_load_ps(largest + 8), high))};
-    __m256 low_sum = _mm256_mul_ps(_mm256_load_ps(sum), factor.low);
-    __m256 high_sum = _mm256_mul_ps(_mm256_load_ps(sum + 8), factor.high);
-    for (std::int64_t k = 0; k < keys; ++k) {
-      float* row = scores + k * kLanes;
-      const __m256 p_low = exp8(_mm256_sub_ps(_mm256_load_ps(row), low));
-      const __m256 p_high = exp8(_mm256_sub_ps(_mm256_load_ps(row + 8), high));
-      _mm256_store_ps(row, p_low);
-      _mm256_store_ps(row + 8, p_high);
-      low_sum = _mm256_add_ps(low_sum, p_low);
-      high_sum = _mm256_add_ps(high_sum, p_high);
-    }
-    _mm256_store_ps(largest, low);
-    _mm256_store_ps(largest + 8, high);
-    _mm256_store_ps(sum, low_sum);
-    _mm256_store_ps(sum + 8, high_sum);
-    return factor;
-  }
-
-  RW_AVX2_INLINE Factor inverse() const {
-    const __m256 one = _mm256_set1_ps(1.0F);
-    return {_mm256_div_ps(one, _mm256_load_ps(sum)), _mm256_div_ps(one, _mm256_load_ps(sum + 8))};
-  }
-  float log_sum(std::int64_t lane) const {
-    return static_cast<float>(static_cast<double>(largest[lane]) +
-                              std::log(static_cast<double>(sum[lane])));
+/// What sixteen lanes are multiplied by.
+struct LaneFactor {
+  __m256 low, high;
+  RW_AVX2_INLINE void apply(float* row) const {
+    _mm256_store_ps(row, _mm256_mul_ps(_mm256_load_ps(row), low));
+    _mm256_store_ps(row + 8, _mm256_mul_ps(_mm256_load_ps(row + 8), high));
   }
 };
+RW_AVX2_INLINE LaneFactor inverse_of(const SoftmaxLanes& lanes) {
+  const __m256 one = _mm256_set1_ps(1.0F);
+  return {_mm256_div_ps(one, _mm256_load_ps(lanes.sum)),
+          _mm256_div_ps(one, _mm256_load_ps(lanes.sum + 8))};
+}
+
+/// scores [keys, 16] become exponentials; returns the factor for what was summed before.
+RW_AVX2_INLINE LaneFactor take_scores(float* scores, std::int64_t keys, SoftmaxLanes& running) {
+  __m256 low = _mm256_load_ps(running.largest);
+  __m256 high = _mm256_load_ps(running.largest + 8);
+  for (std::int64_t k = 0; k < keys; ++k) {
+    low = _mm256_max_ps(low, _mm256_load_ps(scores + k * kLanes));
+    high = _mm256_max_ps(high, _mm256_load_ps(scores + k * kLanes + 8));
+  }
+  const LaneFactor factor{exp8(_mm256_sub_ps(_mm256_load_ps(running.largest), low)),
+                          exp8(_mm256_sub_ps(_mm256_load_ps(running.largest + 8), high))};
+  __m256 low_sum = _mm256_mul_ps(_mm256_load_ps(running.sum), factor.low);
+  __m256 high_sum = _mm256_mul_ps(_mm256_load_ps(running.sum + 8), factor.high);
+  for (std::int64_t k = 0; k < keys; ++k) {
+    float* row = scores + k * kLanes;
+    const __m256 p_low = exp8(_mm256_sub_ps(_mm256_load_ps(row), low));
+    const __m256 p_high = exp8(_mm256_sub_ps(_mm256_load_ps(row + 8), high));
+    _mm256_store_ps(row, p_low);
+    _mm256_store_ps(row + 8, p_high);
+    low_sum = _mm256_add_ps(low_sum, p_low);
+    high_sum = _mm256_add_ps(high_sum, p_high);
+  }
+  _mm256_store_ps(running.largest, low);
+  _mm256_store_ps(running.largest + 8, high);
+  _mm256_store_ps(running.sum, low_sum);
+  _mm256_store_ps(running.sum + 8, high_sum);
+  return factor;
+}
 
 /// Minus infinity where a key comes after the query: rows of scores [keys, 16], the first of which is
 /// key `first_key`, lane l being query first_query + l.
@@ -99,11 +87,7 @@ RW_AVX2_INLINE void mask_scores(std::int64_t first_key, std::int64_t first_query
 }
 
 /// scores [keys, 16] become probabilities p = exp(score − lse), dscores p · (dscores − along).
-struct ProbabilityLanes {
-  const float *lse, *along;  // [16]
-  float *scores, *dscores;
-};
-RW_AVX2_INLINE void probabilities(const ProbabilityLanes& at, std::int64_t keys) {
+RW_AVX2_INLINE void take_probabilities(const ProbabilityLanes& at, std::int64_t keys) {
   for (std::int64_t half = 0; half < kLanes; half += 8) {
     const __m256 lse = _mm256_load_ps(at.lse + half);
     const __m256 along = _mm256_load_ps(at.along + half);

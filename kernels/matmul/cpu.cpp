@@ -105,8 +105,8 @@ GemmMatrix<T> operand(const Tensor& x, Transpose transpose) {
 }
 
 /// A bf16 result of longer sums than our GEMM keeps in registers: block by block through f32.
-void gemm_and_round(const GemmSizes& by, const GemmMatrix<BF16>& a, const GemmMatrix<BF16>& b,
-                    BF16* c) {
+void gemm_and_round(GemmEngine engine, const GemmSizes& by, const GemmMatrix<BF16>& a,
+                    const GemmMatrix<BF16>& b, BF16* c) {
   constexpr std::int64_t kEdge = 1024;
   const core::Buffer memory(kEdge * kEdge * sizeof(float), core::Device{});
   auto* sums = static_cast<float*>(memory.address());
@@ -118,7 +118,7 @@ void gemm_and_round(const GemmSizes& by, const GemmMatrix<BF16>& a, const GemmMa
     for (std::int64_t column = 0; column < by.n; column += kEdge) {
       const std::int64_t rows = std::min(kEdge, by.m - row);
       const std::int64_t columns = std::min(kEdge, by.n - column);
-      gemm({rows, columns, by.k, by.alpha, Accumulate::kNo}, from(a, row, Transpose::kNo),
+      gemm(engine, {rows, columns, by.k}, from(a, row, Transpose::kNo),
            from(b, column, Transpose::kYes), sums, columns);
       BF16* to = c + row * by.n + column;
       for_rows(rows, columns, [=, n = by.n](std::int64_t begin, std::int64_t end) {
@@ -130,20 +130,20 @@ void gemm_and_round(const GemmSizes& by, const GemmMatrix<BF16>& a, const GemmMa
   }
 }
 
-void own_gemm(const Tensor& a, const Tensor& b, Tensor& c, const MatmulSizes& sizes,
-              MatmulOptions options) {
-  const GemmSizes by{sizes.m, sizes.n, sizes.k, 1.0F, options.c};
+void own_gemm(GemmEngine engine, const Tensor& a, const Tensor& b, Tensor& c,
+              const MatmulSizes& sizes, MatmulOptions options) {
+  const GemmSizes by{sizes.m, sizes.n, sizes.k, options.c};
   core::visit_float(a.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     const auto first = operand<T>(a, options.a);
     const auto second = operand<T>(b, options.b);
     if (c.dtype() == core::DType::kF32) {
-      gemm(by, first, second, c.data<float>(), sizes.n);
+      gemm(engine, by, first, second, c.data<float>(), sizes.n);
     } else if constexpr (std::is_same_v<T, BF16>) {
-      if (sizes.k <= kGemmLongestOnePass) {
-        gemm(by, first, second, c.data<BF16>(), sizes.n);
+      if (sizes.k <= gemm_longest_one_pass(engine)) {
+        gemm(engine, by, first, second, c.data<BF16>(), sizes.n);
       } else {
-        gemm_and_round(by, first, second, c.data<BF16>());
+        gemm_and_round(engine, by, first, second, c.data<BF16>());
       }
     }
   });
@@ -151,8 +151,8 @@ void own_gemm(const Tensor& a, const Tensor& b, Tensor& c, const MatmulSizes& si
 
 void matmul_cpu(const Tensor& a, const Tensor& b, Tensor& c, const MatmulSizes& sizes,
                 MatmulOptions options, Stream& /*stream*/) try {
-  if (gemm_runs_here()) {
-    own_gemm(a, b, c, sizes, options);
+  if (const auto engine = gemm_engine(a.dtype())) {
+    own_gemm(*engine, a, b, c, sizes, options);
     return;
   }
   if (a.dtype() == core::DType::kBF16 && !native_bf16()) {

@@ -1,18 +1,29 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
 #include <cstdint>
+#include <optional>
 
 #include "core/dtype.h"
 #include "kernels/matmul/matmul.h"
 
 namespace rw::kernels {
 
-/// Our own matrix product for CPUs with AVX2 and FMA: packed panels, a 6 x 16 tile of registers, f32
-/// accumulation; bf16 operands become f32 while they are packed. It stands in where oneDNN has no
-/// better one: see docs/adr/0005-own-gemm.md.
+/// Our own matrix product (docs/adr/0005-own-gemm.md): packed panels, a tile of sums in registers, f32
+/// accumulation. The engines differ in their tile:
+///
+///   kAvx2    6 x 16, AVX2 and FMA; bf16 operands become f32 while they are packed
+///   kAvx512  12 x 32, AVX-512F; otherwise as kAvx2, and its bits are the same
+///   kAmx     32 x 32 on bf16 tiles (AMX-BF16); bf16 operands only. Subnormal numbers count as 0
 ///
 /// Sums of one element run over K in one order, whatever the number of threads.
-bool gemm_runs_here();
+enum class GemmEngine : std::uint8_t { kAvx2, kAvx512, kAmx };
+
+/// Whether this CPU (and, for tiles, its kernel) can run an engine.
+bool gemm_runs_here(GemmEngine engine);
+/// The engine for operands of a dtype on this machine; none: oneDNN's product is the better one (bf16
+/// instructions without tiles), or nothing else can run. By instruction set alone: what changes bits must
+/// not depend on a measurement.
+std::optional<GemmEngine> gemm_engine(core::DType operands);
 /// AVX2 and FMA are there, AVX-512 or not.
 bool cpu_has_fma();
 
@@ -24,24 +35,20 @@ struct GemmMatrix {
   Transpose transpose = Transpose::kNo;
 };
 
-/// c [m, n] = alpha · op(a) [m, k] · op(b) [k, n], or c += it. All sizes >= 1.
+/// c [m, n] = op(a) [m, k] · op(b) [k, n], or c += it. All sizes >= 1.
 struct GemmSizes {
   std::int64_t m = 0, n = 0, k = 0;
-  float alpha = 1;
   Accumulate c = Accumulate::kNo;
 };
 
 /// Longest K for which a bf16 result needs no f32 copy: the sum stays in registers.
-inline constexpr std::int64_t kGemmLongestOnePass = 1024;
+std::int64_t gemm_longest_one_pass(GemmEngine engine);
 
-/// T: float or BF16; C: float, or BF16 with k <= kGemmLongestOnePass and no accumulation. c is
-/// row-major, its rows `stride` apart. gemm uses omp_get_max_threads() threads, gemm_serial the
-/// calling one alone (inside a parallel region). Packing buffers belong to the threads and are kept.
+/// T: float or BF16 (kAmx: BF16); C: float, or BF16 with k <= gemm_longest_one_pass and no accumulation. c
+/// is row-major, its rows `stride` apart. Uses omp_get_max_threads() threads; little work stays on the
+/// calling one. Packing buffers belong to the threads and are kept.
 template <class T, class C>
-void gemm(const GemmSizes& by, const GemmMatrix<T>& a, const GemmMatrix<T>& b, C* c,
-          std::int64_t stride);
-template <class T, class C>
-void gemm_serial(const GemmSizes& by, const GemmMatrix<T>& a, const GemmMatrix<T>& b, C* c,
-                 std::int64_t stride);
+void gemm(GemmEngine engine, const GemmSizes& by, const GemmMatrix<T>& a, const GemmMatrix<T>& b,
+          C* c, std::int64_t stride);
 
 }  // namespace rw::kernels

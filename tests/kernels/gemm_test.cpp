@@ -5,6 +5,8 @@
 
 #include <cmath>
 #include <limits>
+#include <string>
+#include <tuple>
 #include <vector>
 
 #include "kernels/threads.h"
@@ -34,7 +36,7 @@ float value(const GemmMatrix<T>& x, std::int64_t row, std::int64_t column) {
 }
 
 template <class T, class C>
-void expect_product(const GemmSizes& by, Transpose ta, Transpose tb, bool serial) {
+void expect_product(GemmEngine engine, const GemmSizes& by, Transpose ta, Transpose tb) {
   const std::int64_t a_stride = (ta == Transpose::kYes ? by.m : by.k) + 3;
   const std::int64_t b_stride = (tb == Transpose::kYes ? by.k : by.n) + 1;
   const auto a_data = whole_numbers<T>((ta == Transpose::kYes ? by.k : by.m) * a_stride, 1);
@@ -44,17 +46,13 @@ void expect_product(const GemmSizes& by, Transpose ta, Transpose tb, bool serial
   const std::int64_t stride = by.n + 5;
   const auto before = whole_numbers<C>(by.m * stride, 3);
   auto c = before;
-  if (serial) {
-    gemm_serial(by, a, b, c.data(), stride);
-  } else {
-    gemm(by, a, b, c.data(), stride);
-  }
+  gemm(engine, by, a, b, c.data(), stride);
   for (std::int64_t i = 0; i < by.m; ++i) {
     for (std::int64_t j = 0; j < stride; ++j) {
       const float old = static_cast<float>(before[at(i * stride + j)]);
       double want = j >= by.n || by.c == Accumulate::kYes ? double{old} : 0.0;
       for (std::int64_t k = 0; j < by.n && k < by.k; ++k) {
-        want += double{by.alpha} * double{value(a, i, k)} * double{value(b, k, j)};
+        want += double{value(a, i, k)} * double{value(b, k, j)};
       }
       const C rounded(static_cast<float>(want));
       ASSERT_EQ(static_cast<float>(c[at(i * stride + j)]), static_cast<float>(rounded))
@@ -63,60 +61,99 @@ void expect_product(const GemmSizes& by, Transpose ta, Transpose tb, bool serial
   }
 }
 
-/// The product needs instructions that not every machine has; there, oneDNN's is tested instead
-/// (matmul_test.cpp).
-#define NEEDS_GEMM \
-  if (!gemm_runs_here()) GTEST_SKIP() << "this CPU has no AVX2 with FMA, or has AVX-512"
+const char* name_of(GemmEngine engine) {
+  return engine == GemmEngine::kAvx2 ? "Avx2" : engine == GemmEngine::kAvx512 ? "Avx512" : "Amx";
+}
 
-class GemmShapes : public ::testing::TestWithParam<GemmSizes> {};
+/// An engine needs instructions that not every machine has.
+#define NEEDS(engine)                                      \
+  if (!gemm_runs_here(engine)) {                           \
+    GTEST_SKIP() << "this CPU has no " << name_of(engine); \
+  }
+
+class Gemm : public ::testing::TestWithParam<GemmEngine> {};
+
+class GemmShapes : public ::testing::TestWithParam<std::tuple<GemmEngine, GemmSizes>> {};
 
 TEST_P(GemmShapes, ExactOnWholeNumbersInEveryTransposition) {
-  NEEDS_GEMM;
+  const GemmEngine engine = std::get<0>(GetParam());
+  NEEDS(engine);
   for (int bits = 0; bits < 8; ++bits) {
     SCOPED_TRACE(bits);
     const auto ta = (bits & 1) != 0 ? Transpose::kYes : Transpose::kNo;
     const auto tb = (bits & 2) != 0 ? Transpose::kYes : Transpose::kNo;
-    GemmSizes by = GetParam();
+    GemmSizes by = std::get<1>(GetParam());
     by.c = (bits & 4) != 0 ? Accumulate::kYes : Accumulate::kNo;
-    expect_product<float, float>(by, ta, tb, false);
-    expect_product<BF16, float>(by, ta, tb, true);
-    if (by.c == Accumulate::kNo && by.k <= kGemmLongestOnePass) {
-      expect_product<BF16, BF16>(by, ta, tb, false);
+    if (engine != GemmEngine::kAmx) expect_product<float, float>(engine, by, ta, tb);
+    expect_product<BF16, float>(engine, by, ta, tb);
+    if (by.c == Accumulate::kNo && by.k <= gemm_longest_one_pass(engine)) {
+      expect_product<BF16, BF16>(engine, by, ta, tb);
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Odd, GemmShapes,
-                         ::testing::Values(GemmSizes{1, 1, 1}, GemmSizes{5, 15, 3},
-                                           GemmSizes{6, 16, 4}, GemmSizes{7, 17, 9},
-                                           GemmSizes{200, 33, 37, 0.25F}, GemmSizes{97, 50, 1024},
-                                           GemmSizes{13, 19, 1200}, GemmSizes{8, 4111, 5}),
-                         [](const auto& shape) {
-                           return std::to_string(shape.param.m) + "x" +
-                                  std::to_string(shape.param.n) + "x" +
-                                  std::to_string(shape.param.k);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Odd, GemmShapes,
+    ::testing::Combine(::testing::Values(GemmEngine::kAvx2, GemmEngine::kAvx512, GemmEngine::kAmx),
+                       ::testing::Values(GemmSizes{1, 1, 1}, GemmSizes{5, 15, 3},
+                                         GemmSizes{6, 16, 4}, GemmSizes{7, 17, 9},
+                                         GemmSizes{13, 48, 31}, GemmSizes{200, 33, 37},
+                                         GemmSizes{64, 96, 64}, GemmSizes{97, 50, 1024},
+                                         GemmSizes{13, 19, 1200}, GemmSizes{8, 4111, 5})),
+    [](const auto& shape) {
+      const GemmSizes& by = std::get<1>(shape.param);
+      return std::string(name_of(std::get<0>(shape.param))) + "_" + std::to_string(by.m) + "x" +
+             std::to_string(by.n) + "x" + std::to_string(by.k);
+    });
 
-TEST(GemmTest, SameBitsForAnyNumberOfThreads) {
-  NEEDS_GEMM;
-  const Tensor a = test::random({310, 700}, 1);
-  const Tensor b = test::random({700, 130}, 2);
-  const GemmMatrix<float> left{a.data<float>(), 700, Transpose::kNo};
-  const GemmMatrix<float> right{b.data<float>(), 130, Transpose::kNo};
-  Tensor want = test::nans({310, 130});
-  gemm_serial({310, 130, 700}, left, right, want.data<float>(), 130);
+TEST_P(Gemm, SameBitsForAnyNumberOfThreads) {
+  NEEDS(GetParam());
+  const Tensor a = test::random_bf16({310, 1300}, 1);
+  const Tensor b = test::random_bf16({1300, 130}, 2);
+  const GemmMatrix<BF16> left{a.data<BF16>(), 1300, Transpose::kNo};
+  const GemmMatrix<BF16> right{b.data<BF16>(), 130, Transpose::kNo};
+  Tensor want;
   const int before = threads();
   for (const int count : {1, 2, 3, 5}) {
     set_threads(count);
     Tensor c = test::nans({310, 130});
-    gemm({310, 130, 700}, left, right, c.data<float>(), 130);
+    gemm(GetParam(), {310, 130, 1300}, left, right, c.data<float>(), 130);
+    if (count == 1) want = c;
     EXPECT_EQ(core::to_floats(c), core::to_floats(want)) << count;
   }
   set_threads(before);
 }
 
-TEST(GemmTest, NarrowResultsRoundToNearestEvenAndKeepNan) {
-  NEEDS_GEMM;
+INSTANTIATE_TEST_SUITE_P(, Gemm,
+                         ::testing::Values(GemmEngine::kAvx2, GemmEngine::kAvx512,
+                                           GemmEngine::kAmx),
+                         [](const auto& engine) { return std::string(name_of(engine.param)); });
+
+TEST(GemmTest, EnginesWithF32PanelsHaveTheSameBits) {
+  NEEDS(GemmEngine::kAvx512);
+  const Tensor a = test::random({131, 700}, 1);
+  const Tensor b = test::random({700, 75}, 2);
+  const GemmMatrix<float> left{a.data<float>(), 700, Transpose::kNo};
+  const GemmMatrix<float> right{b.data<float>(), 75, Transpose::kNo};
+  Tensor narrow = test::nans({131, 75});
+  Tensor wide = test::nans({131, 75});
+  gemm(GemmEngine::kAvx2, {131, 75, 700}, left, right, narrow.data<float>(), 75);
+  gemm(GemmEngine::kAvx512, {131, 75, 700}, left, right, wide.data<float>(), 75);
+  EXPECT_EQ(core::to_floats(narrow), core::to_floats(wide));
+}
+
+TEST(GemmTest, TilesOfBf16RefuseF32) {
+  const float x = 1;
+  float c = 0;
+  const auto run = [&] {
+    gemm<float>(GemmEngine::kAmx, {1, 1, 1}, {&x, 1, Transpose::kNo}, {&x, 1, Transpose::kNo}, &c,
+                1);
+  };
+  EXPECT_EQ(test::message_of(run), "gemm: got f32 operands for tiles of bf16");
+}
+
+TEST_P(Gemm, NarrowResultsRoundToNearestEvenAndKeepNan) {
+  NEEDS(GetParam());
   const float nan = std::numeric_limits<float>::quiet_NaN();
   std::vector<float> numbers{1.00390625F, 1.01171875F, nan,
                              -std::numeric_limits<float>::infinity()};
@@ -132,8 +169,8 @@ TEST(GemmTest, NarrowResultsRoundToNearestEvenAndKeepNan) {
   b.insert(b.end(), low.begin(), low.end());  // [2, 16]
   const std::vector<BF16> a(2, BF16(1.0F));   // [1, 2]
   std::vector<BF16> c(16);
-  gemm<BF16, BF16>({1, 16, 2}, {a.data(), 2, Transpose::kNo}, {b.data(), 16, Transpose::kNo},
-                   c.data(), 16);
+  gemm<BF16, BF16>(GetParam(), {1, 16, 2}, {a.data(), 2, Transpose::kNo},
+                   {b.data(), 16, Transpose::kNo}, c.data(), 16);
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     EXPECT_EQ(c[i].bits, BF16(numbers[i]).bits) << i;
   }

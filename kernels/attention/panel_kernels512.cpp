@@ -1,0 +1,172 @@
+// Part of Ropewalk, MIT licence.
+// Four panels of queries, or of dimensions, at once: 24 sums of sixteen lanes.
+#include "kernels/attention/panel_kernels.h"
+#include "kernels/attention/panel_math.h"
+#include "kernels/matmul/gemm_tile512.h"
+
+namespace rw::kernels {
+namespace {
+
+constexpr int kPanels = static_cast<int>(kGroup);
+using Tile = GemmTile512<1, kPanels>;
+
+/// exp8 (panel_math.h) on sixteen lanes: the same bits.
+RW_AVX512_INLINE __m512 exp16(__m512 x) {
+  const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504F)),
+                                        _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375F), x);
+  r = _mm512_fmadd_ps(n, _mm512_set1_ps(2.12194440e-4F), r);
+  __m512 p = _mm512_set1_ps(1.9875691500e-4F);
+  for (const float c :
+       {1.3981999507e-3F, 8.3334519073e-3F, 4.1665795894e-2F, 1.6666665459e-1F, 5.0000001201e-1F}) {
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(c));
+  }
+  p = _mm512_add_ps(_mm512_fmadd_ps(p, _mm512_mul_ps(r, r), r), _mm512_set1_ps(1.0F));
+  const __m512i power =
+      _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23);
+  const __mmask16 seen = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-87.3F), _CMP_NLT_UQ);
+  return _mm512_maskz_mul_ps(seen, p, _mm512_castsi512_ps(power));
+}
+
+/// mask_scores (panel_math.h).
+RW_AVX512_INLINE void mask16(std::int64_t first_key, std::int64_t first_query, std::int64_t keys,
+                             float* scores) {
+  const __m512 never = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
+  for (std::int64_t k = std::max<std::int64_t>(0, first_query + 1 - first_key); k < keys; ++k) {
+    const std::int64_t hidden = std::min(kLanes, first_key + k - first_query);  // lanes in front
+    _mm512_mask_store_ps(scores + k * kLanes, static_cast<__mmask16>((1U << hidden) - 1), never);
+  }
+}
+
+/// The first panel of those that come to a key of the block: later panels see all that earlier ones do.
+std::int64_t first_panel(const KeyBlock& block, std::int64_t key) {
+  std::int64_t first = 0;
+  while (first + 1 < kGroup && key >= block.keys(first)) ++first;
+  return first;
+}
+
+RW_AVX512 void scores(const KeyBlock& block, const float* packed, const float* queries,
+                      std::int64_t width, float* to) {
+  for (std::int64_t key = 0; key < block.keys(kGroup - 1); key += kTileRows) {
+    const PanelsAt rows{packed + (block.first_key + key) * width, 0};
+    const std::int64_t first = first_panel(block, key);
+    Tile tile;
+    tile.clear();
+    tile.add(static_cast<int>(first), rows, {queries, width * kLanes}, width);
+    tile.store_panels(static_cast<int>(first), to + key * kLanes, kKeys * kLanes, Accumulate::kNo);
+  }
+}
+
+RW_AVX512 void weigh(const KeyBlock& block, const float* columns, const float* weights,
+                     const PanelRoom& room, float* sums) {
+  const std::int64_t first = first_panel(block, 0);
+  for (std::int64_t d = 0; d < room.width; d += kTileRows) {
+    const float* rows = columns + d * room.tokens + block.first_key * kTileRows;
+    Tile tile;
+    tile.clear();
+    std::int64_t done = 0;
+    for (std::int64_t g = first; g < kGroup; ++g) {  // what panel g sees more than those before it
+      const std::int64_t depth = block.real(block.keys(g));
+      tile.add(static_cast<int>(g), {rows + done * kTileRows, 0},
+               {weights + done * kLanes, kKeys * kLanes}, depth - done);
+      done = depth;
+    }
+    tile.store_panels(static_cast<int>(first), sums + d * kLanes, room.dims() * kLanes,
+                      Accumulate::kYes);
+  }
+}
+
+RW_AVX512 void take_block(const KeyBlock& block, std::int64_t panel, float* scores,
+                          SoftmaxLanes& running, float* sums, std::int64_t dims) {
+  const std::int64_t keys = block.keys(panel);
+  if (keys <= 0) return;
+  mask16(block.first_key, block.first_query + panel * kLanes, keys, scores);
+  const __m512 before = _mm512_load_ps(running.largest);
+  __m512 largest = before;
+  for (std::int64_t k = 0; k < keys; ++k) {
+    largest = _mm512_max_ps(largest, _mm512_load_ps(scores + k * kLanes));
+  }
+  const __m512 factor = exp16(_mm512_sub_ps(before, largest));
+  __m512 sum = _mm512_mul_ps(_mm512_load_ps(running.sum), factor);
+  for (std::int64_t k = 0; k < keys; ++k) {
+    float* row = scores + k * kLanes;
+    const __m512 p = exp16(_mm512_sub_ps(_mm512_load_ps(row), largest));
+    _mm512_store_ps(row, p);
+    sum = _mm512_add_ps(sum, p);
+  }
+  _mm512_store_ps(running.largest, largest);
+  _mm512_store_ps(running.sum, sum);
+  if (block.first_key == 0) return;
+  for (std::int64_t d = 0; d < dims; ++d) {
+    float* row = sums + d * kLanes;
+    _mm512_store_ps(row, _mm512_mul_ps(_mm512_load_ps(row), factor));
+  }
+}
+
+RW_AVX512 void probabilities(const KeyBlock& block, std::int64_t panel,
+                             const ProbabilityLanes& at) {
+  const std::int64_t keys = block.keys(panel);
+  if (keys <= 0) return;
+  mask16(block.first_key, block.first_query + panel * kLanes, keys, at.scores);
+  const __m512 lse = _mm512_load_ps(at.lse);
+  const __m512 along = _mm512_load_ps(at.along);
+  for (std::int64_t k = 0; k < keys; ++k) {
+    float* score = at.scores + k * kLanes;
+    float* dscore = at.dscores + k * kLanes;
+    const __m512 p = exp16(_mm512_sub_ps(_mm512_load_ps(score), lse));
+    _mm512_store_ps(score, p);
+    _mm512_store_ps(dscore, _mm512_mul_ps(p, _mm512_sub_ps(_mm512_load_ps(dscore), along)));
+  }
+}
+
+/// Rows of dk or dv from one dimension on.
+struct KeyRows {
+  float* data;
+  std::int64_t stride, rows, width;
+};
+template <int kDimPanels>
+RW_AVX512_INLINE void add_rows(const float* turned, const float* panels, std::int64_t depth,
+                               const KeyRows& to) {
+  GemmTile512<1, kDimPanels> tile;
+  tile.multiply({turned, 0}, {panels, kPanelQueries * kLanes}, depth);
+  tile.store(to.data, to.stride, to.rows, to.width, Accumulate::kYes);
+}
+
+RW_AVX512 void add_keys(const KeyBlock& block, const BackwardRoom& room,
+                        const MutableHeadRows<float>& dk, const MutableHeadRows<float>& dv) {
+  const KeySum sums[] = {{room.p, room.dout_rows, dv}, {room.ds, room.q_rows, dk}};
+  for (std::int64_t key = 0; key < block.keys(kGroup - 1); key += kTileRows) {
+    const std::int64_t first = first_panel(block, key);
+    const std::int64_t rows = block.real(key + kTileRows) - key;
+    const std::int64_t depth = (kGroup - first) * kLanes;
+    for (const KeySum& sum : sums) {
+      for (std::int64_t g = first; g < kGroup; ++g) {
+        const float* from = sum.weights + (g * kKeys + key) * kLanes;
+        float* to = room.turned + (g - first) * kLanes * kTileRows;
+        for (std::int64_t i = 0; i < kLanes; i += 4) {
+          turn6x4(from + i, kLanes, to + i * kTileRows);
+        }
+      }
+      for (std::int64_t d = 0; d < room.width; d += kPanels * kLanes) {
+        const float* panels = sum.panels + d * kPanelQueries + first * kLanes * kLanes;
+        const KeyRows to{sum.to.row(block.first_key + key) + d, sum.to.stride, rows, room.width - d};
+        const std::int64_t left = (to.width + kLanes - 1) / kLanes;
+        if (left == 1) {
+          add_rows<1>(room.turned, panels, depth, to);
+        } else if (left == 2) {
+          add_rows<2>(room.turned, panels, depth, to);
+        } else if (left == 3) {
+          add_rows<3>(room.turned, panels, depth, to);
+        } else {
+          add_rows<kPanels>(room.turned, panels, depth, to);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+const PanelKernels kPanelKernels512{scores, weigh, take_block, probabilities, add_keys};
+
+}  // namespace rw::kernels

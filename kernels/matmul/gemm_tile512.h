@@ -1,0 +1,128 @@
+// Part of Ropewalk, MIT licence.
+#pragma once
+#include <algorithm>
+
+#include "kernels/matmul/gemm_pack.h"
+#include "kernels/matmul/gemm_tile.h"
+#include "kernels/matmul/matmul.h"
+
+/// Code for AVX-512F within a program that must start without it.
+#define RW_AVX512 __attribute__((target("avx512f,avx2,fma")))
+#define RW_AVX512_INLINE __attribute__((target("avx512f,avx2,fma"), always_inline)) inline
+
+namespace rw::kernels {
+
+/// Packed panels that lie `stride` floats apart.
+struct PanelsAt {
+  const float* data = nullptr;
+  std::int64_t stride = 0;
+};
+
+RW_AVX512_INLINE __m512 load16(const float* x) { return _mm512_loadu_ps(x); }
+RW_AVX512_INLINE void store16(float* to, __mmask16 lanes, __m512 x) {
+  _mm512_mask_storeu_ps(to, lanes, x);
+}
+/// Nearest, ties to even; NaN stays NaN.
+RW_AVX512_INLINE void store16(core::BF16* to, __mmask16 lanes, __m512 x) {
+  const __m512i bits = _mm512_castps_si512(x);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+  const __m512i quiet =
+      _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
+  _mm512_mask_cvtepi32_storeu_epi16(to, lanes, _mm512_srli_epi32(quiet, 16));
+}
+
+/// Sums of kRowPanels · 6 rows and kColumnPanels · 16 columns, over the panels that gemm_tile takes one of
+/// each; the order of every sum is the same.
+template <int kRowPanels, int kColumnPanels>
+struct GemmTile512 {
+  static constexpr int kRows = kRowPanels * static_cast<int>(kTileRows);
+  static constexpr int kSix = static_cast<int>(kTileRows);
+  __m512 sum[kRows][kColumnPanels];
+
+  RW_AVX512_INLINE void clear() {
+#pragma GCC unroll 12
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+      for (int p = 0; p < kColumnPanels; ++p) sum[i][p] = _mm512_setzero_ps();
+    }
+  }
+  /// Adds panels of a [depth, 6] times those of b [depth, 16] from `first` on; b at multiples of 64 bytes.
+  RW_AVX512_INLINE void add(int first, const PanelsAt& a, const PanelsAt& b, std::int64_t depth) {
+    static_assert(kColumnPanels <= 4);
+    if (first == 0) return add_from<0>(a, b, depth);
+    if constexpr (kColumnPanels > 1) {
+      if (first == 1) return add_from<1>(a, b, depth);
+    }
+    if constexpr (kColumnPanels > 2) {
+      if (first == 2) return add_from<2>(a, b, depth);
+    }
+    if constexpr (kColumnPanels > 3) {
+      if (first == 3) return add_from<3>(a, b, depth);
+    }
+  }
+  RW_AVX512_INLINE void multiply(const PanelsAt& a, const PanelsAt& b, std::int64_t depth) {
+    clear();
+    add_from<0>(a, b, depth);
+  }
+
+  /// Writes rows x columns of the sums to c, or adds them to it (f32 only).
+  template <class C>
+  RW_AVX512_INLINE void store(C* c, std::int64_t stride, std::int64_t rows, std::int64_t columns,
+                              Accumulate add) const {
+#pragma GCC unroll 12
+    for (int i = 0; i < kRows; ++i) {
+      if (i >= rows) continue;
+#pragma GCC unroll 4
+      for (int p = 0; p < kColumnPanels; ++p) {
+        const std::int64_t left = columns - p * kTileColumns;
+        if (left <= 0) continue;
+        const auto lanes = static_cast<__mmask16>(left >= kTileColumns ? 0xffff : (1 << left) - 1);
+        C* to = c + i * stride + p * kTileColumns;
+        __m512 x = sum[i][p];
+        if constexpr (sizeof(C) == sizeof(float)) {
+          if (add == Accumulate::kYes) x = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, to), x);
+        }
+        store16(to, lanes, x);
+      }
+    }
+  }
+  /// Writes panels of columns from `first` on, each [rows, 16], `stride` apart, or adds to them; at multiples
+  /// of 64 bytes.
+  RW_AVX512_INLINE void store_panels(int first, float* to, std::int64_t stride,
+                                     Accumulate add) const {
+#pragma GCC unroll 4
+    for (int p = 0; p < kColumnPanels; ++p) {
+      if (p < first) continue;
+#pragma GCC unroll 12
+      for (int i = 0; i < kRows; ++i) {
+        float* row = to + p * stride + i * kTileColumns;
+        const __m512 x = sum[i][p];
+        _mm512_store_ps(row, add == Accumulate::kYes ? _mm512_add_ps(_mm512_load_ps(row), x) : x);
+      }
+    }
+  }
+
+ private:
+  template <int kFirst>
+  RW_AVX512_INLINE void add_from(const PanelsAt& a, const PanelsAt& b, std::int64_t depth) {
+    for (std::int64_t k = 0; k < depth; ++k) {
+      __m512 column[kColumnPanels];
+#pragma GCC unroll 4
+      for (int p = kFirst; p < kColumnPanels; ++p) {
+        column[p] = _mm512_load_ps(b.data + p * b.stride + k * kTileColumns);
+      }
+#pragma GCC unroll 12
+      for (int i = 0; i < kRows; ++i) {
+        const __m512 x = _mm512_set1_ps(a.data[i / kSix * a.stride + k * kTileRows + i % kSix]);
+#pragma GCC unroll 4
+        for (int p = kFirst; p < kColumnPanels; ++p) {
+          sum[i][p] = _mm512_fmadd_ps(x, column[p], sum[i][p]);
+        }
+      }
+    }
+  }
+};
+
+}  // namespace rw::kernels
