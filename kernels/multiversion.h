@@ -14,7 +14,7 @@
 #endif
 
 #if defined(__x86_64__) && !defined(RW_SANITIZED)
-#define RW_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
+#define RW_CLONES __attribute__((target_clones("default", "avx2", "arch=x86-64-v4")))
 #else
 #define RW_CLONES
 #endif

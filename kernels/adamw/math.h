@@ -37,8 +37,9 @@ inline AdamwFactors adamw_factors(const AdamwStep& options) {
 
 /// One element. PyTorch's order: decay, first moment (as a step towards the gradient), second
 /// moment, then param −= step_size · exp_avg / (sqrt(exp_avg_sq) · root_factor + eps).
-RW_HOST_DEVICE inline void adamw_element(const AdamwFactors& by, float grad, float& param,
-                                         float& exp_avg, float& exp_avg_sq) {
+RW_HOST_DEVICE RW_ALWAYS_INLINE inline void adamw_element(const AdamwFactors& by, float grad,
+                                                          float& param, float& exp_avg,
+                                                          float& exp_avg_sq) {
   const float g = grad * by.gradient_scale;
   const float m = exp_avg + by.take1 * (g - exp_avg);
   const float v = by.keep2 * exp_avg_sq + by.take2 * g * g;

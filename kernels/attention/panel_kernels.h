@@ -11,10 +11,13 @@
 namespace rw::kernels {
 
 inline constexpr std::int64_t kLanes = kTileColumns;  // queries of one panel
-inline constexpr std::int64_t kGroup = kPanelQueries / kLanes;  // panels of queries that go together
-inline constexpr std::int64_t kKeys = 384;                      // of one block: a multiple of six
+inline constexpr std::int64_t kGroup =
+    kPanelQueries / kLanes;                 // panels of queries that go together
+inline constexpr std::int64_t kKeys = 384;  // of one block: a multiple of six
 
-inline std::int64_t panel_round_up(std::int64_t x, std::int64_t to) { return (x + to - 1) / to * to; }
+inline std::int64_t panel_round_up(std::int64_t x, std::int64_t to) {
+  return (x + to - 1) / to * to;
+}
 
 /// Sizes of the packed arrays of one key/value head and one group of queries.
 struct PanelRoom {
@@ -24,7 +27,9 @@ struct PanelRoom {
   std::int64_t row_elems() const { return panel_round_up(tokens, kTileRows) * width; }
   std::int64_t column_elems() const { return panel_round_up(width, kTileRows) * tokens; }
   std::int64_t query_elems() const { return kGroup * width * kLanes; }
-  std::int64_t dims() const { return panel_round_up(width, 24); }  // of sums: whole sixes, whole eights
+  std::int64_t dims() const {
+    return panel_round_up(width, 24);
+  }  // of sums: whole sixes, whole eights
   std::int64_t sum_elems() const { return kGroup * dims() * kLanes; }
   std::int64_t block_elems() const { return kGroup * kKeys * kLanes; }
   std::int64_t row_panel_elems() const { return panel_round_up(width, kLanes) * kPanelQueries; }

@@ -149,7 +149,8 @@ RW_AVX512 void add_keys(const KeyBlock& block, const BackwardRoom& room,
       }
       for (std::int64_t d = 0; d < room.width; d += kPanels * kLanes) {
         const float* panels = sum.panels + d * kPanelQueries + first * kLanes * kLanes;
-        const KeyRows to{sum.to.row(block.first_key + key) + d, sum.to.stride, rows, room.width - d};
+        const KeyRows to{sum.to.row(block.first_key + key) + d, sum.to.stride, rows,
+                         room.width - d};
         const std::int64_t left = (to.width + kLanes - 1) / kLanes;
         if (left == 1) {
           add_rows<1>(room.turned, panels, depth, to);

@@ -19,8 +19,8 @@ RW_AVX2 void scores(const KeyBlock& block, const float* packed, const float* que
   }
 }
 
-RW_AVX2 void weigh(const KeyBlock& block, const float* columns, const float* weights, const PanelRoom& room,
-                   float* sums) {
+RW_AVX2 void weigh(const KeyBlock& block, const float* columns, const float* weights,
+                   const PanelRoom& room, float* sums) {
   for (std::int64_t d = 0; d < room.width; d += kTileRows) {
     const float* rows = columns + d * room.tokens + block.first_key * kTileRows;
     for (std::int64_t g = 0; g < kGroup; ++g) {

@@ -12,7 +12,7 @@ namespace rw::kernels {
 /// accumulation. The engines differ in their tile:
 ///
 ///   kAvx2    6 x 16, AVX2 and FMA; bf16 operands become f32 while they are packed
-///   kAvx512  12 x 32, AVX-512F; otherwise as kAvx2, and its bits are the same
+///   kAvx512  12 x 32, AVX-512F; otherwise as kAvx2
 ///   kAmx     32 x 32 on bf16 tiles (AMX-BF16); bf16 operands only. Subnormal numbers count as 0
 ///
 /// Sums of one element run over K in one order, whatever the number of threads.

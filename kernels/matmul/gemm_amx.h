@@ -10,7 +10,7 @@
 /// Code for bf16 tiles within a program that must start without them. Every CPU that has tiles has these.
 #define RW_AMX \
   __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512bf16,avx2,fma")))
-#define RW_AMX_INLINE                                                                         \
+#define RW_AMX_INLINE                                                                       \
   __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512bf16,avx2,fma"), \
                  always_inline)) inline
 
@@ -33,23 +33,20 @@ struct AmxEngine {
     return (depth + kGrain - 1) / kGrain * kGrain;
   }
 
-  RW_AMX static void pack_a(const GemmMatrix<core::BF16>& a, const GemmPart& part,
-                            core::BF16* to) {
+  RW_AMX static void pack_a(const GemmMatrix<core::BF16>& a, const GemmPart& part, core::BF16* to) {
     const bool turned = a.transpose == Transpose::kYes;
-    Lanes lanes{a.data, turned ? 1 : a.stride, turned ? a.stride : 1};
-    for (std::int64_t row = part.row; row < part.row_end;
-         row += kRows, to += kRows * packed_depth(part.depth)) {
-      lanes.first = row;
-      lanes.end = part.row_end;
-      pack_panel<true>(lanes, part, to);
-    }
+    pack<true>(
+        Lanes{a.data + (turned ? part.k * a.stride + part.row : part.row * a.stride + part.k),
+              turned ? 1 : a.stride, turned ? a.stride : 1, part.row_end - part.row, part.depth},
+        to);
   }
-  RW_AMX static void pack_b(const GemmMatrix<core::BF16>& b, const GemmPart& part,
-                            core::BF16* to) {
+  RW_AMX static void pack_b(const GemmMatrix<core::BF16>& b, const GemmPart& part, core::BF16* to) {
     const bool turned = b.transpose == Transpose::kYes;
-    pack_panel<false>(Lanes{b.data, turned ? b.stride : 1, turned ? 1 : b.stride, part.column,
-                            part.column_end},
-                      part, to);
+    pack<false>(
+        Lanes{b.data + (turned ? part.column * b.stride + part.k : part.k * b.stride + part.column),
+              turned ? b.stride : 1, turned ? 1 : b.stride, part.column_end - part.column,
+              part.depth},
+        to);
   }
 
   template <class C>
@@ -88,11 +85,11 @@ struct AmxEngine {
     std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
     std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
   };
-  /// Lane l at depth k lies at data[l · lane_stride + k · depth_stride]; one of the two strides is 1.
+  /// Lane l at depth k lies at from[l · lane_stride + k · depth_stride]; one of the two strides is 1.
   struct Lanes {
-    const core::BF16* data = nullptr;
+    const core::BF16* from = nullptr;
     std::int64_t lane_stride = 0, depth_stride = 0;
-    std::int64_t first = 0, end = 0;
+    std::int64_t lanes = 0, depth = 0;
   };
 
   /// sums [32, 32] = panels a · b.
@@ -136,31 +133,55 @@ struct AmxEngine {
     const __m512 low = _mm512_load_ps(sums);
     const __m512 high = _mm512_load_ps(sums + 16);
     const auto row = (__m512i)_mm512_cvtne2ps_pbh(high, low);
-    const auto lanes = static_cast<__mmask32>(columns == kColumns ? 0xffffffffU : (1U << columns) - 1);
+    const auto lanes =
+        static_cast<__mmask32>(columns == kColumns ? 0xffffffffU : (1U << columns) - 1);
     _mm512_mask_storeu_epi16(to, lanes, row);
   }
 
-  /// kByLane: tiles of a, a row for every lane; else those of b, a row for every pair of k.
+  /// kByLane: tiles of a, a row for every lane; else those of b, a row for every pair of k. Lanes that lie
+  /// side by side are packed 32 deep at a time, 512 of them while the next 32 rows are asked for.
   template <bool kByLane>
-  RW_AMX_INLINE static void pack_panel(const Lanes& lanes, const GemmPart& part, core::BF16* to) {
-    constexpr std::int64_t kHalf = 16, kTileElems = 512;
-    for (std::int64_t k = 0; k < part.depth; k += kGrain) {
-      for (std::int64_t half = 0; half < 2; ++half, to += kTileElems) {
-        const std::int64_t lane = lanes.first + half * kHalf;
-        const std::int64_t count = std::clamp<std::int64_t>(lanes.end - lane, 0, kHalf);
-        const std::int64_t depth = std::min(kGrain, part.depth - k);
-        const core::BF16* from =
-            lanes.data + lane * lanes.lane_stride + (part.k + k) * lanes.depth_stride;
-        __m512i rows[kHalf];
-        if (lanes.depth_stride == 1) {
-          rows_of_lanes(from, lanes.lane_stride, count, depth, rows);
-        } else {
-          rows_of_pairs(from, lanes.depth_stride, count, depth, rows);
+  RW_AMX_INLINE static void pack(const Lanes& all, core::BF16* to) {
+    const bool beside = all.lane_stride == 1;
+    const std::int64_t together = beside ? 512 : kRows;
+    const std::int64_t panel = kRows * packed_depth(all.depth);
+    for (std::int64_t first = 0; first < all.lanes; first += together) {
+      const std::int64_t end = std::min(all.lanes, first + together);
+      for (std::int64_t k = 0; k < all.depth; k += kGrain) {
+        if (beside) ask_for(all, first, end, k + kGrain);
+        for (std::int64_t lane = first; lane < end; lane += kRows) {
+          core::BF16* at = to + lane / kRows * panel + k * kRows;
+          pack_half<kByLane>(all, lane, k, at);
+          pack_half<kByLane>(all, lane + kRows / 2, k, at + kGrain * kRows / 2);
         }
-        if ((lanes.depth_stride == 1) != kByLane) turn(rows);
-        for (int i = 0; i < kHalf; ++i) _mm512_store_si512(to + i * 32, rows[i]);
       }
     }
+  }
+  RW_AMX_INLINE static void ask_for(const Lanes& all, std::int64_t first, std::int64_t end,
+                                    std::int64_t k) {
+    for (std::int64_t i = k; i < std::min(k + kGrain, all.depth); ++i) {
+      for (std::int64_t lane = first; lane < end; lane += 32) {
+        _mm_prefetch(reinterpret_cast<const char*>(all.from + i * all.depth_stride + lane),
+                     _MM_HINT_T0);
+      }
+    }
+  }
+  /// One tile: sixteen lanes, 32 deep.
+  template <bool kByLane>
+  RW_AMX_INLINE static void pack_half(const Lanes& all, std::int64_t lane, std::int64_t k,
+                                      core::BF16* to) {
+    const std::int64_t lanes = std::clamp<std::int64_t>(all.lanes - lane, 0, 16);
+    const std::int64_t depth = std::min(kGrain, all.depth - k);
+    const core::BF16* from = all.from + lane * all.lane_stride + k * all.depth_stride;
+    __m512i rows[16];
+    if (all.depth_stride == 1) {
+      rows_of_lanes(from, all.lane_stride, lanes, depth, rows);
+    } else {
+      rows_of_pairs(from, all.depth_stride, lanes, depth, rows);
+    }
+    if ((all.depth_stride == 1) != kByLane) turn(rows);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) _mm512_store_si512(to + i * 32, rows[i]);
   }
   /// rows[l]: 32 numbers of lane l.
   RW_AMX_INLINE static void rows_of_lanes(const core::BF16* from, std::int64_t stride,
@@ -168,8 +189,8 @@ struct AmxEngine {
     const auto there = static_cast<__mmask32>(depth == 32 ? 0xffffffffU : (1U << depth) - 1);
 #pragma GCC unroll 16
     for (int l = 0; l < 16; ++l) {
-      rows[l] = l < lanes ? _mm512_maskz_loadu_epi16(there, from + l * stride)
-                          : _mm512_setzero_si512();
+      rows[l] =
+          l < lanes ? _mm512_maskz_loadu_epi16(there, from + l * stride) : _mm512_setzero_si512();
     }
   }
   /// rows[p]: numbers 2p and 2p + 1 of each of 16 lanes.

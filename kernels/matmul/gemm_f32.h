@@ -16,38 +16,62 @@ struct F32Panels {
 
   static std::int64_t packed_depth(std::int64_t depth) { return depth; }
 
-  /// Turned, six numbers of a row of a are all that a panel takes from it: then all panels are packed
-  /// a few rows at a time, so that whole cache lines are used up while they are near.
   template <class T>
   RW_AVX2 static void pack_a(const GemmMatrix<T>& a, const GemmPart& part, float* to) {
-    constexpr std::int64_t kTurnedRows = 16;
-    PanelSource<T> source;
     const bool turned = a.transpose == Transpose::kYes;
-    source.lane_stride = turned ? 1 : a.stride;
-    source.depth_stride = turned ? a.stride : 1;
-    const std::int64_t step = turned ? kTurnedRows : part.depth;
-    for (std::int64_t k = 0; k < part.depth; k += step) {
-      source.depth = std::min(step, part.depth - k);
-      for (std::int64_t row = part.row; row < part.row_end; row += kTileRows) {
-        source.from = a.data + row * source.lane_stride + (part.k + k) * source.depth_stride;
-        source.lanes = std::min(kTileRows, part.row_end - row);
-        pack_panel<kTileRows>(source, to + (row - part.row) * part.depth + k * kTileRows);
-      }
-    }
+    pack<kTileRows>(
+        PanelSource<T>{
+            a.data + (turned ? part.k * a.stride + part.row : part.row * a.stride + part.k),
+            turned ? 1 : a.stride, turned ? a.stride : 1, part.row_end - part.row, part.depth},
+        to);
   }
-
   template <class T>
   RW_AVX2 static void pack_b(const GemmMatrix<T>& b, const GemmPart& part, float* to) {
-    PanelSource<T> source;
     const bool turned = b.transpose == Transpose::kYes;
-    source.lane_stride = turned ? b.stride : 1;
-    source.depth_stride = turned ? 1 : b.stride;
-    source.depth = part.depth;
-    for (std::int64_t column = part.column; column < part.column_end;
-         column += kTileColumns, to += kTileColumns * part.depth) {
-      source.from = b.data + column * source.lane_stride + part.k * source.depth_stride;
-      source.lanes = std::min(kTileColumns, part.column_end - column);
-      pack_panel<kTileColumns>(source, to);
+    pack<kTileColumns>(PanelSource<T>{b.data + (turned ? part.column * b.stride + part.k
+                                                       : part.k * b.stride + part.column),
+                                      turned ? b.stride : 1, turned ? 1 : b.stride,
+                                      part.column_end - part.column, part.depth},
+                       to);
+  }
+
+ private:
+  /// Any number of lanes, panel by panel.
+  template <std::int64_t kWidth, class T>
+  RW_AVX2_INLINE static void pack(const PanelSource<T>& all, float* to) {
+    if (all.lane_stride == 1) return pack_beside<kWidth>(all, to);
+    PanelSource<T> source = all;
+    for (std::int64_t lane = 0; lane < all.lanes; lane += kWidth, to += kWidth * all.depth) {
+      source.from = all.from + lane * all.lane_stride;
+      source.lanes = std::min(kWidth, all.lanes - lane);
+      pack_panel<kWidth>(source, to);
+    }
+  }
+  /// Lanes lie side by side: a panel alone would take a few numbers from every row, so that many are packed a
+  /// few rows at a time, while the next rows are asked for.
+  template <std::int64_t kWidth, class T>
+  RW_AVX2_INLINE static void pack_beside(const PanelSource<T>& all, float* to) {
+    constexpr std::int64_t kLanes = 48 * kWidth / std::int64_t{sizeof(T)}, kRowsAtOnce = 16;
+    constexpr std::int64_t kLine = 64 / std::int64_t{sizeof(T)};
+    PanelSource<T> source = all;
+    for (std::int64_t first = 0; first < all.lanes; first += kLanes) {
+      const std::int64_t end = std::min(all.lanes, first + kLanes);
+      for (std::int64_t k = 0; k < all.depth; k += kRowsAtOnce) {
+        const T* rows = all.from + k * all.depth_stride;
+        const std::int64_t next = std::min(kRowsAtOnce, all.depth - k - kRowsAtOnce);
+        for (std::int64_t i = 0; i < next; ++i) {
+          const T* row = rows + (kRowsAtOnce + i) * all.depth_stride;
+          for (std::int64_t lane = first; lane < end; lane += kLine) {
+            _mm_prefetch(reinterpret_cast<const char*>(row + lane), _MM_HINT_T0);
+          }
+        }
+        source.depth = std::min(kRowsAtOnce, all.depth - k);
+        for (std::int64_t lane = first; lane < end; lane += kWidth) {
+          source.from = rows + lane;
+          source.lanes = std::min(kWidth, end - lane);
+          pack_panel<kWidth>(source, to + lane * all.depth + k * kWidth);
+        }
+      }
     }
   }
 };
@@ -79,7 +103,8 @@ struct Avx2Engine : F32Panels {
   }
 };
 
-/// Two panels of rows meet two of columns; those of columns come from the second-level cache.
+/// Two panels of rows meet two of columns. A slice of these stays in the first-level cache while all rows of a
+/// block pass by; their sums so far come from there, or from the second.
 struct Avx512Engine : F32Panels {
   static constexpr std::int64_t kRows = 2 * kTileRows, kColumns = 2 * kTileColumns;
   static constexpr std::int64_t kMostTiles = 8, kLeastTiles = 1;
@@ -87,32 +112,47 @@ struct Avx512Engine : F32Panels {
   template <class C>
   RW_AVX512 static void multiply(const GemmPart& part, const float* packed_a, const float* packed_b,
                                  const GemmTarget<C>& into) {
+    constexpr std::int64_t kSlice = 256;
+    // A sum that is rounded cannot be taken up again.
+    const std::int64_t slice = sizeof(C) == sizeof(float) ? kSlice : part.depth;
     for (std::int64_t column = part.column; column < part.column_end; column += kColumns) {
-      const float* b = packed_b + (column - part.column) * part.depth;
-      for (std::int64_t row = part.row; row < part.row_end; row += kRows) {
-        const float* a = packed_a + (row - part.row) * part.depth;
-        const bool one_row = part.row_end - row <= kTileRows;
-        const bool one_column = part.column_end - column <= kTileColumns;
+      GemmTarget<C> to = into;
+      for (std::int64_t k = 0; k < part.depth; k += slice) {
+        const PanelsAt a{packed_a + k * kTileRows, kTileRows * part.depth};
+        const PanelsAt b{packed_b + (column - part.column) * part.depth + k * kTileColumns,
+                         kTileColumns * part.depth};
         GemmPart at = part;
-        at.row = row;
         at.column = column;
-        if (one_row && one_column) {
-          tile<1, 1>(at, a, b, into);
-        } else if (one_row) {
-          tile<1, 2>(at, a, b, into);
-        } else if (one_column) {
-          tile<2, 1>(at, a, b, into);
-        } else {
-          tile<2, 2>(at, a, b, into);
-        }
+        at.depth = std::min(slice, part.depth - k);
+        all_rows(at, a, b, to);
+        to.add = Accumulate::kYes;
       }
     }
   }
 
  private:
-  /// What begins at a row and a column of c.
+  /// What begins at a column of c.
+  template <class C>
+  RW_AVX512_INLINE static void all_rows(const GemmPart& part, PanelsAt a, const PanelsAt& b,
+                                        const GemmTarget<C>& into) {
+    const bool one_column = part.column_end - part.column <= kTileColumns;
+    GemmPart at = part;
+    for (; at.row < part.row_end; at.row += kRows, a.data += 2 * a.stride) {
+      const bool one_row = part.row_end - at.row <= kTileRows;
+      if (one_row && one_column) {
+        tile<1, 1>(at, a, b, into);
+      } else if (one_row) {
+        tile<1, 2>(at, a, b, into);
+      } else if (one_column) {
+        tile<2, 1>(at, a, b, into);
+      } else {
+        tile<2, 2>(at, a, b, into);
+      }
+    }
+  }
+
   template <int kRowPanels, int kColumnPanels, class C>
-  RW_AVX512_INLINE static void tile(const GemmPart& at, const float* a, const float* b,
+  RW_AVX512_INLINE static void tile(const GemmPart& at, const PanelsAt& a, const PanelsAt& b,
                                     const GemmTarget<C>& into) {
     const std::int64_t rows = std::min(kRows, at.row_end - at.row);
     const std::int64_t columns = std::min(kColumns, at.column_end - at.column);
@@ -122,7 +162,7 @@ struct Avx512Engine : F32Panels {
       _mm_prefetch(reinterpret_cast<const char*>(to + i * into.stride + columns - 1), _MM_HINT_T0);
     }
     GemmTile512<kRowPanels, kColumnPanels> tile;
-    tile.multiply({a, kTileRows * at.depth}, {b, kTileColumns * at.depth}, at.depth);
+    tile.multiply(a, b, at.depth);
     tile.store(to, into.stride, rows, columns, into.add);
   }
 };

@@ -28,13 +28,12 @@ RW_AVX512_INLINE void store16(core::BF16* to, __mmask16 lanes, __m512 x) {
   const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
   const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
   const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-  const __m512i quiet =
-      _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
+  const __m512i quiet = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
   _mm512_mask_cvtepi32_storeu_epi16(to, lanes, _mm512_srli_epi32(quiet, 16));
 }
 
 /// Sums of kRowPanels · 6 rows and kColumnPanels · 16 columns, over the panels that gemm_tile takes one of
-/// each; the order of every sum is the same.
+/// each; every sum runs over k in order.
 template <int kRowPanels, int kColumnPanels>
 struct GemmTile512 {
   static constexpr int kRows = kRowPanels * static_cast<int>(kTileRows);
@@ -107,6 +106,7 @@ struct GemmTile512 {
  private:
   template <int kFirst>
   RW_AVX512_INLINE void add_from(const PanelsAt& a, const PanelsAt& b, std::int64_t depth) {
+#pragma GCC unroll 4
     for (std::int64_t k = 0; k < depth; ++k) {
       __m512 column[kColumnPanels];
 #pragma GCC unroll 4

@@ -84,7 +84,7 @@ struct GemmMember {
 ///   packed_depth(depth)         of what is packed from so much
 ///   kColumnElems                most elements of b that are packed at once
 ///   pack_a(a, part, to)         rows of a part, panel by panel
-///   pack_b(b, n, part, to)      one panel of columns of b, which has n
+///   pack_b(b, part, to)         columns of a part, panel by panel
 ///   multiply(part, a, b, to)    the packed panels, into c
 template <class Engine, class T, class C>
 class GemmWorker {
@@ -104,10 +104,10 @@ class GemmWorker {
 
   void run(const GemmMember& team, Packed* packed_b) const {
     const std::int64_t tiles = divide_up(by_.m, Engine::kRows);
-    const auto room = static_cast<std::size_t>(std::min(tiles, Engine::kMostTiles) *
-                                               Engine::kRows * depth());
-    auto* packed_a = static_cast<Packed*>(
-        GemmWorkspace::rows_of_this_thread().at_least(room * sizeof(Packed)));
+    const auto room =
+        static_cast<std::size_t>(std::min(tiles, Engine::kMostTiles) * Engine::kRows * depth());
+    auto* packed_a =
+        static_cast<Packed*>(GemmWorkspace::rows_of_this_thread().at_least(room * sizeof(Packed)));
     GemmPart part;
     for (part.column = 0; part.column < by_.n; part.column += columns()) {
       part.column_end = std::min(by_.n, part.column + columns());
@@ -141,21 +141,21 @@ class GemmWorker {
     return round_up(divide_up(by_.k, passes), Engine::kGrain);
   }
   std::int64_t columns() const {
-    const std::int64_t most = std::max(Engine::kColumns, Engine::kColumnElems / depth() /
-                                                             Engine::kColumns * Engine::kColumns);
+    const std::int64_t most = std::max(
+        Engine::kColumns, Engine::kColumnElems / depth() / Engine::kColumns * Engine::kColumns);
     return std::min(most, round_up(by_.n, Engine::kColumns));
   }
 
   void pack_columns(const GemmMember& team, const GemmPart& part, Packed* to) const {
     const std::int64_t panels = divide_up(part.column_end - part.column, Engine::kColumns);
     const std::int64_t elems = Engine::kColumns * Engine::packed_depth(part.depth);
-    for (std::int64_t p = panels * team.me / team.threads;
-         p < panels * (team.me + 1) / team.threads; ++p) {
-      GemmPart panel = part;
-      panel.column = part.column + p * Engine::kColumns;
-      panel.column_end = std::min(by_.n, panel.column + Engine::kColumns);
-      Engine::pack_b(b_, panel, to + p * elems);
-    }
+    const std::int64_t first = panels * team.me / team.threads;
+    const std::int64_t end = panels * (team.me + 1) / team.threads;
+    if (first == end) return;
+    GemmPart mine = part;
+    mine.column = part.column + first * Engine::kColumns;
+    mine.column_end = std::min(part.column_end, part.column + end * Engine::kColumns);
+    Engine::pack_b(b_, mine, to + first * elems);
   }
 
   GemmSizes by_;

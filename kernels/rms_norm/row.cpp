@@ -4,13 +4,14 @@
 #include <cmath>
 
 #include "kernels/multiversion.h"
+#include "kernels/simd_math.h"
 
 namespace rw::kernels {
 namespace {
 
 using core::BF16;
 
-inline float rstd_of(float squares, std::int64_t width, float eps) {
+[[gnu::always_inline]] inline float rstd_of(float squares, std::int64_t width, float eps) {
   return 1.0F / std::sqrt(squares / static_cast<float>(width) + eps);
 }
 
@@ -24,7 +25,9 @@ template <class X, class Y>
   }
   const float rstd = rstd_of(squares, width, eps);
 #pragma omp simd
-  for (std::int64_t i = 0; i < width; ++i) y[i] = Y(static_cast<float>(x[i]) * rstd * weight[i]);
+  for (std::int64_t i = 0; i < width; ++i) {
+    put(static_cast<float>(x[i]) * rstd * weight[i], y[i]);
+  }
   return rstd;
 }
 
@@ -41,7 +44,7 @@ template <class Y>
   }
   const float rstd = rstd_of(squares, width, eps);
 #pragma omp simd
-  for (std::int64_t i = 0; i < width; ++i) y[i] = Y(sum[i] * rstd * weight[i]);
+  for (std::int64_t i = 0; i < width; ++i) put(sum[i] * rstd * weight[i], y[i]);
   return rstd;
 }
 
@@ -61,15 +64,16 @@ template <class Dy, class X>
   if (row.dresidual == nullptr) {
 #pragma omp simd
     for (std::int64_t i = 0; i < width; ++i) {
-      dx[i] = X(rstd * (static_cast<float>(dy[i]) * weight[i] - static_cast<float>(x[i]) * back));
+      put(rstd * (static_cast<float>(dy[i]) * weight[i] - static_cast<float>(x[i]) * back), dx[i]);
     }
     return;
   }
   const X* dresidual = row.dresidual;
 #pragma omp simd
   for (std::int64_t i = 0; i < width; ++i) {
-    dx[i] = X(static_cast<float>(dresidual[i]) +
-              rstd * (static_cast<float>(dy[i]) * weight[i] - static_cast<float>(x[i]) * back));
+    put(static_cast<float>(dresidual[i]) +
+            rstd * (static_cast<float>(dy[i]) * weight[i] - static_cast<float>(x[i]) * back),
+        dx[i]);
   }
 }
 

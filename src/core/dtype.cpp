@@ -1,6 +1,7 @@
 // Part of Ropewalk, MIT licence.
 #include "core/dtype.h"
 
+#include <bit>
 #include <cmath>
 
 namespace rw::core {

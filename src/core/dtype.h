@@ -1,6 +1,5 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -19,11 +18,12 @@ std::size_t dtype_bytes(DType dtype);
 struct BF16 {
   std::uint16_t bits = 0;
   BF16() = default;
-  RW_HOST_DEVICE explicit BF16(float x) : bits(round(std::bit_cast<std::uint32_t>(x))) {}
-  RW_HOST_DEVICE explicit operator float() const {
-    return std::bit_cast<float>(std::uint32_t{bits} << 16);
+  RW_HOST_DEVICE RW_ALWAYS_INLINE explicit BF16(float x)
+      : bits(round(__builtin_bit_cast(std::uint32_t, x))) {}
+  RW_HOST_DEVICE RW_ALWAYS_INLINE explicit operator float() const {
+    return __builtin_bit_cast(float, std::uint32_t{bits} << 16);
   }
-  RW_HOST_DEVICE static std::uint16_t round(std::uint32_t u) {
+  RW_HOST_DEVICE RW_ALWAYS_INLINE static std::uint16_t round(std::uint32_t u) {
     if ((u & 0x7fffffffU) > 0x7f800000U) return static_cast<std::uint16_t>((u >> 16) | 0x40U);
     return static_cast<std::uint16_t>((u + 0x7fffU + ((u >> 16) & 1U)) >> 16);
   }
