@@ -25,7 +25,7 @@ namespace rw::kernels {
 struct AmxEngine {
   using Packed = core::BF16;
   static constexpr std::int64_t kRows = 32, kColumns = 32;
-  static constexpr std::int64_t kMostTiles = 8, kLeastTiles = 1;
+  static constexpr std::int64_t kMostTiles = 4, kLeastTiles = 1;
   static constexpr std::int64_t kGrain = 32;
   static constexpr std::int64_t kMostDepth = 1024;
   static constexpr std::int64_t kColumnElems = std::int64_t{4} << 20;
@@ -55,24 +55,11 @@ struct AmxEngine {
     const TileConfig config;
     _tile_loadconfig(&config);
     const std::int64_t depth = packed_depth(part.depth);
-    alignas(64) float sums[kRows * kColumns];
     for (std::int64_t column = part.column; column < part.column_end; column += kColumns) {
       const core::BF16* b = packed_b + (column - part.column) * depth;
       for (std::int64_t row = part.row; row < part.row_end; row += kRows) {
-        const core::BF16* a = packed_a + (row - part.row) * depth;
-        const std::int64_t rows = std::min(kRows, part.row_end - row);
-        const std::int64_t columns = std::min(kColumns, part.column_end - column);
-        C* to = into.c + row * into.stride + column;
-        // Where the sums will be added comes while they are worked out.
-        for (std::int64_t i = 0; i < rows; ++i) {
-          _mm_prefetch(reinterpret_cast<const char*>(to + i * into.stride), _MM_HINT_T0);
-          _mm_prefetch(reinterpret_cast<const char*>(to + i * into.stride + columns - 1),
-                       _MM_HINT_T0);
-        }
-        tile(a, b, depth, sums);
-        for (std::int64_t i = 0; i < rows; ++i) {
-          store_row(sums + i * kColumns, to + i * into.stride, columns, into.add);
-        }
+        const GemmPart at{row, part.row_end, column, part.column_end, 0, depth};
+        tile(at, packed_a + (row - part.row) * depth, b, into);
       }
     }
     _tile_release();
@@ -92,9 +79,28 @@ struct AmxEngine {
     std::int64_t lanes = 0, depth = 0;
   };
 
+  /// What begins at a row and a column of c.
+  template <class C>
+  RW_AMX_INLINE static void tile(const GemmPart& at, const core::BF16* a, const core::BF16* b,
+                                 const GemmTarget<C>& into) {
+    const std::int64_t rows = std::min(kRows, at.row_end - at.row);
+    const std::int64_t columns = std::min(kColumns, at.column_end - at.column);
+    C* to = into.c + at.row * into.stride + at.column;
+    // Where the sums will be added comes while they are worked out.
+    for (std::int64_t i = 0; i < rows; ++i) {
+      _mm_prefetch(reinterpret_cast<const char*>(to + i * into.stride), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(to + i * into.stride + columns - 1), _MM_HINT_T0);
+    }
+    alignas(64) float sums[kRows * kColumns];
+    multiply_tiles(a, b, at.depth, sums);
+    for (std::int64_t i = 0; i < rows; ++i) {
+      store_row(sums + i * kColumns, to + i * into.stride, columns, into.add);
+    }
+  }
+
   /// sums [32, 32] = panels a · b.
-  RW_AMX_INLINE static void tile(const core::BF16* a, const core::BF16* b, std::int64_t depth,
-                                 float* sums) {
+  RW_AMX_INLINE static void multiply_tiles(const core::BF16* a, const core::BF16* b,
+                                           std::int64_t depth, float* sums) {
     constexpr int kTileBytes = 64, kSumBytes = 128;
     constexpr std::int64_t kTileElems = 512;
     _tile_zero(0);
