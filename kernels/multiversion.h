@@ -2,8 +2,8 @@
 #pragma once
 
 /// RW_CLONES before a function: the compiler makes one copy per instruction set (baseline, AVX2,
-/// AVX-512) and the loader picks the best one for this CPU. For plain loops over pointers, marked
-/// `#pragma omp simd`; what they call must be inline. Sanitizers cannot start with such functions,
+/// AVX-512 with BW, CD, DQ and VL) and the loader picks the best one for this CPU. For plain loops over pointers, marked
+/// `#pragma omp simd`; what they call must be RW_ALWAYS_INLINE (core/build.h), or it stays a call. Sanitizers cannot start with such functions,
 /// so there the baseline copy alone is built.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define RW_SANITIZED 1

@@ -124,11 +124,16 @@ struct KeyRows {
   float* data;
   std::int64_t stride, rows, width;
 };
+/// The weights of six keys, [6, 16] for every panel of queries from `first` on, times the queries' rows.
 template <int kDimPanels>
-RW_AVX512_INLINE void add_rows(const float* turned, const float* panels, std::int64_t depth,
+RW_AVX512_INLINE void add_rows(std::int64_t first, const float* weights, const float* panels,
                                const KeyRows& to) {
   GemmTile512<1, kDimPanels> tile;
-  tile.multiply({turned, 0}, {panels, kPanelQueries * kLanes}, depth);
+  tile.clear();
+  for (std::int64_t g = first; g < kGroup; ++g) {
+    tile.add_sixteen(weights + g * kKeys * kLanes,
+                     {panels + g * kLanes * kLanes, kPanelQueries * kLanes});
+  }
   tile.store(to.data, to.stride, to.rows, to.width, Accumulate::kYes);
 }
 
@@ -138,28 +143,21 @@ RW_AVX512 void add_keys(const KeyBlock& block, const BackwardRoom& room,
   for (std::int64_t key = 0; key < block.keys(kGroup - 1); key += kTileRows) {
     const std::int64_t first = first_panel(block, key);
     const std::int64_t rows = block.real(key + kTileRows) - key;
-    const std::int64_t depth = (kGroup - first) * kLanes;
     for (const KeySum& sum : sums) {
-      for (std::int64_t g = first; g < kGroup; ++g) {
-        const float* from = sum.weights + (g * kKeys + key) * kLanes;
-        float* to = room.turned + (g - first) * kLanes * kTileRows;
-        for (std::int64_t i = 0; i < kLanes; i += 4) {
-          turn6x4(from + i, kLanes, to + i * kTileRows);
-        }
-      }
+      const float* weights = sum.weights + key * kLanes;
       for (std::int64_t d = 0; d < room.width; d += kPanels * kLanes) {
-        const float* panels = sum.panels + d * kPanelQueries + first * kLanes * kLanes;
+        const float* panels = sum.panels + d * kPanelQueries;
         const KeyRows to{sum.to.row(block.first_key + key) + d, sum.to.stride, rows,
                          room.width - d};
         const std::int64_t left = (to.width + kLanes - 1) / kLanes;
         if (left == 1) {
-          add_rows<1>(room.turned, panels, depth, to);
+          add_rows<1>(first, weights, panels, to);
         } else if (left == 2) {
-          add_rows<2>(room.turned, panels, depth, to);
+          add_rows<2>(first, weights, panels, to);
         } else if (left == 3) {
-          add_rows<3>(room.turned, panels, depth, to);
+          add_rows<3>(first, weights, panels, to);
         } else {
-          add_rows<kPanels>(room.turned, panels, depth, to);
+          add_rows<kPanels>(first, weights, panels, to);
         }
       }
     }

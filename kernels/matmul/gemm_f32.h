@@ -109,6 +109,14 @@ struct Avx512Engine : F32Panels {
   static constexpr std::int64_t kRows = 2 * kTileRows, kColumns = 2 * kTileColumns;
   static constexpr std::int64_t kMostTiles = 8, kLeastTiles = 1;
 
+  template <class T>
+  RW_AVX512 static void pack_a(const GemmMatrix<T>& a, const GemmPart& part, float* to) {
+    if constexpr (sizeof(T) == sizeof(float)) {
+      if (a.transpose == Transpose::kNo) return pack_rows(a, part, to);
+    }
+    F32Panels::pack_a(a, part, to);
+  }
+
   template <class C>
   RW_AVX512 static void multiply(const GemmPart& part, const float* packed_a, const float* packed_b,
                                  const GemmTarget<C>& into) {
@@ -131,6 +139,22 @@ struct Avx512Engine : F32Panels {
   }
 
  private:
+  RW_AVX512_INLINE static void pack_rows(const GemmMatrix<float>& a, const GemmPart& part,
+                                         float* to) {
+    for (std::int64_t row = part.row; row < part.row_end;
+         row += kTileRows, to += kTileRows * part.depth) {
+      PanelSource<float> source{a.data + row * a.stride + part.k, a.stride, 1,
+                                std::min(kTileRows, part.row_end - row), part.depth};
+      std::int64_t k = 0;
+      if (source.lanes == kTileRows) {
+        for (; k + kTileColumns <= part.depth; k += kTileColumns) {
+          turn6x16(source.from + k, a.stride, to + k * kTileRows);
+        }
+      }
+      pack_slowly<kTileRows>(source, k, to);
+    }
+  }
+
   /// What begins at a column of c.
   template <class C>
   RW_AVX512_INLINE static void all_rows(const GemmPart& part, PanelsAt a, const PanelsAt& b,

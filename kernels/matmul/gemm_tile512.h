@@ -18,6 +18,23 @@ struct PanelsAt {
   std::int64_t stride = 0;
 };
 
+/// Where the numbers of six rows of sixteen come from when they are turned.
+struct TurnedColumn {
+  alignas(64) std::int32_t at[kTileRows][kTileColumns] = {};
+  __mmask16 of_row[kTileRows][kTileRows] = {};
+  constexpr TurnedColumn() {
+    for (int j = 0; j < kTileRows; ++j) {
+      for (int q = 0; q < kTileColumns; ++q) {
+        const int number = j * static_cast<int>(kTileColumns) + q;
+        at[j][q] = number / static_cast<int>(kTileRows);
+        __mmask16& mask = of_row[j][number % kTileRows];
+        mask = static_cast<__mmask16>(mask | (1U << static_cast<unsigned>(q)));
+      }
+    }
+  }
+};
+inline constexpr TurnedColumn kTurnedColumn;
+
 RW_AVX512_INLINE __m512 load16(const float* x) { return _mm512_loadu_ps(x); }
 RW_AVX512_INLINE void store16(float* to, __mmask16 lanes, __m512 x) {
   _mm512_mask_storeu_ps(to, lanes, x);
@@ -30,6 +47,24 @@ RW_AVX512_INLINE void store16(core::BF16* to, __mmask16 lanes, __m512 x) {
   const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
   const __m512i quiet = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
   _mm512_mask_cvtepi32_storeu_epi16(to, lanes, _mm512_srli_epi32(quiet, 16));
+}
+
+/// Six rows of sixteen, turned: to[c · 6 + r] = from[r · stride + c]. Number 16 j + q of the result is number
+/// (16 j + q) / 6 of row (16 j + q) % 6.
+RW_AVX512_INLINE void turn6x16(const float* from, std::int64_t stride, float* to) {
+  __m512 row[kTileRows];
+#pragma GCC unroll 6
+  for (int r = 0; r < kTileRows; ++r) row[r] = _mm512_loadu_ps(from + r * stride);
+#pragma GCC unroll 6
+  for (int j = 0; j < kTileRows; ++j) {
+    const __m512i column = _mm512_load_si512(kTurnedColumn.at[j]);
+    __m512 out = _mm512_setzero_ps();
+#pragma GCC unroll 6
+    for (int r = 0; r < kTileRows; ++r) {
+      out = _mm512_mask_permutexvar_ps(out, kTurnedColumn.of_row[j][r], column, row[r]);
+    }
+    _mm512_storeu_ps(to + j * kTileColumns, out);
+  }
 }
 
 /// Sums of kRowPanels · 6 rows and kColumnPanels · 16 columns, over the panels that gemm_tile takes one of
@@ -64,6 +99,13 @@ struct GemmTile512 {
   RW_AVX512_INLINE void multiply(const PanelsAt& a, const PanelsAt& b, std::int64_t depth) {
     clear();
     add_from<0>(a, b, depth);
+  }
+
+  /// Adds six rows of a, [6, 16], times panels of b [16, 16].
+  RW_AVX512_INLINE void add_sixteen(const float* a, const PanelsAt& b) {
+    static_assert(kRows == kSix);
+#pragma GCC unroll 4
+    for (std::int64_t k = 0; k < kTileColumns; ++k) add_product<0>(a + k, 0, kTileColumns, b, k);
   }
 
   /// Writes rows x columns of the sums to c, or adds them to it (f32 only).
@@ -108,18 +150,25 @@ struct GemmTile512 {
   RW_AVX512_INLINE void add_from(const PanelsAt& a, const PanelsAt& b, std::int64_t depth) {
 #pragma GCC unroll 4
     for (std::int64_t k = 0; k < depth; ++k) {
-      __m512 column[kColumnPanels];
+      add_product<kFirst>(a.data + k * kTileRows, a.stride, 1, b, k);
+    }
+  }
+  /// Number k of panels of b, times as many numbers of a as there are rows: six, `next` apart, then six
+  /// `stride` further on.
+  template <int kFirst>
+  RW_AVX512_INLINE void add_product(const float* a, std::int64_t stride, std::int64_t next,
+                                    const PanelsAt& b, std::int64_t k) {
+    __m512 column[kColumnPanels];
+#pragma GCC unroll 4
+    for (int p = kFirst; p < kColumnPanels; ++p) {
+      column[p] = _mm512_load_ps(b.data + p * b.stride + k * kTileColumns);
+    }
+#pragma GCC unroll 12
+    for (int i = 0; i < kRows; ++i) {
+      const __m512 x = _mm512_set1_ps(a[i / kSix * stride + i % kSix * next]);
 #pragma GCC unroll 4
       for (int p = kFirst; p < kColumnPanels; ++p) {
-        column[p] = _mm512_load_ps(b.data + p * b.stride + k * kTileColumns);
-      }
-#pragma GCC unroll 12
-      for (int i = 0; i < kRows; ++i) {
-        const __m512 x = _mm512_set1_ps(a.data[i / kSix * a.stride + k * kTileRows + i % kSix]);
-#pragma GCC unroll 4
-        for (int p = kFirst; p < kColumnPanels; ++p) {
-          sum[i][p] = _mm512_fmadd_ps(x, column[p], sum[i][p]);
-        }
+        sum[i][p] = _mm512_fmadd_ps(x, column[p], sum[i][p]);
       }
     }
   }
