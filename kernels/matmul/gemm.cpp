@@ -39,15 +39,17 @@ bool cpu_has_fma() {
 }
 
 bool gemm_runs_here(GemmEngine engine) {
-  static const bool kWide = cpu_has_fma() && __builtin_cpu_supports("avx512f") != 0;
-  static const bool kTiles = tiles_are_ours();
   switch (engine) {
     case GemmEngine::kAvx2:
       return cpu_has_fma();
-    case GemmEngine::kAvx512:
+    case GemmEngine::kAvx512: {
+      static const bool kWide = cpu_has_fma() && __builtin_cpu_supports("avx512f") != 0;
       return kWide;
-    case GemmEngine::kAmx:
+    }
+    case GemmEngine::kAmx: {  // asked for when bf16 is multiplied, and not before
+      static const bool kTiles = tiles_are_ours();
       return kTiles;
+    }
   }
   return false;
 }
