@@ -3,7 +3,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
-#include <cstring>
+#include <cstdint>
 
 #include "kernels/matmul/gemm_worker.h"
 
@@ -16,9 +16,17 @@
 
 namespace rw::kernels {
 
+/// Eight tile registers of 16 rows of 64 bytes, in the layout of LDTILECFG.
+struct alignas(64) AmxTileConfig {
+  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+inline constexpr AmxTileConfig kAmxTileConfig;
+
 /// One tile register holds 16 rows of 64 bytes. As an operand on the left: sixteen rows of a, 32 deep; on
-/// the right: sixteen pairs of k for sixteen columns of b; as a sum: 16 x 16 numbers in f32. A tile of c is 2 x 2 of
-/// these, so that each of four operands is used twice.
+/// the right: sixteen pairs of k for sixteen columns of b; as a sum: 16 x 16 numbers in f32. A tile of c is
+/// 2 x 2 of these, so that each of four operands is used twice.
 ///
 /// Packed, a panel of 32 rows (or columns) is [depth / 32][2 halves][16][32] in bf16: tiles just as they are
 /// loaded. Depth is filled up with zeros.
@@ -52,8 +60,7 @@ struct AmxEngine {
   template <class C>
   RW_AMX static void multiply(const GemmPart& part, const core::BF16* packed_a,
                               const core::BF16* packed_b, const GemmTarget<C>& into) {
-    const TileConfig config;
-    _tile_loadconfig(&config);
+    _tile_loadconfig(&kAmxTileConfig);
     const std::int64_t depth = packed_depth(part.depth);
     for (std::int64_t column = part.column; column < part.column_end; column += kColumns) {
       const core::BF16* b = packed_b + (column - part.column) * depth;
@@ -66,12 +73,6 @@ struct AmxEngine {
   }
 
  private:
-  /// Eight tiles of 16 rows of 64 bytes.
-  struct alignas(64) TileConfig {
-    std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
-    std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-  };
   /// Lane l at depth k lies at from[l · lane_stride + k · depth_stride]; one of the two strides is 1.
   struct Lanes {
     const core::BF16* from = nullptr;
