@@ -42,19 +42,10 @@ struct AmxEngine {
   }
 
   RW_AMX static void pack_a(const GemmMatrix<core::BF16>& a, const GemmPart& part, core::BF16* to) {
-    const bool turned = a.transpose == Transpose::kYes;
-    pack<true>(
-        Lanes{a.data + (turned ? part.k * a.stride + part.row : part.row * a.stride + part.k),
-              turned ? 1 : a.stride, turned ? a.stride : 1, part.row_end - part.row, part.depth},
-        to);
+    pack<true>(rows_of(a, part), to);
   }
   RW_AMX static void pack_b(const GemmMatrix<core::BF16>& b, const GemmPart& part, core::BF16* to) {
-    const bool turned = b.transpose == Transpose::kYes;
-    pack<false>(
-        Lanes{b.data + (turned ? part.column * b.stride + part.k : part.k * b.stride + part.column),
-              turned ? b.stride : 1, turned ? 1 : b.stride, part.column_end - part.column,
-              part.depth},
-        to);
+    pack<false>(columns_of(b, part), to);
   }
 
   template <class C>
@@ -73,12 +64,7 @@ struct AmxEngine {
   }
 
  private:
-  /// Lane l at depth k lies at from[l · lane_stride + k · depth_stride]; one of the two strides is 1.
-  struct Lanes {
-    const core::BF16* from = nullptr;
-    std::int64_t lane_stride = 0, depth_stride = 0;
-    std::int64_t lanes = 0, depth = 0;
-  };
+  using Lanes = PanelSource<core::BF16>;
 
   /// What begins at a row and a column of c.
   template <class C>
@@ -87,11 +73,7 @@ struct AmxEngine {
     const std::int64_t rows = std::min(kRows, at.row_end - at.row);
     const std::int64_t columns = std::min(kColumns, at.column_end - at.column);
     C* to = into.c + at.row * into.stride + at.column;
-    // Where the sums will be added comes while they are worked out.
-    for (std::int64_t i = 0; i < rows; ++i) {
-      _mm_prefetch(reinterpret_cast<const char*>(to + i * into.stride), _MM_HINT_T0);
-      _mm_prefetch(reinterpret_cast<const char*>(to + i * into.stride + columns - 1), _MM_HINT_T0);
-    }
+    into.prefetch(to, rows, columns);
     alignas(64) float sums[kRows * kColumns];
     multiply_tiles(a, b, at.depth, sums);
     for (std::int64_t i = 0; i < rows; ++i) {

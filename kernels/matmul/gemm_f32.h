@@ -18,21 +18,11 @@ struct F32Panels {
 
   template <class T>
   RW_AVX2 static void pack_a(const GemmMatrix<T>& a, const GemmPart& part, float* to) {
-    const bool turned = a.transpose == Transpose::kYes;
-    pack<kTileRows>(
-        PanelSource<T>{
-            a.data + (turned ? part.k * a.stride + part.row : part.row * a.stride + part.k),
-            turned ? 1 : a.stride, turned ? a.stride : 1, part.row_end - part.row, part.depth},
-        to);
+    pack<kTileRows>(rows_of(a, part), to);
   }
   template <class T>
   RW_AVX2 static void pack_b(const GemmMatrix<T>& b, const GemmPart& part, float* to) {
-    const bool turned = b.transpose == Transpose::kYes;
-    pack<kTileColumns>(PanelSource<T>{b.data + (turned ? part.column * b.stride + part.k
-                                                       : part.k * b.stride + part.column),
-                                      turned ? b.stride : 1, turned ? 1 : b.stride,
-                                      part.column_end - part.column, part.depth},
-                       to);
+    pack<kTileColumns>(columns_of(b, part), to);
   }
 
  private:
@@ -90,11 +80,7 @@ struct Avx2Engine : F32Panels {
       for (std::int64_t row = part.row; row < part.row_end; row += kRows) {
         const std::int64_t rows = std::min(kRows, part.row_end - row);
         C* to = into.c + row * into.stride + column;
-        for (std::int64_t i = 0; i < rows; ++i) {
-          _mm_prefetch(reinterpret_cast<const char*>(to + i * into.stride), _MM_HINT_T0);
-          _mm_prefetch(reinterpret_cast<const char*>(to + i * into.stride + columns - 1),
-                       _MM_HINT_T0);
-        }
+        into.prefetch(to, rows, columns);
         GemmTile tile;
         gemm_tile(packed_a + (row - part.row) * part.depth, b, part.depth, tile);
         store_tile(tile, to, into.stride, rows, columns, into.add);
@@ -143,8 +129,10 @@ struct Avx512Engine : F32Panels {
                                          float* to) {
     for (std::int64_t row = part.row; row < part.row_end;
          row += kTileRows, to += kTileRows * part.depth) {
-      PanelSource<float> source{a.data + row * a.stride + part.k, a.stride, 1,
-                                std::min(kTileRows, part.row_end - row), part.depth};
+      GemmPart six = part;
+      six.row = row;
+      PanelSource<float> source = rows_of(a, six);
+      source.lanes = std::min(kTileRows, source.lanes);
       std::int64_t k = 0;
       if (source.lanes == kTileRows) {
         for (; k + kTileColumns <= part.depth; k += kTileColumns) {
@@ -181,10 +169,7 @@ struct Avx512Engine : F32Panels {
     const std::int64_t rows = std::min(kRows, at.row_end - at.row);
     const std::int64_t columns = std::min(kColumns, at.column_end - at.column);
     C* to = into.c + at.row * into.stride + at.column;
-    for (std::int64_t i = 0; i < rows; ++i) {
-      _mm_prefetch(reinterpret_cast<const char*>(to + i * into.stride), _MM_HINT_T0);
-      _mm_prefetch(reinterpret_cast<const char*>(to + i * into.stride + columns - 1), _MM_HINT_T0);
-    }
+    into.prefetch(to, rows, columns);
     GemmTile512<kRowPanels, kColumnPanels> tile;
     tile.multiply(a, b, at.depth);
     tile.store(to, into.stride, rows, columns, into.add);

@@ -9,6 +9,7 @@
 
 #include "core/buffer.h"
 #include "kernels/matmul/gemm.h"
+#include "kernels/matmul/gemm_pack.h"
 
 namespace rw::kernels {
 
@@ -23,7 +24,33 @@ struct GemmTarget {
   C* c = nullptr;
   std::int64_t stride = 0;
   Accumulate add = Accumulate::kNo;
+
+  /// Asks for rows x columns of c: they come while their sums are worked out.
+  void prefetch(const C* to, std::int64_t rows, std::int64_t columns) const {
+    for (std::int64_t i = 0; i < rows; ++i) {
+      __builtin_prefetch(to + i * stride);
+      __builtin_prefetch(to + i * stride + columns - 1);
+    }
+  }
 };
+
+/// The rows of op(a), or the columns of op(b), of a part: what is to be packed.
+template <class T>
+PanelSource<T> rows_of(const GemmMatrix<T>& a, const GemmPart& part) {
+  const bool turned = a.transpose == Transpose::kYes;
+  const std::int64_t lane = turned ? 1 : a.stride;
+  const std::int64_t deep = turned ? a.stride : 1;
+  return {a.data + part.row * lane + part.k * deep, lane, deep, part.row_end - part.row,
+          part.depth};
+}
+template <class T>
+PanelSource<T> columns_of(const GemmMatrix<T>& b, const GemmPart& part) {
+  const bool turned = b.transpose == Transpose::kYes;
+  const std::int64_t lane = turned ? b.stride : 1;
+  const std::int64_t deep = turned ? 1 : b.stride;
+  return {b.data + part.column * lane + part.k * deep, lane, deep, part.column_end - part.column,
+          part.depth};
+}
 
 /// Memory that a thread keeps from product to product.
 class GemmWorkspace {
