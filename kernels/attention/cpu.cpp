@@ -133,8 +133,6 @@ void forward_cpu(const Tensor& qkv, Tensor& out, Tensor& lse, const HeadLayout& 
       qkv.dtype(), [&](auto tag) { forward<typename decltype(tag)::type>(qkv, out, lse, layout); });
 }
 
-/// One (batch, key/value head) pair: its query heads and their tiles in order, so that the sums
-/// into dk and dv have one order whatever the number of threads.
 template <class T>
 struct BackwardArrays {
   const T* qkv;
@@ -143,86 +141,113 @@ struct BackwardArrays {
   const T* dout;
   T* dqkv;
 };
+/// Floats of scratch for tiles: those of a tile and, for bf16, the sums into dk and dv.
 template <class T>
 std::int64_t tile_elems(const HeadLayout& layout) {
-  return cpu_has_fma() ? backward_panel_elems(layout.tokens, layout.head_dim)
-                       : backward_scratch_elems<T>(layout.head_dim);
+  const std::int64_t sums = std::is_same_v<T, float> ? 0 : 2 * layout.tokens * layout.head_dim;
+  return backward_scratch_elems<T>(layout.head_dim) + sums;
 }
-/// Floats of scratch: those of a tile and, for bf16, the sums into dk and dv.
 template <class T>
 std::int64_t backward_elems(const HeadLayout& layout) {
-  const std::int64_t sums = std::is_same_v<T, float> ? 0 : 2 * layout.tokens * layout.head_dim;
-  return tile_elems<T>(layout) + sums;
+  return cpu_has_fma() ? backward_panel_elems(layout.tokens, layout.head_dim)
+                       : tile_elems<T>(layout);
 }
 /// Where the sums into one key/value head's gradient grow: in the gradient itself, or, for bf16, in
 /// scratch, from which round_sums takes them in the end.
-MutableHeadRows<float> sums_of(float* gradient, std::int64_t stride, float* /*room*/,
+MutableHeadRows<float> sums_of(const MutableHeadRows<float>& gradient, float* /*room*/,
                                std::int64_t /*width*/) {
-  return {gradient, stride};
+  return gradient;
 }
-MutableHeadRows<float> sums_of(core::BF16* /*gradient*/, std::int64_t /*stride*/, float* room,
+MutableHeadRows<float> sums_of(const MutableHeadRows<core::BF16>& /*gradient*/, float* room,
                                std::int64_t width) {
   return {room, width};
 }
-void round_sums(const MutableHeadRows<float>& /*sums*/, float* /*gradient*/,
-                std::int64_t /*stride*/, const HeadLayout& /*layout*/) {}
-void round_sums(const MutableHeadRows<float>& sums, core::BF16* gradient, std::int64_t stride,
+void round_sums(const MutableHeadRows<float>& /*sums*/, const MutableHeadRows<float>& /*gradient*/,
+                const HeadLayout& /*layout*/) {}
+void round_sums(const MutableHeadRows<float>& sums, const MutableHeadRows<core::BF16>& gradient,
                 const HeadLayout& layout) {
   for (std::int64_t t = 0; t < layout.tokens; ++t) {
-    row_convert(sums.row(t), gradient + t * stride, layout.head_dim);
+    row_convert(sums.row(t), gradient.row(t), layout.head_dim);
   }
 }
 
+/// One (batch, key/value head) pair: its query heads and their groups of queries in order, so that the sums
+/// into dk and dv have one order whatever the number of threads.
 template <class T>
-void backward_kv_head(const BackwardArrays<T>& from, const HeadLayout& layout, std::int64_t b,
-                      std::int64_t kv_head, float* scratch) {
-  const std::int64_t width = layout.width();
-  const std::int64_t out_width = layout.heads * layout.head_dim;
-  const std::int64_t first = b * layout.tokens * width;
-  const std::int64_t first_out = b * layout.tokens * out_width;
-  T* dk = from.dqkv + first + k_column(layout, kv_head);
-  T* dv = from.dqkv + first + v_column(layout, kv_head);
-  float* sums = scratch + tile_elems<T>(layout);
-  BackwardHead<T> at;
-  at.head_dim = layout.head_dim;
-  at.k = {from.qkv + first + k_column(layout, kv_head), width};
-  at.v = {from.qkv + first + v_column(layout, kv_head), width};
-  at.dk = sums_of(dk, width, sums, layout.head_dim);
-  at.dv = sums_of(dv, width, sums + layout.tokens * layout.head_dim, layout.head_dim);
-  for (std::int64_t t = 0; t < layout.tokens; ++t) {
-    std::fill_n(at.dk.row(t), layout.head_dim, 0.0F);
-    std::fill_n(at.dv.row(t), layout.head_dim, 0.0F);
+class KeyHead {
+ public:
+  KeyHead(const BackwardArrays<T>& from, const HeadLayout& layout, std::int64_t pair)
+      : from_(from), layout_(layout), b_(pair / layout.kv_heads), kv_head_(pair % layout.kv_heads) {
+    const std::int64_t width = layout.width();
+    const std::int64_t first = b_ * layout.tokens * width;
+    at_.head_dim = layout.head_dim;
+    at_.k = {from.qkv + first + k_column(layout, kv_head_), width};
+    at_.v = {from.qkv + first + v_column(layout, kv_head_), width};
+    dk_ = {from.dqkv + first + k_column(layout, kv_head_), width};
+    dv_ = {from.dqkv + first + v_column(layout, kv_head_), width};
   }
-  const bool in_panels = cpu_has_fma();
-  if (in_panels) pack_backward_keys(at.k, at.v, layout.tokens, layout.head_dim, scratch);
-  const std::int64_t step = in_panels ? kPanelQueries : kQueryTile;
-  const std::int64_t group = layout.heads / layout.kv_heads;
-  for (std::int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
-    at.q = {from.qkv + first + q_column(layout, head), width};
-    at.dq = {from.dqkv + first + q_column(layout, head), width};
-    at.out = {from.out + first_out + q_column(layout, head), out_width};
-    at.dout = {from.dout + first_out + q_column(layout, head), out_width};
-    at.lse = from.lse + (b * layout.heads + head) * layout.tokens;
-    for (std::int64_t begin = 0; begin < layout.tokens; begin += step) {
-      if (in_panels) {
-        attention_backward_panels(at, begin, layout.tokens, scratch);
-      } else {
-        attention_backward_tile(at, begin, std::min(layout.tokens, begin + step), scratch);
+  void run_in_panels(float* scratch) {
+    const std::int64_t tokens = layout_.tokens;
+    pack_backward_keys(at_.k, at_.v, tokens, layout_.head_dim, scratch);
+    each_group(kPanelQueries, [&](std::int64_t begin, std::int64_t /*end*/) {
+      attention_backward_panels(at_, begin, tokens, scratch);
+    });
+    write_key_gradients(dk_, dv_, tokens, layout_.head_dim, scratch);
+  }
+  void run_in_tiles(float* scratch) {
+    float* sums = scratch + backward_scratch_elems<T>(layout_.head_dim);
+    at_.dk = sums_of(dk_, sums, layout_.head_dim);
+    at_.dv = sums_of(dv_, sums + layout_.tokens * layout_.head_dim, layout_.head_dim);
+    for (std::int64_t t = 0; t < layout_.tokens; ++t) {
+      std::fill_n(at_.dk.row(t), layout_.head_dim, 0.0F);
+      std::fill_n(at_.dv.row(t), layout_.head_dim, 0.0F);
+    }
+    each_group(kQueryTile, [&](std::int64_t begin, std::int64_t end) {
+      attention_backward_tile(at_, begin, end, scratch);
+    });
+    round_sums(at_.dk, dk_, layout_);
+    round_sums(at_.dv, dv_, layout_);
+  }
+
+ private:
+  template <class Group>
+  void each_group(std::int64_t queries, const Group& group) {
+    const std::int64_t width = layout_.width();
+    const std::int64_t out_width = layout_.heads * layout_.head_dim;
+    const std::int64_t first = b_ * layout_.tokens * width;
+    const std::int64_t first_out = b_ * layout_.tokens * out_width;
+    const std::int64_t sharing = layout_.heads / layout_.kv_heads;
+    for (std::int64_t head = kv_head_ * sharing; head < (kv_head_ + 1) * sharing; ++head) {
+      at_.q = {from_.qkv + first + q_column(layout_, head), width};
+      at_.dq = {from_.dqkv + first + q_column(layout_, head), width};
+      at_.out = {from_.out + first_out + q_column(layout_, head), out_width};
+      at_.dout = {from_.dout + first_out + q_column(layout_, head), out_width};
+      at_.lse = from_.lse + (b_ * layout_.heads + head) * layout_.tokens;
+      for (std::int64_t begin = 0; begin < layout_.tokens; begin += queries) {
+        group(begin, std::min(layout_.tokens, begin + queries));
       }
     }
   }
-  round_sums(at.dk, dk, width, layout);
-  round_sums(at.dv, dv, width, layout);
-}
+
+  const BackwardArrays<T>& from_;
+  const HeadLayout& layout_;
+  std::int64_t b_, kv_head_;
+  BackwardHead<T> at_;
+  MutableHeadRows<T> dk_, dv_;
+};
 
 template <class T>
 void backward(const BackwardArrays<T>& from, const HeadLayout& layout) {
   const Scratch scratch(backward_elems<T>(layout));
   const std::int64_t pairs = layout.batch * layout.kv_heads;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(dynamic, 1)
   for (std::int64_t pair = 0; pair < pairs; ++pair) {
-    backward_kv_head(from, layout, pair / layout.kv_heads, pair % layout.kv_heads,
-                     scratch.of_this_thread());
+    KeyHead<T> head(from, layout, pair);
+    if (cpu_has_fma()) {
+      head.run_in_panels(scratch.of_this_thread());
+    } else {
+      head.run_in_tiles(scratch.of_this_thread());
+    }
   }
 }
 void backward_cpu(const Tensor& qkv, const Tensor& out, const Tensor& lse, const Tensor& dout,

@@ -31,8 +31,10 @@ struct PanelRoom {
     return panel_round_up(width, 24);
   }  // of sums: whole sixes, whole eights
   std::int64_t sum_elems() const { return kGroup * dims() * kLanes; }
+  std::int64_t key_dims() const { return panel_round_up(width, kLanes); }
+  std::int64_t key_sum_elems() const { return panel_round_up(tokens, kTileRows) * key_dims(); }
   std::int64_t block_elems() const { return kGroup * kKeys * kLanes; }
-  std::int64_t row_panel_elems() const { return panel_round_up(width, kLanes) * kPanelQueries; }
+  std::int64_t row_panel_elems() const { return key_dims() * kPanelQueries; }
 
   /// The next `count` floats of scratch; nullptr where only the size is wanted.
   float* take(float* scratch, std::int64_t count) {
@@ -45,14 +47,12 @@ struct PanelRoom {
 struct ForwardRoom : PanelRoom {
   float *k, *v;      // [T/6, Dh, 6], [Dh/6, T, 6]
   float *q, *p, *o;  // [4, Dh, 16], [4, keys, 16], [4, dims, 16]
-  float* rows;       // [16, dims]
   ForwardRoom(std::int64_t t, std::int64_t d, float* scratch) : PanelRoom{t, d} {
     k = take(scratch, row_elems());
     v = take(scratch, column_elems());
     q = take(scratch, query_elems());
     p = take(scratch, block_elems());
     o = take(scratch, sum_elems());
-    rows = take(scratch, kLanes * dims());
   }
 };
 
@@ -61,7 +61,8 @@ struct BackwardRoom : PanelRoom {
   float *q, *dout;            // [4, Dh, 16]
   float *q_rows, *dout_rows;  // [Dh/16, 64, 16]
   float *p, *ds, *dq;         // [4, keys, 16] twice, [4, dims, 16]
-  float *turned, *rows;       // [64, 6], [16, dims]
+  float *dk, *dv;             // sums of the head, [T/6 * 6, key_dims]
+  float* turned;              // [64, 6]
   BackwardRoom(std::int64_t t, std::int64_t d, float* scratch) : PanelRoom{t, d} {
     k = take(scratch, row_elems());
     v = take(scratch, row_elems());
@@ -73,8 +74,9 @@ struct BackwardRoom : PanelRoom {
     p = take(scratch, block_elems());
     ds = take(scratch, block_elems());
     dq = take(scratch, sum_elems());
+    dk = take(scratch, key_sum_elems());
+    dv = take(scratch, key_sum_elems());
     turned = take(scratch, kPanelQueries * kTileRows);
-    rows = take(scratch, kLanes * dims());
   }
 };
 
@@ -91,7 +93,7 @@ struct KeyBlock {
 /// What grows by weightsᵀ [keys, 64] · panels [64, Dh].
 struct KeySum {
   const float *weights, *panels;
-  MutableHeadRows<float> to;
+  float* to;
 };
 
 /// Largest score and sum of exponentials of sixteen queries so far.
@@ -126,8 +128,7 @@ struct PanelKernels {
   /// The scores of one panel become probabilities p = exp(score − lse), dscores p · (dscores − along).
   void (*probabilities)(const KeyBlock& block, std::int64_t panel, const ProbabilityLanes& at);
   /// dv += pᵀ · dout and dk += dsᵀ · q over the queries of one group.
-  void (*add_keys)(const KeyBlock& block, const BackwardRoom& room,
-                   const MutableHeadRows<float>& dk, const MutableHeadRows<float>& dv);
+  void (*add_keys)(const KeyBlock& block, const BackwardRoom& room);
 };
 /// The best for this CPU.
 const PanelKernels& panel_kernels();

@@ -22,10 +22,8 @@ RW_AVX512_INLINE __m512 exp16(__m512 x) {
     p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(c));
   }
   p = _mm512_add_ps(_mm512_fmadd_ps(p, _mm512_mul_ps(r, r), r), _mm512_set1_ps(1.0F));
-  const __m512i power =
-      _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23);
   const __mmask16 seen = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-87.3F), _CMP_NLT_UQ);
-  return _mm512_maskz_mul_ps(seen, p, _mm512_castsi512_ps(power));
+  return _mm512_maskz_scalef_ps(seen, p, n);
 }
 
 /// mask_scores (panel_math.h).
@@ -76,16 +74,28 @@ RW_AVX512 void weigh(const KeyBlock& block, const float* columns, const float* w
   }
 }
 
+/// The largest of sixteen lanes; keys are sixes, and six maxima are worked out side by side.
+RW_AVX512_INLINE __m512 largest_of(const float* scores, std::int64_t keys, __m512 before) {
+  __m512 most[kTileRows];
+#pragma GCC unroll 6
+  for (int i = 0; i < kTileRows; ++i) most[i] = before;
+  for (std::int64_t k = 0; k < keys; k += kTileRows) {
+#pragma GCC unroll 6
+    for (int i = 0; i < kTileRows; ++i) {
+      most[i] = _mm512_max_ps(most[i], _mm512_load_ps(scores + (k + i) * kLanes));
+    }
+  }
+  return _mm512_max_ps(_mm512_max_ps(_mm512_max_ps(most[0], most[1]), most[2]),
+                       _mm512_max_ps(_mm512_max_ps(most[3], most[4]), most[5]));
+}
+
 RW_AVX512 void take_block(const KeyBlock& block, std::int64_t panel, float* scores,
                           SoftmaxLanes& running, float* sums, std::int64_t dims) {
   const std::int64_t keys = block.keys(panel);
   if (keys <= 0) return;
   mask16(block.first_key, block.first_query + panel * kLanes, keys, scores);
   const __m512 before = _mm512_load_ps(running.largest);
-  __m512 largest = before;
-  for (std::int64_t k = 0; k < keys; ++k) {
-    largest = _mm512_max_ps(largest, _mm512_load_ps(scores + k * kLanes));
-  }
+  const __m512 largest = largest_of(scores, keys, before);
   const __m512 factor = exp16(_mm512_sub_ps(before, largest));
   __m512 sum = _mm512_mul_ps(_mm512_load_ps(running.sum), factor);
   for (std::int64_t k = 0; k < keys; ++k) {
@@ -119,45 +129,36 @@ RW_AVX512 void probabilities(const KeyBlock& block, std::int64_t panel,
   }
 }
 
-/// Rows of dk or dv from one dimension on.
-struct KeyRows {
-  float* data;
-  std::int64_t stride, rows, width;
-};
 /// The weights of six keys, [6, 16] for every panel of queries from `first` on, times the queries' rows.
 template <int kDimPanels>
-RW_AVX512_INLINE void add_rows(std::int64_t first, const float* weights, const float* panels,
-                               const KeyRows& to) {
+RW_AVX512_INLINE void add_rows(std::int64_t first, const KeySum& sum, std::int64_t stride) {
   GemmTile512<1, kDimPanels> tile;
   tile.clear();
   for (std::int64_t g = first; g < kGroup; ++g) {
-    tile.add_sixteen(weights + g * kKeys * kLanes,
-                     {panels + g * kLanes * kLanes, kPanelQueries * kLanes});
+    tile.add_sixteen(sum.weights + g * kKeys * kLanes,
+                     {sum.panels + g * kLanes * kLanes, kPanelQueries * kLanes});
   }
-  tile.store(to.data, to.stride, to.rows, to.width, Accumulate::kYes);
+  tile.add_to(sum.to, stride);
 }
 
-RW_AVX512 void add_keys(const KeyBlock& block, const BackwardRoom& room,
-                        const MutableHeadRows<float>& dk, const MutableHeadRows<float>& dv) {
-  const KeySum sums[] = {{room.p, room.dout_rows, dv}, {room.ds, room.q_rows, dk}};
+RW_AVX512 void add_keys(const KeyBlock& block, const BackwardRoom& room) {
+  const KeySum sums[] = {{room.p, room.dout_rows, room.dv}, {room.ds, room.q_rows, room.dk}};
+  const std::int64_t dims = room.key_dims();
   for (std::int64_t key = 0; key < block.keys(kGroup - 1); key += kTileRows) {
     const std::int64_t first = first_panel(block, key);
-    const std::int64_t rows = block.real(key + kTileRows) - key;
     for (const KeySum& sum : sums) {
-      const float* weights = sum.weights + key * kLanes;
-      for (std::int64_t d = 0; d < room.width; d += kPanels * kLanes) {
-        const float* panels = sum.panels + d * kPanelQueries;
-        const KeyRows to{sum.to.row(block.first_key + key) + d, sum.to.stride, rows,
-                         room.width - d};
-        const std::int64_t left = (to.width + kLanes - 1) / kLanes;
+      for (std::int64_t d = 0; d < dims; d += kPanels * kLanes) {
+        const KeySum at{sum.weights + key * kLanes, sum.panels + d * kPanelQueries,
+                        sum.to + (block.first_key + key) * dims + d};
+        const std::int64_t left = (dims - d) / kLanes;
         if (left == 1) {
-          add_rows<1>(first, weights, panels, to);
+          add_rows<1>(first, at, dims);
         } else if (left == 2) {
-          add_rows<2>(first, weights, panels, to);
+          add_rows<2>(first, at, dims);
         } else if (left == 3) {
-          add_rows<3>(first, weights, panels, to);
+          add_rows<3>(first, at, dims);
         } else {
-          add_rows<kPanels>(first, weights, panels, to);
+          add_rows<kPanels>(first, at, dims);
         }
       }
     }

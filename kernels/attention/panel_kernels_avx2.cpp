@@ -51,13 +51,11 @@ RW_AVX2 void probabilities(const KeyBlock& block, std::int64_t panel, const Prob
   take_probabilities(at, keys);
 }
 
-RW_AVX2 void add_keys(const KeyBlock& block, const BackwardRoom& room,
-                      const MutableHeadRows<float>& dk, const MutableHeadRows<float>& dv) {
-  const KeySum sums[] = {{room.p, room.dout_rows, dv}, {room.ds, room.q_rows, dk}};
+RW_AVX2 void add_keys(const KeyBlock& block, const BackwardRoom& room) {
+  const KeySum sums[] = {{room.p, room.dout_rows, room.dv}, {room.ds, room.q_rows, room.dk}};
   for (std::int64_t key = 0; key < block.keys(kGroup - 1); key += kTileRows) {
     std::int64_t first = 0;  // panel that sees these keys
     while (key >= block.keys(first)) ++first;
-    const std::int64_t rows = block.real(key + kTileRows) - key;
     const std::int64_t depth = (kGroup - first) * kLanes;
     for (const KeySum& sum : sums) {
       for (std::int64_t g = first; g < kGroup; ++g) {
@@ -65,12 +63,12 @@ RW_AVX2 void add_keys(const KeyBlock& block, const BackwardRoom& room,
                                                  1, kTileRows, kLanes},
                               room.turned + (g - first) * kLanes * kTileRows);
       }
+      float* to = sum.to + (block.first_key + key) * room.key_dims();
       for (std::int64_t d = 0; d < room.width; d += kLanes) {
         GemmTile tile;
         gemm_tile(room.turned, sum.panels + d * kPanelQueries + first * kLanes * kLanes, depth,
                   tile);
-        store_tile(tile, sum.to.row(block.first_key + key) + d, sum.to.stride, rows,
-                   std::min(kLanes, room.width - d), Accumulate::kYes);
+        store_tile(tile, to + d, room.key_dims(), kTileRows, kLanes, Accumulate::kYes);
       }
     }
   }

@@ -35,11 +35,6 @@ struct LaneFactor {
     _mm256_store_ps(row + 8, _mm256_mul_ps(_mm256_load_ps(row + 8), high));
   }
 };
-RW_AVX2_INLINE LaneFactor inverse_of(const SoftmaxLanes& lanes) {
-  const __m256 one = _mm256_set1_ps(1.0F);
-  return {_mm256_div_ps(one, _mm256_load_ps(lanes.sum)),
-          _mm256_div_ps(one, _mm256_load_ps(lanes.sum + 8))};
-}
 
 /// scores [keys, 16] become exponentials; returns the factor for what was summed before.
 RW_AVX2_INLINE LaneFactor take_scores(float* scores, std::int64_t keys, SoftmaxLanes& running) {
@@ -98,72 +93,6 @@ RW_AVX2_INLINE void take_probabilities(const ProbabilityLanes& at, std::int64_t 
       _mm256_store_ps(score, p);
       _mm256_store_ps(dscore, _mm256_mul_ps(p, _mm256_sub_ps(_mm256_load_ps(dscore), along)));
     }
-  }
-}
-
-template <class T>
-RW_AVX2_INLINE float dot(const T* a, const T* b, std::int64_t width) {
-  __m256 sum = _mm256_setzero_ps();
-  std::int64_t i = 0;
-  for (; i + 8 <= width; i += 8) sum = _mm256_fmadd_ps(load8(a + i), load8(b + i), sum);
-  alignas(32) float lane[8];
-  _mm256_store_ps(lane, sum);
-  float out =
-      ((lane[0] + lane[4]) + (lane[1] + lane[5])) + ((lane[2] + lane[6]) + (lane[3] + lane[7]));
-  for (; i < width; ++i) out += static_cast<float>(a[i]) * static_cast<float>(b[i]);
-  return out;
-}
-
-/// rows [tokens, width] as panels of six rows: [tokens/6, width, 6].
-template <class T>
-RW_AVX2_INLINE void pack_rows(const HeadRows<T>& rows, std::int64_t tokens, std::int64_t width,
-                              float* to) {
-  for (std::int64_t t = 0; t < tokens; t += kTileRows) {
-    const PanelSource<T> source{rows.row(t), rows.stride, 1, std::min(kTileRows, tokens - t),
-                                width};
-    pack_panel<kTileRows>(source, to + t * width);
-  }
-}
-
-/// rows [tokens, width] as panels of six columns: [width/6, tokens, 6].
-template <class T>
-RW_AVX2_INLINE void pack_columns(const HeadRows<T>& rows, std::int64_t tokens, std::int64_t width,
-                                 float* to) {
-  constexpr std::int64_t kAtOnce = 16;  // rows, so that whole cache lines are used up
-  for (std::int64_t t = 0; t < tokens; t += kAtOnce) {
-    for (std::int64_t d = 0; d < width; d += kTileRows) {
-      const PanelSource<T> source{rows.row(t) + d, 1, rows.stride, std::min(kTileRows, width - d),
-                                  std::min(kAtOnce, tokens - t)};
-      pack_panel<kTileRows>(source, to + d * tokens + t * kTileRows);
-    }
-  }
-}
-
-/// Rows [begin, begin + 64) of [tokens, width] times `scale`, absent ones 0, as panels of sixteen
-/// rows: [4, width, 16].
-template <class T>
-RW_AVX2_INLINE void pack_queries(const HeadRows<T>& rows, std::int64_t begin, std::int64_t tokens,
-                                 std::int64_t width, float scale, float* to) {
-  for (std::int64_t panel = 0; panel < 4; ++panel, to += width * kLanes) {
-    const std::int64_t first = begin + panel * kLanes;
-    const std::int64_t lanes = std::clamp<std::int64_t>(tokens - first, 0, kLanes);
-    pack_panel<kLanes>(
-        PanelSource<T>{lanes > 0 ? rows.row(first) : nullptr, rows.stride, 1, lanes, width}, to);
-    for (std::int64_t i = 0; i < width * kLanes; ++i) to[i] *= scale;
-  }
-}
-
-/// The same rows as panels of sixteen columns: [width/16, 64, 16].
-template <class T>
-RW_AVX2_INLINE void pack_query_rows(const HeadRows<T>& rows, std::int64_t begin,
-                                    std::int64_t tokens, std::int64_t width, float scale,
-                                    float* to) {
-  const std::int64_t real = std::min<std::int64_t>(64, tokens - begin);
-  for (std::int64_t d = 0; d < width; d += kLanes, to += 64 * kLanes) {
-    pack_panel<kLanes>(
-        PanelSource<T>{rows.row(begin) + d, 1, rows.stride, std::min(kLanes, width - d), real}, to);
-    for (std::int64_t i = 0; i < real * kLanes; ++i) to[i] *= scale;
-    std::fill(to + real * kLanes, to + 64 * kLanes, 0.0F);
   }
 }
 

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "kernels/attention/panel_kernels.h"
-#include "kernels/attention/panel_math.h"
+#include "kernels/attention/panel_packs.h"
+#include "kernels/row_math.h"
 
 namespace rw::kernels {
 namespace {
@@ -17,45 +17,24 @@ float score_scale(std::int64_t width) {
   return static_cast<float>(1.0 / std::sqrt(static_cast<double>(width)));
 }
 
-/// Writes the sums of one panel, [dims, 16], as rows of the result, at most kLanes of them.
 template <class T>
-RW_AVX2 void write_rows(const float* sums, const PanelRoom& room, std::int64_t rows, float* turned,
-                        const MutableHeadRows<T>& to, std::int64_t first) {
-  for (std::int64_t d = 0; d < room.width; d += 8) {
-    turn8(sums + d * kLanes, kLanes, turned + d, room.dims());
-    turn8(sums + d * kLanes + 8, kLanes, turned + 8 * room.dims() + d, room.dims());
-  }
-  for (std::int64_t i = 0; i < rows; ++i) {
-    const float* from = turned + i * room.dims();
-    T* row = to.row(first + i);
-    std::int64_t d = 0;
-    for (; d + 8 <= room.width; d += 8) store8(row + d, _mm256_loadu_ps(from + d));
-    for (; d < room.width; ++d) row[d] = T(from[d]);
-  }
+QueryRows<T> group_of(const HeadRows<T>& rows, std::int64_t begin, std::int64_t tokens,
+                      std::int64_t width) {
+  return {{rows.row(begin), rows.stride}, std::min(kPanelQueries, tokens - begin), width};
+}
+template <class T>
+void write_panel(const float* sums, const float* factors, std::int64_t width, std::int64_t first,
+                 std::int64_t tokens, const MutableHeadRows<T>& to) {
+  panel_packs<T>().write(sums, factors, width, std::min(kLanes, tokens - first),
+                         {to.row(first), to.stride});
 }
 
 template <class T>
-RW_AVX2 void pack_forward(const HeadRows<T>& k, const HeadRows<T>& v, std::int64_t tokens,
-                          std::int64_t head_dim, float* scratch) {
-  const ForwardRoom room(tokens, head_dim, scratch);
-  pack_rows(k, tokens, head_dim, room.k);
-  pack_columns(v, tokens, head_dim, room.v);
-}
-template <class T>
-RW_AVX2 void pack_backward(const HeadRows<T>& k, const HeadRows<T>& v, std::int64_t tokens,
-                           std::int64_t head_dim, float* scratch) {
-  const BackwardRoom room(tokens, head_dim, scratch);
-  pack_rows(k, tokens, head_dim, room.k);
-  pack_rows(v, tokens, head_dim, room.v);
-  pack_columns(k, tokens, head_dim, room.k_columns);
-}
-
-template <class T>
-RW_AVX2 void forward_group(const ForwardHead<T>& head, std::int64_t begin, std::int64_t tokens,
-                           float* scratch) {
+void forward_group(const ForwardHead<T>& head, std::int64_t begin, std::int64_t tokens,
+                   float* scratch) {
   const std::int64_t width = head.head_dim;
   const ForwardRoom room(tokens, width, scratch);
-  pack_queries(head.q, begin, tokens, width, score_scale(width), room.q);
+  panel_packs<T>().queries(group_of(head.q, begin, tokens, width), score_scale(width), room.q);
   std::fill_n(room.o, room.sum_elems(), 0.0F);
   SoftmaxLanes running[kGroup];
   const PanelKernels& run = panel_kernels();
@@ -71,35 +50,34 @@ RW_AVX2 void forward_group(const ForwardHead<T>& head, std::int64_t begin, std::
   }
   for (std::int64_t g = 0; g < kGroup && begin + g * kLanes < tokens; ++g) {
     const std::int64_t first = begin + g * kLanes;
-    const std::int64_t rows = std::min(kLanes, tokens - first);
-    float* sums = room.o + g * room.dims() * kLanes;
-    const LaneFactor factor = inverse_of(running[g]);
-    for (std::int64_t d = 0; d < room.dims(); ++d) factor.apply(sums + d * kLanes);
-    write_rows(sums, room, rows, room.rows, head.out, first);
-    for (std::int64_t i = 0; i < rows && head.lse != nullptr; ++i) {
+    alignas(64) float factors[kLanes];
+    for (std::int64_t i = 0; i < kLanes; ++i) factors[i] = 1.0F / running[g].sum[i];
+    write_panel(room.o + g * room.dims() * kLanes, factors, width, first, tokens, head.out);
+    for (std::int64_t i = 0; i < std::min(kLanes, tokens - first) && head.lse != nullptr; ++i) {
       head.lse[first + i] = running[g].log_sum(i);
     }
   }
 }
 
 template <class T>
-RW_AVX2 void backward_group(const BackwardHead<T>& head, std::int64_t begin, std::int64_t tokens,
-                            float* scratch) {
+void backward_group(const BackwardHead<T>& head, std::int64_t begin, std::int64_t tokens,
+                    float* scratch) {
   const std::int64_t width = head.head_dim;
   const float scale = score_scale(width);
   const BackwardRoom room(tokens, width, scratch);
-  pack_queries(head.q, begin, tokens, width, scale, room.q);
-  pack_queries(head.dout, begin, tokens, width, 1.0F, room.dout);
-  pack_query_rows(head.q, begin, tokens, width, scale, room.q_rows);
-  pack_query_rows(head.dout, begin, tokens, width, 1.0F, room.dout_rows);
+  const PanelPacks<T>& pack = panel_packs<T>();
+  const QueryRows<T> q = group_of(head.q, begin, tokens, width);
+  const QueryRows<T> dout = group_of(head.dout, begin, tokens, width);
+  pack.queries(q, scale, room.q);
+  pack.queries(dout, 1.0F, room.dout);
+  pack.query_columns(q, scale, room.q_rows);
+  pack.query_columns(dout, 1.0F, room.dout_rows);
   std::fill_n(room.dq, room.sum_elems(), 0.0F);
-  const PanelKernels& run = panel_kernels();
   alignas(64) float lse[kPanelQueries] = {};
   alignas(64) float along[kPanelQueries] = {};
-  for (std::int64_t i = 0; i < std::min(kPanelQueries, tokens - begin); ++i) {
-    lse[i] = head.lse[begin + i];
-    along[i] = dot(head.dout.row(begin + i), head.out.row(begin + i), width);
-  }
+  std::copy_n(head.lse + begin, q.count, lse);
+  pack.dots(dout, {head.out.row(begin), head.out.stride}, along);
+  const PanelKernels& run = panel_kernels();
   const std::int64_t seen = std::min(tokens, begin + kPanelQueries);
   for (std::int64_t key = 0; key < seen; key += kKeys) {
     const KeyBlock block{key, begin, tokens};
@@ -111,15 +89,18 @@ RW_AVX2 void backward_group(const BackwardHead<T>& head, std::int64_t begin, std
                         {lse + g * kLanes, along + g * kLanes, room.p + at, room.ds + at});
     }
     run.weigh(block, room.k_columns, room.ds, room, room.dq);
-    run.add_keys(block, room, head.dk, head.dv);
+    run.add_keys(block, room);
   }
+  alignas(64) float factors[kLanes];
+  std::fill_n(factors, kLanes, scale);
   for (std::int64_t g = 0; g < kGroup && begin + g * kLanes < tokens; ++g) {
-    float* sums = room.dq + g * room.dims() * kLanes;
-    for (std::int64_t i = 0; i < room.dims() * kLanes; ++i) sums[i] *= scale;
-    const std::int64_t first = begin + g * kLanes;
-    write_rows(sums, room, std::min(kLanes, tokens - first), room.rows, head.dq, first);
+    write_panel(room.dq + g * room.dims() * kLanes, factors, width, begin + g * kLanes, tokens,
+                head.dq);
   }
 }
+
+void write_row(const float* from, float* to, std::int64_t width) { std::copy_n(from, width, to); }
+void write_row(const float* from, BF16* to, std::int64_t width) { row_convert(from, to, width); }
 
 }  // namespace
 
@@ -133,12 +114,28 @@ std::int64_t backward_panel_elems(std::int64_t tokens, std::int64_t head_dim) {
 template <class T>
 void pack_forward_keys(const HeadRows<T>& k, const HeadRows<T>& v, std::int64_t tokens,
                        std::int64_t head_dim, float* scratch) {
-  pack_forward(k, v, tokens, head_dim, scratch);
+  const ForwardRoom room(tokens, head_dim, scratch);
+  panel_packs<T>().rows(k, tokens, head_dim, room.k);
+  panel_packs<T>().columns(v, tokens, head_dim, room.v);
 }
 template <class T>
 void pack_backward_keys(const HeadRows<T>& k, const HeadRows<T>& v, std::int64_t tokens,
                         std::int64_t head_dim, float* scratch) {
-  pack_backward(k, v, tokens, head_dim, scratch);
+  const BackwardRoom room(tokens, head_dim, scratch);
+  panel_packs<T>().rows(k, tokens, head_dim, room.k);
+  panel_packs<T>().rows(v, tokens, head_dim, room.v);
+  panel_packs<T>().columns(k, tokens, head_dim, room.k_columns);
+  std::fill_n(room.dk, room.key_sum_elems(), 0.0F);
+  std::fill_n(room.dv, room.key_sum_elems(), 0.0F);
+}
+template <class T>
+void write_key_gradients(const MutableHeadRows<T>& dk, const MutableHeadRows<T>& dv,
+                         std::int64_t tokens, std::int64_t head_dim, float* scratch) {
+  const BackwardRoom room(tokens, head_dim, scratch);
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    write_row(room.dk + t * room.key_dims(), dk.row(t), head_dim);
+    write_row(room.dv + t * room.key_dims(), dv.row(t), head_dim);
+  }
 }
 template <class T>
 void attention_forward_panels(const ForwardHead<T>& head, std::int64_t begin, std::int64_t tokens,
@@ -151,21 +148,19 @@ void attention_backward_panels(const BackwardHead<T>& head, std::int64_t begin, 
   backward_group(head, begin, tokens, scratch);
 }
 
-template void pack_forward_keys(const HeadRows<float>&, const HeadRows<float>&, std::int64_t,
-                                std::int64_t, float*);
-template void pack_forward_keys(const HeadRows<BF16>&, const HeadRows<BF16>&, std::int64_t,
-                                std::int64_t, float*);
-template void pack_backward_keys(const HeadRows<float>&, const HeadRows<float>&, std::int64_t,
-                                 std::int64_t, float*);
-template void pack_backward_keys(const HeadRows<BF16>&, const HeadRows<BF16>&, std::int64_t,
-                                 std::int64_t, float*);
-template void attention_forward_panels(const ForwardHead<float>&, std::int64_t, std::int64_t,
-                                       float*);
-template void attention_forward_panels(const ForwardHead<BF16>&, std::int64_t, std::int64_t,
-                                       float*);
-template void attention_backward_panels(const BackwardHead<float>&, std::int64_t, std::int64_t,
-                                        float*);
-template void attention_backward_panels(const BackwardHead<BF16>&, std::int64_t, std::int64_t,
-                                        float*);
+#define RW_PANELS_OF(T)                                                                       \
+  template void pack_forward_keys(const HeadRows<T>&, const HeadRows<T>&, std::int64_t,       \
+                                  std::int64_t, float*);                                      \
+  template void pack_backward_keys(const HeadRows<T>&, const HeadRows<T>&, std::int64_t,      \
+                                   std::int64_t, float*);                                     \
+  template void write_key_gradients(const MutableHeadRows<T>&, const MutableHeadRows<T>&,     \
+                                    std::int64_t, std::int64_t, float*);                      \
+  template void attention_forward_panels(const ForwardHead<T>&, std::int64_t, std::int64_t,   \
+                                         float*);                                             \
+  template void attention_backward_panels(const BackwardHead<T>&, std::int64_t, std::int64_t, \
+                                          float*);
+RW_PANELS_OF(float)
+RW_PANELS_OF(BF16)
+#undef RW_PANELS_OF
 
 }  // namespace rw::kernels

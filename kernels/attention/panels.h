@@ -17,13 +17,18 @@ namespace rw::kernels {
 std::int64_t forward_panel_elems(std::int64_t tokens, std::int64_t head_dim);
 std::int64_t backward_panel_elems(std::int64_t tokens, std::int64_t head_dim);
 
-/// Packs k and v [tokens, head_dim] of the head.
+/// Packs k and v [tokens, head_dim] of the head; for backward, sets the sums of their gradients to 0 too.
 template <class T>
 void pack_forward_keys(const HeadRows<T>& k, const HeadRows<T>& v, std::int64_t tokens,
                        std::int64_t head_dim, float* scratch);
 template <class T>
 void pack_backward_keys(const HeadRows<T>& k, const HeadRows<T>& v, std::int64_t tokens,
                         std::int64_t head_dim, float* scratch);
+
+/// After all queries of all heads that share the keys: the sums, as rows [tokens, head_dim].
+template <class T>
+void write_key_gradients(const MutableHeadRows<T>& dk, const MutableHeadRows<T>& dv,
+                         std::int64_t tokens, std::int64_t head_dim, float* scratch);
 
 inline constexpr std::int64_t kPanelQueries = 64;
 
@@ -32,7 +37,7 @@ inline constexpr std::int64_t kPanelQueries = 64;
 template <class T>
 void attention_forward_panels(const ForwardHead<T>& head, std::int64_t begin, std::int64_t tokens,
                               float* scratch);
-/// dk and dv are added to, dq is overwritten.
+/// What is due to dk and dv is added to the sums in scratch, dq is overwritten; the head's dk and dv are not looked at.
 template <class T>
 void attention_backward_panels(const BackwardHead<T>& head, std::int64_t begin, std::int64_t tokens,
                                float* scratch);

@@ -18,16 +18,18 @@ struct PanelsAt {
   std::int64_t stride = 0;
 };
 
-/// Where the numbers of six rows of sixteen come from when they are turned.
+/// Where the numbers of six rows of sixteen, two rows at a time, come from when they are turned: `at` in the two rows
+/// that `of_pair` says.
 struct TurnedColumn {
   alignas(64) std::int32_t at[kTileRows][kTileColumns] = {};
-  __mmask16 of_row[kTileRows][kTileRows] = {};
+  __mmask16 of_pair[kTileRows][kTileRows / 2] = {};
   constexpr TurnedColumn() {
     for (int j = 0; j < kTileRows; ++j) {
       for (int q = 0; q < kTileColumns; ++q) {
         const int number = j * static_cast<int>(kTileColumns) + q;
-        at[j][q] = number / static_cast<int>(kTileRows);
-        __mmask16& mask = of_row[j][number % kTileRows];
+        const int row = number % static_cast<int>(kTileRows);
+        at[j][q] = number / static_cast<int>(kTileRows) + row % 2 * static_cast<int>(kTileColumns);
+        __mmask16& mask = of_pair[j][row / 2];
         mask = static_cast<__mmask16>(mask | (1U << static_cast<unsigned>(q)));
       }
     }
@@ -36,6 +38,10 @@ struct TurnedColumn {
 inline constexpr TurnedColumn kTurnedColumn;
 
 RW_AVX512_INLINE __m512 load16(const float* x) { return _mm512_loadu_ps(x); }
+RW_AVX512_INLINE __m512 load16(const core::BF16* x) {
+  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
 RW_AVX512_INLINE void store16(float* to, __mmask16 lanes, __m512 x) {
   _mm512_mask_storeu_ps(to, lanes, x);
 }
@@ -51,17 +57,19 @@ RW_AVX512_INLINE void store16(core::BF16* to, __mmask16 lanes, __m512 x) {
 
 /// Six rows of sixteen, turned: to[c · 6 + r] = from[r · stride + c]. Number 16 j + q of the result is number
 /// (16 j + q) / 6 of row (16 j + q) % 6.
-RW_AVX512_INLINE void turn6x16(const float* from, std::int64_t stride, float* to) {
+template <class T>
+RW_AVX512_INLINE void turn6x16(const T* from, std::int64_t stride, float* to) {
   __m512 row[kTileRows];
 #pragma GCC unroll 6
-  for (int r = 0; r < kTileRows; ++r) row[r] = _mm512_loadu_ps(from + r * stride);
+  for (int r = 0; r < kTileRows; ++r) row[r] = load16(from + r * stride);
 #pragma GCC unroll 6
   for (int j = 0; j < kTileRows; ++j) {
-    const __m512i column = _mm512_load_si512(kTurnedColumn.at[j]);
-    __m512 out = _mm512_setzero_ps();
-#pragma GCC unroll 6
-    for (int r = 0; r < kTileRows; ++r) {
-      out = _mm512_mask_permutexvar_ps(out, kTurnedColumn.of_row[j][r], column, row[r]);
+    const __m512i at = _mm512_load_si512(kTurnedColumn.at[j]);
+    __m512 out = _mm512_permutex2var_ps(row[0], at, row[1]);
+#pragma GCC unroll 2
+    for (int pair = 1; pair < kTileRows / 2; ++pair) {
+      const __m512 two = _mm512_permutex2var_ps(row[2 * pair], at, row[2 * pair + 1]);
+      out = _mm512_mask_mov_ps(out, kTurnedColumn.of_pair[j][pair], two);
     }
     _mm512_storeu_ps(to + j * kTileColumns, out);
   }
@@ -126,6 +134,17 @@ struct GemmTile512 {
           if (add == Accumulate::kYes) x = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, to), x);
         }
         store16(to, lanes, x);
+      }
+    }
+  }
+  /// Adds all sums to rows at multiples of 64 bytes.
+  RW_AVX512_INLINE void add_to(float* c, std::int64_t stride) const {
+#pragma GCC unroll 12
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+      for (int p = 0; p < kColumnPanels; ++p) {
+        float* to = c + i * stride + p * kTileColumns;
+        _mm512_store_ps(to, _mm512_add_ps(_mm512_load_ps(to), sum[i][p]));
       }
     }
   }

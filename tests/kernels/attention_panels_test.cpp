@@ -23,8 +23,7 @@ class Memory {
  public:
   Memory(const Sizes& sizes, unsigned seed)
       : sizes_(sizes),
-        elems_(backward_panel_elems(sizes.tokens, sizes.head_dim) +
-               2 * sizes.tokens * sizes.head_dim),
+        elems_(backward_panel_elems(sizes.tokens, sizes.head_dim)),
         buffer_(static_cast<std::size_t>(elems_) * sizeof(float), core::Device{}) {
     std::mt19937 random(seed);
     std::uniform_real_distribution<float> numbers(-1, 1);
@@ -32,10 +31,6 @@ class Memory {
   }
   float* data() const { return static_cast<float*>(buffer_.address()); }
   BackwardRoom room() const { return {sizes_.tokens, sizes_.head_dim, data()}; }
-  MutableHeadRows<float> gradient(int which) const {
-    float* first = data() + elems_ - (2 - which) * sizes_.tokens * sizes_.head_dim;
-    return {first, sizes_.head_dim};
-  }
   /// All but `turned`, which AVX-512 does not need.
   void expect_same(const Memory& other) const {
     std::fill_n(room().turned, kPanelQueries * kTileRows, 0.0F);
@@ -75,7 +70,7 @@ TEST_P(PanelKernelsTest, Avx512GivesTheBitsOfAvx2) {
           by.take_block(block, g, room.p + panel, lanes[g], sums, room.dims());
         }
         by.weigh(block, room.k_columns, room.ds, room, room.dq);
-        by.add_keys(block, room, at.gradient(0), at.gradient(1));
+        by.add_keys(block, room);
       };
       run(kPanelKernelsAvx2, narrow, narrow_lanes);
       run(kPanelKernels512, wide, wide_lanes);
