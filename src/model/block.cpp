@@ -54,8 +54,8 @@ Tensor linear_backward_input(const Tensor& dy, const Tensor& weight, core::DType
 }
 
 void linear_backward_weight(const Tensor& dy, const Tensor& x, Tensor& dweight,
-                            core::Stream& stream) {
-  kernels::matmul(dy, x, dweight, {.a = Transpose::kYes, .c = Accumulate::kYes}, stream);
+                            core::Stream& stream, Accumulate add) {
+  kernels::matmul(dy, x, dweight, {.a = Transpose::kYes, .c = add}, stream);
 }
 
 std::int64_t BlockSaved::bytes() const {
@@ -236,16 +236,16 @@ Tensor Block::backward_input(BlockSaved& saved, const Tensor& dy, const BlockPas
   return dx;
 }
 
-void Block::backward_weight(BlockSaved& saved, core::Stream& stream) {
-  linear_backward_weight(saved.dy, saved.gated, weights_.down.grad, stream);
-  linear_backward_weight(saved.gate_up, saved.normed_mid, weights_.gate_up.grad, stream);
+void Block::backward_weight(BlockSaved& saved, Accumulate matrices, core::Stream& stream) {
+  linear_backward_weight(saved.dy, saved.gated, weights_.down.grad, stream, matrices);
+  linear_backward_weight(saved.gate_up, saved.normed_mid, weights_.gate_up.grad, stream, matrices);
   kernels::accumulate(saved.dpost_norm, weights_.post_norm.grad, stream);
-  linear_backward_weight(saved.dx_mid, saved.attended, weights_.output.grad, stream);
+  linear_backward_weight(saved.dx_mid, saved.attended, weights_.output.grad, stream, matrices);
   if (saved.dq_norm.defined()) {
     kernels::accumulate(saved.dq_norm, weights_.q_norm.grad, stream);
     kernels::accumulate(saved.dk_norm, weights_.k_norm.grad, stream);
   }
-  linear_backward_weight(saved.dqkv, saved.normed, weights_.qkv.grad, stream);
+  linear_backward_weight(saved.dqkv, saved.normed, weights_.qkv.grad, stream, matrices);
   kernels::accumulate(saved.dinput_norm, weights_.input_norm.grad, stream);
   saved = {};
 }

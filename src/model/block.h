@@ -4,6 +4,7 @@
 
 #include "core/tensor.h"
 #include "kernels/attention/attention.h"
+#include "kernels/matmul/matmul.h"
 #include "model/options.h"
 #include "model/params.h"
 #include "model/rope_table.h"
@@ -60,8 +61,9 @@ class Block {
   /// dy [N, D] -> dx [N, D], a new tensor. No gradient of a parameter changes.
   core::Tensor backward_input(BlockSaved& saved, const core::Tensor& dy, const BlockPass& pass,
                               core::Stream& stream) const;
-  /// Adds the gradients of this block's parameters and empties `saved`.
-  void backward_weight(BlockSaved& saved, core::Stream& stream);
+  /// Adds the gradients of this block's parameters and empties `saved`. matrices kNo: those of matrices are
+  /// written, not added (Params::hold_grad_beside_matrices).
+  void backward_weight(BlockSaved& saved, kernels::Accumulate matrices, core::Stream& stream);
 
  private:
   kernels::HeadLayout heads(const BlockPass& pass) const;
@@ -85,8 +87,9 @@ core::Tensor linear(const core::Tensor& x, const core::Tensor& weight, core::DTy
 /// Its input gradient: dy [N, out], weight [out, in] -> [N, in] of `dtype`.
 core::Tensor linear_backward_input(const core::Tensor& dy, const core::Tensor& weight,
                                    core::DType dtype, core::Stream& stream);
-/// Its weight gradient: dweight [out, in] += dyᵀ · x.
+/// Its weight gradient: dweight [out, in] += dyᵀ · x, or = with kNo.
 void linear_backward_weight(const core::Tensor& dy, const core::Tensor& x, core::Tensor& dweight,
-                            core::Stream& stream);
+                            core::Stream& stream,
+                            kernels::Accumulate add = kernels::Accumulate::kYes);
 
 }  // namespace rw::model

@@ -100,10 +100,18 @@ class Layout {
   void build(Params& out, int buckets, core::Device device) {
     std::vector<std::int64_t> elems(static_cast<std::size_t>(buckets), 0);
     std::vector<std::int64_t> begins;
+    out.beside_matrices.resize(elems.size());
     for (const Planned& weight : weights_) {
-      std::int64_t& end = elems[static_cast<std::size_t>(weight.bucket)];
-      begins.push_back(end);
-      end += (weight.shape.elems() + kAlignElems - 1) / kAlignElems * kAlignElems;
+      const auto bucket = static_cast<std::size_t>(weight.bucket);
+      const std::int64_t begin =
+          std::exchange(elems[bucket], elems[bucket] + (weight.shape.elems() + kAlignElems - 1) /
+                                                           kAlignElems * kAlignElems);
+      begins.push_back(begin);
+      const std::int64_t matrix_end =
+          weight.shape.rank() > 1 ? begin + weight.shape.elems() : begin;
+      if (matrix_end < elems[bucket]) {
+        out.beside_matrices[bucket].emplace_back(matrix_end, elems[bucket]);
+      }
     }
     auto& values = out.bucket_values;
     for (const std::int64_t count : elems) {
@@ -183,12 +191,27 @@ void Params::drop_grad() {
 }
 
 void Params::hold_grad(int bucket, core::Stream& stream) {
+  if (take_grad(bucket)) core::fill_zero(bucket_grads[static_cast<std::size_t>(bucket)], stream);
+}
+
+bool Params::hold_grad_beside_matrices(int bucket, core::Stream& stream) {
+  if (!take_grad(bucket)) return false;
+  const auto at = static_cast<std::size_t>(bucket);
+  for (const auto& [begin, end] : beside_matrices[at]) {
+    core::Tensor part = bucket_grads[at].flat(begin, end);
+    core::fill_zero(part, stream);
+  }
+  return true;
+}
+
+/// True where the bucket had no memory.
+bool Params::take_grad(int bucket) {
   core::Tensor& grads = bucket_grads[static_cast<std::size_t>(bucket)];
-  if (grads.address() != nullptr) return;
+  if (grads.address() != nullptr) return false;
   const core::MemoryLabel label("gradients");
   const core::TakeHigh high;  // it stays until the step ends
   grads.take();
-  core::fill_zero(grads, stream);
+  return true;
 }
 
 void Params::compute_in_bf16(core::Stream& stream) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/tensor.h"
@@ -62,8 +63,10 @@ class Params {
   /// bytes. The gaps are 0.
   std::vector<core::Tensor> bucket_grads;
   std::vector<core::Tensor> bucket_values;  // the same for values
-  std::vector<Weight> weights;              // in the order of the model
-  Param* find(const std::string& name);     // nullptr when this rank does not hold it
+  /// Elements [first, second) of each bucket that are in no matrix: vectors and gaps.
+  std::vector<std::vector<std::pair<std::int64_t, std::int64_t>>> beside_matrices;
+  std::vector<Weight> weights;           // in the order of the model
+  Param* find(const std::string& name);  // nullptr when this rank does not hold it
   /// Throws Error{kBug} when this rank does not hold it.
   const Weight& weight(const std::string& name) const;
   void zero_grad(core::Stream& stream);
@@ -72,6 +75,9 @@ class Params {
   /// to, so that in a step gradients come as activations go.
   void drop_grad();
   void hold_grad(int bucket, core::Stream& stream);
+  /// The same for who is about to add to every matrix of the bucket: true where it had no memory, and its
+  /// matrices are still to be written (Accumulate::kNo), not added to; all else in it is 0.
+  bool hold_grad_beside_matrices(int bucket, core::Stream& stream);
   /// From now on products are in bf16: every matrix that one reads gets a bf16 copy of its values
   /// (norms and a table that is only looked up in get none). Values stay f32, as do gradients. Before
   /// any Stage is made from these parameters, and once.
@@ -82,6 +88,9 @@ class Params {
   /// Random start: a function of (seed, name, element) alone.
   void initialise(const Options& options, std::uint64_t seed);
   std::int64_t elems() const;
+
+ private:
+  bool take_grad(int bucket);
 };
 
 /// The parameters of all `ranges` together; a tied embedding that both ends of the model hold is

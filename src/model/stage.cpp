@@ -16,6 +16,7 @@
 
 namespace rw::model {
 using core::Tensor;
+using kernels::Accumulate;
 
 namespace {
 
@@ -152,8 +153,8 @@ void Stage::Impl::head_weight(StageSaved& saved, const BucketDone& done, core::S
 
 void Stage::Impl::block_weight(std::size_t i, StageSaved& saved, const BucketDone& done,
                                core::Stream& stream) {
-  params->hold_grad(blocks[i].bucket(), stream);
-  blocks[i].backward_weight(saved.blocks[i], stream);
+  const bool first = params->hold_grad_beside_matrices(blocks[i].bucket(), stream);
+  blocks[i].backward_weight(saved.blocks[i], first ? Accumulate::kNo : Accumulate::kYes, stream);
   report(done, blocks[i].bucket());
 }
 
