@@ -8,7 +8,7 @@ namespace rw::kernels {
 namespace {
 
 constexpr int kPanels = static_cast<int>(kGroup);
-using Tile = GemmTile512<1, kPanels>;
+using Tile = GemmTile512<kPanels>;
 
 /// exp8 (panel_math.h) on sixteen lanes: the same bits.
 RW_AVX512_INLINE __m512 exp16(__m512 x) {
@@ -46,7 +46,7 @@ std::int64_t first_panel(const KeyBlock& block, std::int64_t key) {
 RW_AVX512 void scores(const KeyBlock& block, const float* packed, const float* queries,
                       std::int64_t width, float* to) {
   for (std::int64_t key = 0; key < block.keys(kGroup - 1); key += kTileRows) {
-    const PanelsAt rows{packed + (block.first_key + key) * width, 0};
+    const float* rows = packed + (block.first_key + key) * width;
     const std::int64_t first = first_panel(block, key);
     Tile tile;
     tile.clear();
@@ -65,7 +65,7 @@ RW_AVX512 void weigh(const KeyBlock& block, const float* columns, const float* w
     std::int64_t done = 0;
     for (std::int64_t g = first; g < kGroup; ++g) {  // what panel g sees more than those before it
       const std::int64_t depth = block.real(block.keys(g));
-      tile.add(static_cast<int>(g), {rows + done * kTileRows, 0},
+      tile.add(static_cast<int>(g), rows + done * kTileRows,
                {weights + done * kLanes, kKeys * kLanes}, depth - done);
       done = depth;
     }
@@ -132,7 +132,7 @@ RW_AVX512 void probabilities(const KeyBlock& block, std::int64_t panel,
 /// The weights of six keys, [6, 16] for every panel of queries from `first` on, times the queries' rows.
 template <int kDimPanels>
 RW_AVX512_INLINE void add_rows(std::int64_t first, const KeySum& sum, std::int64_t stride) {
-  GemmTile512<1, kDimPanels> tile;
+  GemmTile512<kDimPanels> tile;
   tile.clear();
   for (std::int64_t g = first; g < kGroup; ++g) {
     tile.add_sixteen(sum.weights + g * kKeys * kLanes,
@@ -150,16 +150,9 @@ RW_AVX512 void add_keys(const KeyBlock& block, const BackwardRoom& room) {
       for (std::int64_t d = 0; d < dims; d += kPanels * kLanes) {
         const KeySum at{sum.weights + key * kLanes, sum.panels + d * kPanelQueries,
                         sum.to + (block.first_key + key) * dims + d};
-        const std::int64_t left = (dims - d) / kLanes;
-        if (left == 1) {
-          add_rows<1>(first, at, dims);
-        } else if (left == 2) {
-          add_rows<2>(first, at, dims);
-        } else if (left == 3) {
-          add_rows<3>(first, at, dims);
-        } else {
-          add_rows<kPanels>(first, at, dims);
-        }
+        with_panels((dims - d) / kLanes, [&](auto panels) RW_AVX512 {
+          add_rows<decltype(panels)::value>(first, at, dims);
+        });
       }
     }
   }

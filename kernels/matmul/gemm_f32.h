@@ -89,11 +89,12 @@ struct Avx2Engine : F32Panels {
   }
 };
 
-/// Two panels of rows meet two of columns. A slice of these stays in the first-level cache while all rows of a
+/// A panel of rows meets four of columns. A slice of these stays in the first-level cache while all rows of a
 /// block pass by; their sums so far come from there, or from the second.
 struct Avx512Engine : F32Panels {
-  static constexpr std::int64_t kRows = 2 * kTileRows, kColumns = 2 * kTileColumns;
-  static constexpr std::int64_t kMostTiles = 8, kLeastTiles = 1;
+  static constexpr int kPanels = 4;
+  static constexpr std::int64_t kRows = kTileRows, kColumns = kPanels * kTileColumns;
+  static constexpr std::int64_t kMostTiles = 16, kLeastTiles = 2;
 
   template <class T>
   RW_AVX512 static void pack_a(const GemmMatrix<T>& a, const GemmPart& part, float* to) {
@@ -106,25 +107,26 @@ struct Avx512Engine : F32Panels {
   template <class C>
   RW_AVX512 static void multiply(const GemmPart& part, const float* packed_a, const float* packed_b,
                                  const GemmTarget<C>& into) {
-    constexpr std::int64_t kSlice = 256;
+    constexpr std::int64_t kSlice = 128;
     // A sum that is rounded cannot be taken up again.
     const std::int64_t slice = sizeof(C) == sizeof(float) ? kSlice : part.depth;
     for (std::int64_t column = part.column; column < part.column_end; column += kColumns) {
       GemmTarget<C> to = into;
       for (std::int64_t k = 0; k < part.depth; k += slice) {
-        const PanelsAt a{packed_a + k * kTileRows, kTileRows * part.depth};
+        const float* a = packed_a + k * kTileRows;
         const PanelsAt b{packed_b + (column - part.column) * part.depth + k * kTileColumns,
                          kTileColumns * part.depth};
         GemmPart at = part;
         at.column = column;
         at.depth = std::min(slice, part.depth - k);
-        all_rows(at, a, b, to);
+        all_rows(at, a, kTileRows * part.depth, b, to);
         to.add = Accumulate::kYes;
       }
     }
   }
 
  private:
+  /// While six rows are packed, the next six are asked for.
   RW_AVX512_INLINE static void pack_rows(const GemmMatrix<float>& a, const GemmPart& part,
                                          float* to) {
     for (std::int64_t row = part.row; row < part.row_end;
@@ -137,42 +139,31 @@ struct Avx512Engine : F32Panels {
       if (source.lanes == kTileRows) {
         for (; k + kTileColumns <= part.depth; k += kTileColumns) {
           turn6x16(source.from + k, a.stride, to + k * kTileRows);
+          const float* next = source.from + kTileRows * a.stride + k;
+          for (std::int64_t i = 0; i < kTileRows; ++i) __builtin_prefetch(next + i * a.stride);
         }
       }
       pack_slowly<kTileRows>(source, k, to);
     }
   }
 
-  /// What begins at a column of c.
+  /// What begins at a column of c; panels of a lie `stride` floats apart.
   template <class C>
-  RW_AVX512_INLINE static void all_rows(const GemmPart& part, PanelsAt a, const PanelsAt& b,
-                                        const GemmTarget<C>& into) {
-    const bool one_column = part.column_end - part.column <= kTileColumns;
-    GemmPart at = part;
-    for (; at.row < part.row_end; at.row += kRows, a.data += 2 * a.stride) {
-      const bool one_row = part.row_end - at.row <= kTileRows;
-      if (one_row && one_column) {
-        tile<1, 1>(at, a, b, into);
-      } else if (one_row) {
-        tile<1, 2>(at, a, b, into);
-      } else if (one_column) {
-        tile<2, 1>(at, a, b, into);
-      } else {
-        tile<2, 2>(at, a, b, into);
+  RW_AVX512_INLINE static void all_rows(const GemmPart& part, const float* a, std::int64_t stride,
+                                        const PanelsAt& b, const GemmTarget<C>& into) {
+    const std::int64_t columns = std::min(kColumns, part.column_end - part.column);
+    with_panels((columns + kTileColumns - 1) / kTileColumns, [&](auto panels) RW_AVX512 {
+      const float* panel = a;
+      for (std::int64_t row = part.row; row < part.row_end; row += kRows, panel += stride) {
+        const std::int64_t rows = std::min(kRows, part.row_end - row);
+        C* to = into.c + row * into.stride + part.column;
+        into.prefetch(to, rows, columns);
+        GemmTile512<decltype(panels)::value> tile;
+        tile.clear();
+        tile.add(0, panel, b, part.depth);
+        tile.store(to, into.stride, rows, columns, into.add);
       }
-    }
-  }
-
-  template <int kRowPanels, int kColumnPanels, class C>
-  RW_AVX512_INLINE static void tile(const GemmPart& at, const PanelsAt& a, const PanelsAt& b,
-                                    const GemmTarget<C>& into) {
-    const std::int64_t rows = std::min(kRows, at.row_end - at.row);
-    const std::int64_t columns = std::min(kColumns, at.column_end - at.column);
-    C* to = into.c + at.row * into.stride + at.column;
-    into.prefetch(to, rows, columns);
-    GemmTile512<kRowPanels, kColumnPanels> tile;
-    tile.multiply(a, b, at.depth);
-    tile.store(to, into.stride, rows, columns, into.add);
+    });
   }
 };
 

@@ -1,6 +1,7 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/matmul/gemm_pack.h"
 #include "kernels/matmul/gemm_tile.h"
@@ -75,56 +76,50 @@ RW_AVX512_INLINE void turn6x16(const T* from, std::int64_t stride, float* to) {
   }
 }
 
-/// Sums of kRowPanels · 6 rows and kColumnPanels · 16 columns, over the panels that gemm_tile takes one of
-/// each; every sum runs over k in order.
-template <int kRowPanels, int kColumnPanels>
+/// Sums of six rows and kPanels · 16 columns, over a panel of a and panels of b as gemm_tile takes one of each;
+/// every sum runs over k in order.
+template <int kPanels>
 struct GemmTile512 {
-  static constexpr int kRows = kRowPanels * static_cast<int>(kTileRows);
-  static constexpr int kSix = static_cast<int>(kTileRows);
-  __m512 sum[kRows][kColumnPanels];
+  static constexpr int kRows = static_cast<int>(kTileRows);
+  __m512 sum[kRows][kPanels];
 
   RW_AVX512_INLINE void clear() {
-#pragma GCC unroll 12
+#pragma GCC unroll 6
     for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
-      for (int p = 0; p < kColumnPanels; ++p) sum[i][p] = _mm512_setzero_ps();
+      for (int p = 0; p < kPanels; ++p) sum[i][p] = _mm512_setzero_ps();
     }
   }
-  /// Adds panels of a [depth, 6] times those of b [depth, 16] from `first` on; b at multiples of 64 bytes.
-  RW_AVX512_INLINE void add(int first, const PanelsAt& a, const PanelsAt& b, std::int64_t depth) {
-    static_assert(kColumnPanels <= 4);
+  /// Adds a panel of a [depth, 6] times those of b [depth, 16] from `first` on; b at multiples of 64 bytes.
+  RW_AVX512_INLINE void add(int first, const float* a, const PanelsAt& b, std::int64_t depth) {
+    static_assert(kPanels <= 4);
     if (first == 0) return add_from<0>(a, b, depth);
-    if constexpr (kColumnPanels > 1) {
+    if constexpr (kPanels > 1) {
       if (first == 1) return add_from<1>(a, b, depth);
     }
-    if constexpr (kColumnPanels > 2) {
+    if constexpr (kPanels > 2) {
       if (first == 2) return add_from<2>(a, b, depth);
     }
-    if constexpr (kColumnPanels > 3) {
+    if constexpr (kPanels > 3) {
       if (first == 3) return add_from<3>(a, b, depth);
     }
-  }
-  RW_AVX512_INLINE void multiply(const PanelsAt& a, const PanelsAt& b, std::int64_t depth) {
-    clear();
-    add_from<0>(a, b, depth);
   }
 
   /// Adds six rows of a, [6, 16], times panels of b [16, 16].
   RW_AVX512_INLINE void add_sixteen(const float* a, const PanelsAt& b) {
-    static_assert(kRows == kSix);
 #pragma GCC unroll 4
-    for (std::int64_t k = 0; k < kTileColumns; ++k) add_product<0>(a + k, 0, kTileColumns, b, k);
+    for (std::int64_t k = 0; k < kTileColumns; ++k) add_product<0>(a + k, kTileColumns, b, k);
   }
 
   /// Writes rows x columns of the sums to c, or adds them to it (f32 only).
   template <class C>
   RW_AVX512_INLINE void store(C* c, std::int64_t stride, std::int64_t rows, std::int64_t columns,
                               Accumulate add) const {
-#pragma GCC unroll 12
+#pragma GCC unroll 6
     for (int i = 0; i < kRows; ++i) {
       if (i >= rows) continue;
 #pragma GCC unroll 4
-      for (int p = 0; p < kColumnPanels; ++p) {
+      for (int p = 0; p < kPanels; ++p) {
         const std::int64_t left = columns - p * kTileColumns;
         if (left <= 0) continue;
         const auto lanes = static_cast<__mmask16>(left >= kTileColumns ? 0xffff : (1 << left) - 1);
@@ -139,23 +134,23 @@ struct GemmTile512 {
   }
   /// Adds all sums to rows at multiples of 64 bytes.
   RW_AVX512_INLINE void add_to(float* c, std::int64_t stride) const {
-#pragma GCC unroll 12
+#pragma GCC unroll 6
     for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
-      for (int p = 0; p < kColumnPanels; ++p) {
+      for (int p = 0; p < kPanels; ++p) {
         float* to = c + i * stride + p * kTileColumns;
         _mm512_store_ps(to, _mm512_add_ps(_mm512_load_ps(to), sum[i][p]));
       }
     }
   }
-  /// Writes panels of columns from `first` on, each [rows, 16], `stride` apart, or adds to them; at multiples
+  /// Writes panels of columns from `first` on, each [6, 16], `stride` apart, or adds to them; at multiples
   /// of 64 bytes.
   RW_AVX512_INLINE void store_panels(int first, float* to, std::int64_t stride,
                                      Accumulate add) const {
 #pragma GCC unroll 4
-    for (int p = 0; p < kColumnPanels; ++p) {
+    for (int p = 0; p < kPanels; ++p) {
       if (p < first) continue;
-#pragma GCC unroll 12
+#pragma GCC unroll 6
       for (int i = 0; i < kRows; ++i) {
         float* row = to + p * stride + i * kTileColumns;
         const __m512 x = sum[i][p];
@@ -166,31 +161,42 @@ struct GemmTile512 {
 
  private:
   template <int kFirst>
-  RW_AVX512_INLINE void add_from(const PanelsAt& a, const PanelsAt& b, std::int64_t depth) {
+  RW_AVX512_INLINE void add_from(const float* a, const PanelsAt& b, std::int64_t depth) {
 #pragma GCC unroll 4
-    for (std::int64_t k = 0; k < depth; ++k) {
-      add_product<kFirst>(a.data + k * kTileRows, a.stride, 1, b, k);
-    }
+    for (std::int64_t k = 0; k < depth; ++k) add_product<kFirst>(a + k * kTileRows, 1, b, k);
   }
-  /// Number k of panels of b, times as many numbers of a as there are rows: six, `next` apart, then six
-  /// `stride` further on.
+  /// Number k of panels of b, times six numbers of a that are `next` apart.
   template <int kFirst>
-  RW_AVX512_INLINE void add_product(const float* a, std::int64_t stride, std::int64_t next,
-                                    const PanelsAt& b, std::int64_t k) {
-    __m512 column[kColumnPanels];
+  RW_AVX512_INLINE void add_product(const float* a, std::int64_t next, const PanelsAt& b,
+                                    std::int64_t k) {
+    __m512 column[kPanels];
 #pragma GCC unroll 4
-    for (int p = kFirst; p < kColumnPanels; ++p) {
+    for (int p = kFirst; p < kPanels; ++p) {
       column[p] = _mm512_load_ps(b.data + p * b.stride + k * kTileColumns);
     }
-#pragma GCC unroll 12
+#pragma GCC unroll 6
     for (int i = 0; i < kRows; ++i) {
-      const __m512 x = _mm512_set1_ps(a[i / kSix * stride + i % kSix * next]);
+      const __m512 x = _mm512_set1_ps(a[i * next]);
 #pragma GCC unroll 4
-      for (int p = kFirst; p < kColumnPanels; ++p) {
+      for (int p = kFirst; p < kPanels; ++p) {
         sum[i][p] = _mm512_fmadd_ps(x, column[p], sum[i][p]);
       }
     }
   }
 };
+
+/// Calls `of` with the number of panels, 1 to 4, as a constant.
+template <class Of>
+RW_AVX512_INLINE void with_panels(std::int64_t panels, const Of& of) {
+  if (panels == 1) {
+    of(std::integral_constant<int, 1>());
+  } else if (panels == 2) {
+    of(std::integral_constant<int, 2>());
+  } else if (panels == 3) {
+    of(std::integral_constant<int, 3>());
+  } else {
+    of(std::integral_constant<int, 4>());
+  }
+}
 
 }  // namespace rw::kernels
