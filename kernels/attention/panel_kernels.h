@@ -27,9 +27,7 @@ struct PanelRoom {
   std::int64_t row_elems() const { return panel_round_up(tokens, kTileRows) * width; }
   std::int64_t column_elems() const { return panel_round_up(width, kTileRows) * tokens; }
   std::int64_t query_elems() const { return kGroup * width * kLanes; }
-  std::int64_t dims() const {
-    return panel_round_up(width, 24);
-  }  // of sums: whole sixes, whole eights
+  std::int64_t dims() const { return panel_round_up(width, kTileRows); }  // of sums: whole sixes
   std::int64_t sum_elems() const { return kGroup * dims() * kLanes; }
   std::int64_t key_dims() const { return panel_round_up(width, kLanes); }
   std::int64_t key_sum_elems() const { return panel_round_up(tokens, kTileRows) * key_dims(); }

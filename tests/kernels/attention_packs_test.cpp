@@ -106,15 +106,18 @@ void expect_layouts(const PanelPacks<T>& table, const Sizes& sizes) {
   }
 }
 
-TEST_P(PanelPacksTest, LayOutAsTold) {
-  if (!cpu_has_fma()) GTEST_SKIP() << "this CPU has no AVX2";
-  expect_layouts(PanelPacksAvx2<float>::kTable, GetParam());
-  expect_layouts(PanelPacksAvx2<BF16>::kTable, GetParam());
+/// Every table that this CPU can run; with AVX-512 both.
+template <class T>
+std::vector<const PanelPacks<T>*> tables() {
+  std::vector<const PanelPacks<T>*> out;
+  if (cpu_has_fma()) out.push_back(&PanelPacksAvx2<T>::kTable);
+  if (gemm_runs_here(GemmEngine::kAvx512)) out.push_back(&PanelPacks512<T>::kTable);
+  return out;
 }
-TEST_P(PanelPacksTest, LayOutAsToldOnAvx512) {
-  if (!gemm_runs_here(GemmEngine::kAvx512)) GTEST_SKIP() << "this CPU has no AVX-512";
-  expect_layouts(PanelPacks512<float>::kTable, GetParam());
-  expect_layouts(PanelPacks512<BF16>::kTable, GetParam());
+
+TEST_P(PanelPacksTest, LayOutAsTold) {
+  for (const auto* table : tables<float>()) expect_layouts(*table, GetParam());
+  for (const auto* table : tables<BF16>()) expect_layouts(*table, GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(, PanelPacksTest,

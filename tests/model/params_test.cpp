@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 #include "model/tiny.h"
@@ -98,6 +100,26 @@ TEST(ParamsTest, BucketsHoldAllGradientsEachOnACacheLine) {
   for (const auto& [name, numbers] : test::gradients(*params)) {
     EXPECT_EQ(numbers, std::vector<float>(numbers.size(), 0.0F)) << name;
   }
+}
+
+/// Whatever the memory held before: what is in no matrix is 0, and who comes second adds.
+TEST(ParamsTest, AGradientMayBeHeldForWhoWritesItsMatrices) {
+  const Options model = test::tiny("qwen3", false);
+  const auto params = make_params(model, {test::whole(model)});
+  core::Stream stream;
+  for (core::Tensor& grads : params->bucket_grads) {
+    std::fill_n(grads.data<float>(), grads.elems(), 7.0F);
+  }
+  params->drop_grad();
+  const int block = params->weight("model.layers.0.mlp.down_proj.weight").bucket;
+  EXPECT_TRUE(params->hold_grad_beside_matrices(block, stream));
+  EXPECT_FALSE(params->hold_grad_beside_matrices(block, stream));
+  core::Tensor& grads = params->bucket_grads[static_cast<std::size_t>(block)];
+  for (Weight& weight : params->weights) {
+    if (weight.bucket != block || weight.value.shape().rank() < 2) continue;
+    std::fill_n(weight.grad.data<float>(), weight.grad.elems(), 0.0F);
+  }
+  for (std::int64_t i = 0; i < grads.elems(); ++i) EXPECT_EQ(grads.data<float>()[i], 0.0F) << i;
 }
 
 TEST(ParamsTest, ATiedEmbeddingIsOnBothEndsOfTheModel) {
