@@ -16,6 +16,7 @@ using core::Shape;
 
 std::vector<std::string> names(const std::vector<ParamSpec>& table) {
   std::vector<std::string> out;
+  out.reserve(table.size());
   for (const ParamSpec& spec : table) out.push_back(spec.name + " " + spec.shape.text());
   return out;
 }
