@@ -23,8 +23,9 @@ struct HeadLayout {
 ///
 ///   qkv   [B·T, width] f32 or bf16, already rotated    out  [B·T, H·Dh], same dtype
 ///   lse   [B, H, T] f32, log-sum-exp of each row's scaled scores, kept for the backward pass
-///   bf16  each tile is converted as it is read; scores, softmax and sums in f32, results rounded
-///         once. On CUDA f32 only so far; bf16 is refused
+///   bf16  scores, softmax and sums in f32, results rounded once. On CPUs with bf16 tiles probabilities
+///         and gradients of scores are rounded too, where a product takes them; elsewhere each tile is
+///         converted as it is read. On CUDA f32 only so far; bf16 is refused
 void attention_forward(const Tensor& qkv, Tensor& out, Tensor& lse, const HeadLayout& layout,
                        Stream& stream);
 

@@ -39,8 +39,9 @@ std::int64_t tiles_of(std::int64_t tokens) { return (tokens + kQueryTile - 1) / 
 /// Floats of scratch that a thread needs.
 template <class T>
 std::int64_t forward_elems(const HeadLayout& layout) {
-  return cpu_has_fma() ? forward_panel_elems(layout.tokens, layout.head_dim)
-                       : forward_scratch_elems<T>(layout.head_dim);
+  const HeadKernels<T>* kernels = head_kernels<T>();
+  return kernels != nullptr ? kernels->forward_elems(layout.tokens, layout.head_dim)
+                            : forward_scratch_elems<T>(layout.head_dim);
 }
 
 /// Runs one head's query tiles for all (batch, head) pairs, the longest first so that threads end
@@ -96,10 +97,11 @@ ForwardHead<T> forward_head(const ForwardArrays<T>& from, const HeadLayout& layo
 /// A (batch, key/value head) pair is packed once for all its queries; where there are few pairs
 /// for the threads, several threads pack it and share out its queries.
 template <class T>
-void forward_in_panels(const ForwardArrays<T>& from, const HeadLayout& layout) {
+void forward_by_heads(const HeadKernels<T>& run, const ForwardArrays<T>& from,
+                      const HeadLayout& layout) {
   const Scratch scratch(forward_elems<T>(layout));
   const std::int64_t pairs = layout.batch * layout.kv_heads;
-  const std::int64_t groups = (layout.tokens + kPanelQueries - 1) / kPanelQueries;
+  const std::int64_t groups = (layout.tokens + run.forward_queries - 1) / run.forward_queries;
   const std::int64_t shares =
       std::clamp<std::int64_t>((4 * omp_get_max_threads() + pairs - 1) / pairs, 1, groups);
   const std::int64_t sharing = layout.heads / layout.kv_heads;
@@ -109,11 +111,11 @@ void forward_in_panels(const ForwardArrays<T>& from, const HeadLayout& layout) {
     const std::int64_t first = task / shares % layout.kv_heads * sharing;
     float* room = scratch.of_this_thread();
     const ForwardHead<T> keys = forward_head(from, layout, b, first);
-    pack_forward_keys(keys.k, keys.v, layout.tokens, layout.head_dim, room);
+    run.pack_forward_keys(keys.k, keys.v, layout.tokens, layout.head_dim, room);
     for (std::int64_t head = first; head < first + sharing; ++head) {
       const ForwardHead<T> at = forward_head(from, layout, b, head);
       for (std::int64_t group = task % shares; group < groups; group += shares) {
-        attention_forward_panels(at, group * kPanelQueries, layout.tokens, room);
+        run.forward(at, group * run.forward_queries, layout.tokens, room);
       }
     }
   }
@@ -122,7 +124,7 @@ void forward_in_panels(const ForwardArrays<T>& from, const HeadLayout& layout) {
 template <class T>
 void forward(const Tensor& qkv, Tensor& out, Tensor& lse, const HeadLayout& layout) {
   const ForwardArrays<T> from{qkv.data<T>(), out.data<T>(), lse.data<float>()};
-  if (cpu_has_fma()) return forward_in_panels(from, layout);
+  if (const HeadKernels<T>* run = head_kernels<T>()) return forward_by_heads(*run, from, layout);
   run_forward<T>(layout, [=](std::int64_t b, std::int64_t head) {
     return forward_head(from, layout, b, head);
   });
@@ -149,8 +151,9 @@ std::int64_t tile_elems(const HeadLayout& layout) {
 }
 template <class T>
 std::int64_t backward_elems(const HeadLayout& layout) {
-  return cpu_has_fma() ? backward_panel_elems(layout.tokens, layout.head_dim)
-                       : tile_elems<T>(layout);
+  const HeadKernels<T>* kernels = head_kernels<T>();
+  return kernels != nullptr ? kernels->backward_elems(layout.tokens, layout.head_dim)
+                            : tile_elems<T>(layout);
 }
 /// Where the sums into one key/value head's gradient grow: in the gradient itself, or, for bf16, in
 /// scratch, from which round_sums takes them in the end.
@@ -186,13 +189,13 @@ class KeyHead {
     dk_ = {from.dqkv + first + k_column(layout, kv_head_), width};
     dv_ = {from.dqkv + first + v_column(layout, kv_head_), width};
   }
-  void run_in_panels(float* scratch) {
+  void run_by(const HeadKernels<T>& run, float* scratch) {
     const std::int64_t tokens = layout_.tokens;
-    pack_backward_keys(at_.k, at_.v, tokens, layout_.head_dim, scratch);
-    each_group(kPanelQueries, [&](std::int64_t begin, std::int64_t /*end*/) {
-      attention_backward_panels(at_, begin, tokens, scratch);
+    run.pack_backward_keys(at_.k, at_.v, tokens, layout_.head_dim, scratch);
+    each_group(run.backward_queries, [&](std::int64_t begin, std::int64_t /*end*/) {
+      run.backward(at_, begin, tokens, scratch);
     });
-    write_key_gradients(dk_, dv_, tokens, layout_.head_dim, scratch);
+    run.write_key_gradients(dk_, dv_, tokens, layout_.head_dim, scratch);
   }
   void run_in_tiles(float* scratch) {
     float* sums = scratch + backward_scratch_elems<T>(layout_.head_dim);
@@ -238,13 +241,14 @@ class KeyHead {
 
 template <class T>
 void backward(const BackwardArrays<T>& from, const HeadLayout& layout) {
+  const HeadKernels<T>* run = head_kernels<T>();
   const Scratch scratch(backward_elems<T>(layout));
   const std::int64_t pairs = layout.batch * layout.kv_heads;
 #pragma omp parallel for schedule(dynamic, 1)
   for (std::int64_t pair = 0; pair < pairs; ++pair) {
     KeyHead<T> head(from, layout, pair);
-    if (cpu_has_fma()) {
-      head.run_in_panels(scratch.of_this_thread());
+    if (run != nullptr) {
+      head.run_by(*run, scratch.of_this_thread());
     } else {
       head.run_in_tiles(scratch.of_this_thread());
     }
@@ -261,6 +265,16 @@ void backward_cpu(const Tensor& qkv, const Tensor& out, const Tensor& lse, const
 }
 
 }  // namespace
+
+template <>
+const HeadKernels<float>* head_kernels() {
+  return cpu_has_fma() ? &PanelHeads<float>::kTable : nullptr;
+}
+template <>
+const HeadKernels<core::BF16>* head_kernels() {
+  if (gemm_runs_here(GemmEngine::kAmx)) return &kAmxHeads;
+  return cpu_has_fma() ? &PanelHeads<core::BF16>::kTable : nullptr;
+}
 
 void attention_forward_scratch(const Tensor& qkv, Tensor& /*out*/, Tensor& /*lse*/,
                                const HeadLayout& layout, Stream& /*stream*/) {

@@ -6,7 +6,6 @@
 
 #include "kernels/attention/panel_kernels.h"
 #include "kernels/attention/panel_packs.h"
-#include "kernels/row_math.h"
 
 namespace rw::kernels {
 namespace {
@@ -30,8 +29,7 @@ void write_panel(const float* sums, const float* factors, std::int64_t width, st
 }
 
 template <class T>
-void forward_group(const ForwardHead<T>& head, std::int64_t begin, std::int64_t tokens,
-                   float* scratch) {
+void forward(const ForwardHead<T>& head, std::int64_t begin, std::int64_t tokens, float* scratch) {
   const std::int64_t width = head.head_dim;
   const ForwardRoom room(tokens, width, scratch);
   panel_packs<T>().queries(group_of(head.q, begin, tokens, width), score_scale(width), room.q);
@@ -60,8 +58,8 @@ void forward_group(const ForwardHead<T>& head, std::int64_t begin, std::int64_t 
 }
 
 template <class T>
-void backward_group(const BackwardHead<T>& head, std::int64_t begin, std::int64_t tokens,
-                    float* scratch) {
+void backward(const BackwardHead<T>& head, std::int64_t begin, std::int64_t tokens,
+              float* scratch) {
   const std::int64_t width = head.head_dim;
   const float scale = score_scale(width);
   const BackwardRoom room(tokens, width, scratch);
@@ -99,15 +97,10 @@ void backward_group(const BackwardHead<T>& head, std::int64_t begin, std::int64_
   }
 }
 
-void write_row(const float* from, float* to, std::int64_t width) { std::copy_n(from, width, to); }
-void write_row(const float* from, BF16* to, std::int64_t width) { row_convert(from, to, width); }
-
-}  // namespace
-
-std::int64_t forward_panel_elems(std::int64_t tokens, std::int64_t head_dim) {
+std::int64_t forward_elems(std::int64_t tokens, std::int64_t head_dim) {
   return ForwardRoom(tokens, head_dim, nullptr).elems;
 }
-std::int64_t backward_panel_elems(std::int64_t tokens, std::int64_t head_dim) {
+std::int64_t backward_elems(std::int64_t tokens, std::int64_t head_dim) {
   return BackwardRoom(tokens, head_dim, nullptr).elems;
 }
 
@@ -132,35 +125,18 @@ template <class T>
 void write_key_gradients(const MutableHeadRows<T>& dk, const MutableHeadRows<T>& dv,
                          std::int64_t tokens, std::int64_t head_dim, float* scratch) {
   const BackwardRoom room(tokens, head_dim, scratch);
-  for (std::int64_t t = 0; t < tokens; ++t) {
-    write_row(room.dk + t * room.key_dims(), dk.row(t), head_dim);
-    write_row(room.dv + t * room.key_dims(), dv.row(t), head_dim);
-  }
-}
-template <class T>
-void attention_forward_panels(const ForwardHead<T>& head, std::int64_t begin, std::int64_t tokens,
-                              float* scratch) {
-  forward_group(head, begin, tokens, scratch);
-}
-template <class T>
-void attention_backward_panels(const BackwardHead<T>& head, std::int64_t begin, std::int64_t tokens,
-                               float* scratch) {
-  backward_group(head, begin, tokens, scratch);
+  write_rows(room.dk, room.key_dims(), tokens, head_dim, dk);
+  write_rows(room.dv, room.key_dims(), tokens, head_dim, dv);
 }
 
-#define RW_PANELS_OF(T)                                                                       \
-  template void pack_forward_keys(const HeadRows<T>&, const HeadRows<T>&, std::int64_t,       \
-                                  std::int64_t, float*);                                      \
-  template void pack_backward_keys(const HeadRows<T>&, const HeadRows<T>&, std::int64_t,      \
-                                   std::int64_t, float*);                                     \
-  template void write_key_gradients(const MutableHeadRows<T>&, const MutableHeadRows<T>&,     \
-                                    std::int64_t, std::int64_t, float*);                      \
-  template void attention_forward_panels(const ForwardHead<T>&, std::int64_t, std::int64_t,   \
-                                         float*);                                             \
-  template void attention_backward_panels(const BackwardHead<T>&, std::int64_t, std::int64_t, \
-                                          float*);
-RW_PANELS_OF(float)
-RW_PANELS_OF(BF16)
-#undef RW_PANELS_OF
+}  // namespace
+
+template <class T>
+const HeadKernels<T> PanelHeads<T>::kTable{
+    kPanelQueries,  kPanelQueries,        forward_elems,
+    backward_elems, pack_forward_keys<T>, pack_backward_keys<T>,
+    forward<T>,     backward<T>,          write_key_gradients<T>};
+template struct PanelHeads<float>;
+template struct PanelHeads<BF16>;
 
 }  // namespace rw::kernels

@@ -24,6 +24,13 @@ struct alignas(64) AmxTileConfig {
 };
 inline constexpr AmxTileConfig kAmxTileConfig;
 
+/// Where a sum of 32 x 32 lies: four quarters of sixteen rows, `stride` floats apart; the lower ones begin
+/// `lower` floats behind the upper ones, the right ones `right` behind the left ones.
+struct AmxSums {
+  float* data = nullptr;
+  std::int64_t stride = 0, lower = 0, right = 0;
+};
+
 /// One tile register holds 16 rows of 64 bytes. As an operand on the left: sixteen rows of a, 32 deep; on
 /// the right: sixteen pairs of k for sixteen columns of b; as a sum: 16 x 16 numbers in f32. A tile of c is
 /// 2 x 2 of these, so that each of four operands is used twice.
@@ -63,6 +70,42 @@ struct AmxEngine {
     _tile_release();
   }
 
+  /// sums [32, 32] = panels a · b, or += them. The tiles must have been set up (kAmxTileConfig).
+  template <Accumulate kAdd>
+  RW_AMX_INLINE static void multiply_tiles(const core::BF16* a, const core::BF16* b,
+                                           std::int64_t depth, const AmxSums& sums) {
+    constexpr int kTileBytes = 64;
+    constexpr std::int64_t kRegisterElems = 512;
+    const std::int64_t bytes = sums.stride * 4;
+    float* lower = sums.data + sums.lower;
+    if constexpr (kAdd == Accumulate::kYes) {
+      _tile_loadd(0, sums.data, bytes);
+      _tile_loadd(1, sums.data + sums.right, bytes);
+      _tile_loadd(2, lower, bytes);
+      _tile_loadd(3, lower + sums.right, bytes);
+    } else {
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_zero(2);
+      _tile_zero(3);
+    }
+    for (std::int64_t k = 0; k < depth;
+         k += kGrain, a += 2 * kRegisterElems, b += 2 * kRegisterElems) {
+      _tile_loadd(4, a, kTileBytes);
+      _tile_loadd(6, b, kTileBytes);
+      _tile_loadd(7, b + kRegisterElems, kTileBytes);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_loadd(5, a + kRegisterElems, kTileBytes);
+      _tile_dpbf16ps(1, 4, 7);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(0, sums.data, bytes);
+    _tile_stored(1, sums.data + sums.right, bytes);
+    _tile_stored(2, lower, bytes);
+    _tile_stored(3, lower + sums.right, bytes);
+  }
+
  private:
   using Lanes = PanelSource<core::BF16>;
 
@@ -75,35 +118,10 @@ struct AmxEngine {
     C* to = into.c + at.row * into.stride + at.column;
     into.prefetch(to, rows, columns);
     alignas(64) float sums[kRows * kColumns];
-    multiply_tiles(a, b, at.depth, sums);
+    multiply_tiles<Accumulate::kNo>(a, b, at.depth, {sums, kColumns, 16 * kColumns, 16});
     for (std::int64_t i = 0; i < rows; ++i) {
       store_row(sums + i * kColumns, to + i * into.stride, columns, into.add);
     }
-  }
-
-  /// sums [32, 32] = panels a · b.
-  RW_AMX_INLINE static void multiply_tiles(const core::BF16* a, const core::BF16* b,
-                                           std::int64_t depth, float* sums) {
-    constexpr int kTileBytes = 64, kSumBytes = 128;
-    constexpr std::int64_t kTileElems = 512;
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    for (std::int64_t k = 0; k < depth; k += kGrain, a += 2 * kTileElems, b += 2 * kTileElems) {
-      _tile_loadd(4, a, kTileBytes);
-      _tile_loadd(6, b, kTileBytes);
-      _tile_loadd(7, b + kTileElems, kTileBytes);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_loadd(5, a + kTileElems, kTileBytes);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
-    }
-    _tile_stored(0, sums, kSumBytes);
-    _tile_stored(1, sums + 16, kSumBytes);
-    _tile_stored(2, sums + 16 * kColumns, kSumBytes);
-    _tile_stored(3, sums + 16 * kColumns + 16, kSumBytes);
   }
 
   RW_AMX_INLINE static void store_row(const float* sums, float* to, std::int64_t columns,

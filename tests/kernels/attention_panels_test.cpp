@@ -23,7 +23,7 @@ class Memory {
  public:
   Memory(const Sizes& sizes, unsigned seed)
       : sizes_(sizes),
-        elems_(backward_panel_elems(sizes.tokens, sizes.head_dim)),
+        elems_(PanelHeads<float>::kTable.backward_elems(sizes.tokens, sizes.head_dim)),
         buffer_(static_cast<std::size_t>(elems_) * sizeof(float), core::Device{}) {
     std::mt19937 random(seed);
     std::uniform_real_distribution<float> numbers(-1, 1);
