@@ -47,8 +47,8 @@ struct AmxRoom {
 struct AmxForwardRoom : AmxRoom {
   BF16 *k, *v;    // left: keys, dims; dims, keys
   BF16 *q, *p;    // right: queries, dims; queries, keys
-  float *scores;  // [keys of a block, 32]
-  float *o;       // [2, dims, 16]
+  float* scores;  // [keys of a block, 32]
+  float* o;       // [2, dims, 16]
   AmxForwardRoom(std::int64_t t, std::int64_t d, float* scratch) : AmxRoom{t, d} {
     k = take_bf16(scratch, key_elems());
     v = take_bf16(scratch, key_elems());
@@ -60,13 +60,13 @@ struct AmxForwardRoom : AmxRoom {
 };
 
 struct AmxBackwardRoom : AmxRoom {
-  BF16 *k, *v, *k_columns;          // left: keys, dims (twice); dims, keys
-  BF16 *q, *dout;                   // right: queries, dims
-  BF16 *q_columns, *dout_columns;   // right: dims, queries
-  BF16 *p, *ds;                     // left: keys of a block, queries
-  BF16 *ds_columns;                 // right: queries, keys of a block
-  float *dq;                        // [2, dims, 16] for every tile of queries
-  float *dk, *dv;                   // sums of the head, [keys, dims]
+  BF16 *k, *v, *k_columns;         // left: keys, dims (twice); dims, keys
+  BF16 *q, *dout;                  // right: queries, dims
+  BF16 *q_columns, *dout_columns;  // right: dims, queries
+  BF16 *p, *ds;                    // left: keys of a block, queries
+  BF16* ds_columns;                // right: queries, keys of a block
+  float* dq;                       // [2, dims, 16] for every tile of queries
+  float *dk, *dv;                  // sums of the head, [keys, dims]
   AmxBackwardRoom(std::int64_t t, std::int64_t d, float* scratch) : AmxRoom{t, d} {
     k = take_bf16(scratch, key_elems());
     v = take_bf16(scratch, key_elems());
@@ -114,15 +114,6 @@ RW_AMX_INLINE __m512 exp2_of(__m512 x, __mmask16 seen) {
 RW_AMX_INLINE __mmask16 lanes_from(std::int64_t key, std::int64_t half) {
   const std::int64_t hidden = std::clamp<std::int64_t>(key - 16 * half, 0, 16);
   return static_cast<__mmask16>(0xffffU << hidden);
-}
-
-/// Side by side: numbers of two vectors, each with its neighbour in the other one.
-RW_AMX_INLINE __m512i pairs_of(__m512 even, __m512 odd) {
-  alignas(64) static constexpr std::int16_t kInterleave[32] = {
-      0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-  const auto both = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
-  return _mm512_permutexvar_epi16(_mm512_load_si512(kInterleave), both);
 }
 
 struct AmxSoftmax {
@@ -177,7 +168,7 @@ RW_AMX void take_block(std::int64_t keys, float scale, AmxSoftmax& running, bool
       even_sum = _mm512_add_ps(even_sum, even);
       odd_sum = _mm512_add_ps(odd_sum, odd);
       BF16* to = room.p + k / kTile * kSquare + half * 512 + k % kTile * 16;
-      _mm512_store_si512(to, pairs_of(even, odd));
+      _mm512_store_si512(to, bf16_pairs(even, odd));
     }
     _mm512_store_ps(running.largest + half * 16, largest);
     _mm512_store_ps(running.sum + half * 16, _mm512_add_ps(even_sum, odd_sum));
@@ -236,9 +227,9 @@ RW_AMX void forward(const ForwardHead<BF16>& head, std::int64_t begin, std::int6
                               {head.out.row(at), head.out.stride});
   }
   for (std::int64_t i = 0; i < queries && head.lse != nullptr; ++i) {
-    head.lse[begin + i] = static_cast<float>(
-        static_cast<double>(running.largest[i]) * static_cast<double>(scale) +
-        std::log(static_cast<double>(running.sum[i])));
+    head.lse[begin + i] =
+        static_cast<float>(static_cast<double>(running.largest[i]) * static_cast<double>(scale) +
+                           std::log(static_cast<double>(running.sum[i])));
   }
 }
 
@@ -281,7 +272,7 @@ RW_AMX_INLINE void take_tile(const float* scores, const float* products, const A
 #pragma GCC unroll 2
     for (int half = 0; half < 2; ++half) {
       _mm512_store_si512(to.ds_columns + half * 512 + key * 16,
-                         pairs_of(ds[0][half], ds[1][half]));
+                         bf16_pairs(ds[0][half], ds[1][half]));
     }
   }
 }
@@ -310,8 +301,8 @@ RW_AMX void take_keys(const AmxGroup& group, std::int64_t first, std::int64_t ke
     for (std::int64_t i = group.first_that_sees(first + k); i < group.tiles; ++i) {
       AmxEngine::multiply_tiles<Accumulate::kNo>(room.k + (first + k) * panel, room.q + i * panel,
                                                  room.dims(), to_scores);
-      AmxEngine::multiply_tiles<Accumulate::kNo>(
-          room.v + (first + k) * panel, room.dout + i * panel, room.dims(), to_products);
+      AmxEngine::multiply_tiles<Accumulate::kNo>(room.v + (first + k) * panel,
+                                                 room.dout + i * panel, room.dims(), to_products);
       const AmxQueries of{group.queries.lse + i * kTile, group.queries.along + i * kTile,
                           group.queries.scale};
       const std::int64_t by_key = (k * kBackwardTiles + i) * kSquare;
@@ -390,8 +381,8 @@ RW_AMX void backward(const BackwardHead<BF16>& head, std::int64_t begin, std::in
   }
 }
 
-RW_AMX void pack_forward_keys(const HeadRows<BF16>& k, const HeadRows<BF16>& v,
-                              std::int64_t tokens, std::int64_t head_dim, float* scratch) {
+RW_AMX void pack_forward_keys(const HeadRows<BF16>& k, const HeadRows<BF16>& v, std::int64_t tokens,
+                              std::int64_t head_dim, float* scratch) {
   const AmxForwardRoom room(tokens, head_dim, scratch);
   pack_left(k, tokens, head_dim, Transpose::kNo, room.k);
   pack_left(v, tokens, head_dim, Transpose::kYes, room.v);
@@ -421,14 +412,8 @@ std::int64_t backward_elems(std::int64_t tokens, std::int64_t head_dim) {
 
 }  // namespace
 
-const HeadKernels<BF16> kAmxHeads{kTile,
-                                  kBackwardQueries,
-                                  forward_elems,
-                                  backward_elems,
-                                  pack_forward_keys,
-                                  pack_backward_keys,
-                                  forward,
-                                  backward,
-                                  write_key_gradients};
+const HeadKernels<BF16> kAmxHeads{kTile,          kBackwardQueries,  forward_elems,
+                                  backward_elems, pack_forward_keys, pack_backward_keys,
+                                  forward,        backward,          write_key_gradients};
 
 }  // namespace rw::kernels

@@ -55,10 +55,8 @@ bool gemm_runs_here(GemmEngine engine) {
 }
 
 std::optional<GemmEngine> gemm_engine(core::DType operands) {
-  if (operands == core::DType::kBF16) {
-    if (gemm_runs_here(GemmEngine::kAmx)) return GemmEngine::kAmx;
-    if (native_bf16()) return std::nullopt;
-  }
+  if (gemm_runs_here(GemmEngine::kAmx)) return GemmEngine::kAmx;
+  if (operands == core::DType::kBF16 && native_bf16()) return std::nullopt;
   if (gemm_runs_here(GemmEngine::kAvx512)) return GemmEngine::kAvx512;
   if (gemm_runs_here(GemmEngine::kAvx2)) return GemmEngine::kAvx2;
   return std::nullopt;
@@ -80,8 +78,7 @@ void gemm(GemmEngine engine, const GemmSizes& by, const GemmMatrix<T>& a, const 
     case GemmEngine::kAvx512:
       return run_gemm<Avx512Engine>(by, a, b, c, stride);
     case GemmEngine::kAmx:
-      if constexpr (std::is_same_v<T, BF16>) return run_gemm<AmxEngine>(by, a, b, c, stride);
-      throw core::Error(core::ErrorKind::kShape, "gemm: got f32 operands for tiles of bf16");
+      return run_gemm<AmxTiles<T>>(by, a, b, c, stride);
   }
 }
 

@@ -12,8 +12,11 @@ namespace rw::kernels {
 /// accumulation. The engines differ in their tile:
 ///
 ///   kAvx2    6 x 16, AVX2 and FMA; bf16 operands become f32 while they are packed
-///   kAvx512  12 x 32, AVX-512F; otherwise as kAvx2
-///   kAmx     32 x 32 on bf16 tiles (AMX-BF16); bf16 operands only. Subnormal numbers count as 0
+///   kAvx512  6 x 64, AVX-512F; otherwise as kAvx2
+///   kAmx     32 x 32 on bf16 tiles (AMX-BF16). f32 operands are taken apart into three numbers of bf16 each,
+///            and six products of nine summed up: what is left out is less than f32 rounds away (2^-26 of each
+///            term; docs/adr/0013). Subnormal numbers count as 0, numbers below 2^-108 lose bits, infinite ones
+///            give NaN
 ///
 /// Sums of one element run over K in one order, whatever the number of threads.
 enum class GemmEngine : std::uint8_t { kAvx2, kAvx512, kAmx };
@@ -44,7 +47,7 @@ struct GemmSizes {
 /// Longest K for which a bf16 result needs no f32 copy: the sum stays in registers.
 std::int64_t gemm_longest_one_pass(GemmEngine engine);
 
-/// T: float or BF16 (kAmx: BF16); C: float, or BF16 with k <= gemm_longest_one_pass and no accumulation. c
+/// T: float or BF16; C: float, or BF16 with k <= gemm_longest_one_pass and no accumulation. c
 /// is row-major, its rows `stride` apart. Uses omp_get_max_threads() threads; little work stays on the
 /// calling one. Packing buffers belong to the threads and are kept.
 template <class T, class C>

@@ -125,15 +125,15 @@ class GemmWorker {
 
   /// Room for the packed part of b that the team shares.
   Packed* columns_room() const {
-    const auto elems = static_cast<std::size_t>(columns() * depth());
+    const auto elems = static_cast<std::size_t>(columns() * Engine::packed_depth(depth()));
     return static_cast<Packed*>(
         GemmWorkspace::columns_of_this_thread().at_least(elems * sizeof(Packed)));
   }
 
   void run(const GemmMember& team, Packed* packed_b) const {
     const std::int64_t tiles = divide_up(by_.m, Engine::kRows);
-    const auto room =
-        static_cast<std::size_t>(std::min(tiles, Engine::kMostTiles) * Engine::kRows * depth());
+    const auto room = static_cast<std::size_t>(std::min(tiles, Engine::kMostTiles) * Engine::kRows *
+                                               Engine::packed_depth(depth()));
     auto* packed_a =
         static_cast<Packed*>(GemmWorkspace::rows_of_this_thread().at_least(room * sizeof(Packed)));
     GemmPart part;
@@ -169,8 +169,9 @@ class GemmWorker {
     return round_up(divide_up(by_.k, passes), Engine::kGrain);
   }
   std::int64_t columns() const {
-    const std::int64_t most = std::max(
-        Engine::kColumns, Engine::kColumnElems / depth() / Engine::kColumns * Engine::kColumns);
+    const std::int64_t most =
+        std::max(Engine::kColumns, Engine::kColumnElems / Engine::packed_depth(depth()) /
+                                       Engine::kColumns * Engine::kColumns);
     return std::min(most, round_up(by_.n, Engine::kColumns));
   }
 
