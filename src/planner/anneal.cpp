@@ -66,6 +66,10 @@ class Walk {
     if (!moves_.propose()) return false;
     const double before = schedule_->cost();
     const double limit = before - temperature * std::log(dice_->uniform());
+    if (schedule_->hopeless(limit)) {
+      schedule_->revert();
+      return false;
+    }
     const double cost = schedule_->evaluate(limit);
     if (cost > limit || (cost == before && schedule_->only_order_changed())) {
       schedule_->revert();  // the same cost to the last bit: an order that changed nothing

@@ -189,6 +189,7 @@ double Schedule::evaluate(double limit) {
 }
 
 double Schedule::evaluate_list(double limit) {
+  if (!lifted_.empty()) place_lifted();
   constexpr int kPatience = 2;  // a schedule that soon changes again is not worth being followed
   if (!followed_ && !split() && ++asked_ > kPatience) follow();
   evaluated_from_ = load();
@@ -244,6 +245,7 @@ void Schedule::keep() {
     const auto op = std::ptrdiff_t{job} * per_job_;
     std::copy_n(steps_.begin() + op, per_job_, kept_steps_.begin() + op);
     dirty_[job] = 0;
+    lifted_from_[job] = operations();
   }
   dirty_jobs_.clear();
   swapped_nodes_.clear();
@@ -276,12 +278,27 @@ inline void Schedule::take_end(Ends& ends, double end, int node, int position) c
   ends.iteration = std::max(ends.iteration, reduced);
 }
 
+/// The turn of what stands at a position, behind what stands at position `last` on its node, if any.
+inline void Schedule::take_kept_turn(int position, int node, int last) {
+  const Placed& here = placed_[position];
+  const int before = last < 0 ? operations() + node : placed_[last].operation;
+  kept_turns_[here.operation] = turns_[here.operation] = {here.start, before, -1};
+  kept_turns_[before].after = turns_[before].after = here.operation;
+}
+
 /// Reads the kept list once from a checkpoint on: states before every kStride-th position, who is
 /// before whom on a node, and the ends.
 void Schedule::save_checkpoints(int checkpoint) {
   const auto jobs_count = static_cast<std::ptrdiff_t>(jobs_.size());
   const auto nodes = static_cast<std::ptrdiff_t>(node_.size());
   load_states(checkpoint);
+  for (int node = 0; node < node_.count(); ++node) {
+    const int last = node_[node].last;
+    const int operation = last < 0 ? operations() + node : placed_[last].operation;
+    kept_turns_[operation].after = turns_[operation].after = -1;
+  }
+  // Of no other backward does anything but `iteration` depend.
+  const bool jobs_alone = problem_->objective == Objective::kMakespan && !split();
   // A stage that nobody visits reduces at once.
   Ends ends = checkpoint == 0 ? Ends{0, max_reduction(), 0} : saved_[checkpoint];
   for (int i = checkpoint * kStride;; ++i) {
@@ -294,12 +311,14 @@ void Schedule::save_checkpoints(int checkpoint) {
     if (i == operations()) break;
     Placed& here = placed_[i];
     const Step& step = steps_[here.operation];
-    const int job = here.operation / per_job_;
+    const int job = job_of_[here.operation];
     NodeState& node = node_[step.node];
+    take_kept_turn(i, step.node, node.last);
     order_[i] = static_cast<std::uint16_t>(job);
     kept_order_[i] = order_[i];
     position_[here.operation] = i;
     here.before_on_node = node.last;
+    held_[i] = node.held;
     const double end = here.start + step.duration;
     job_[job].ready = end + step.lag;
     ++job_[job].next;
@@ -312,11 +331,24 @@ void Schedule::save_checkpoints(int checkpoint) {
     } else {
       node.held = static_cast<std::int16_t>(node.held + step.memory);
     }
-    if (step.memory >= 0) continue;
+    const bool counts = jobs_alone ? here.operation + 1 == (job + 1) * per_job_ : step.memory < 0;
+    if (!counts) continue;
     take_end(ends, end, step.node, i);
   }
   if (split()) end_weights(ends);
   ends_ = ends;
+}
+
+double Schedule::iteration() const {
+  if (problem_->objective == Objective::kIteration || split()) return ends_.iteration;
+  double out = max_reduction();
+  for (int i = 0; i < operations(); ++i) {
+    const Step& step = kept_steps_[placed_[i].operation];
+    if (step.memory >= 0) continue;
+    out =
+        std::max(out, start_at(i) + step.duration + reductions_[arrangement_.stage_of(step.node)]);
+  }
+  return out;
 }
 
 /// Behind each node's last operation the rest of its W's run.

@@ -7,31 +7,32 @@
 
 namespace rw::planner {
 
-/// Reads the kept list once from its end: the longest path behind every checkpoint, over jobs and nodes.
+/// Reads the kept list once from its end: the longest path behind every operation, over jobs and nodes.
 void Schedule::follow() {
-  const auto jobs_count = static_cast<std::ptrdiff_t>(jobs_.size());
-  const auto nodes = static_cast<std::ptrdiff_t>(node_.size());
   const bool iteration = problem_->objective == Objective::kIteration;
-  // Worked on in the place of the checkpoint in front of the position, and copied on.
-  const int last = (operations() - 1) / kStride;
-  double* job_tail = job_tails_.data() + last * jobs_count;
-  double* node_tail = node_tails_.data() + last * nodes;
-  std::fill_n(job_tail, jobs_count, 0.0);
-  std::fill_n(node_tail, nodes, -kNever);
+  const int no_job = operations(), no_node = no_job + 1;
+  Tail* const tails = tails_.data();
+  const Step* const steps = kept_steps_.data();
+  const Turn* const turns = kept_turns_.data();
+  tails[no_job] = {0, 0};
+  tails[no_node] = {-kNever, 0};
+  sum_of_ends_ = 0;
   for (int i = operations() - 1; i >= 0; --i) {
     const int operation = placed_[i].operation;
-    const Step& step = kept_steps_[operation];
-    double& of_job = job_tail[operation / per_job_];
-    double& of_node = node_tail[step.node];
-    double behind = std::max(step.lag + of_job, step.gap + of_node);
+    const Step& step = steps[operation];
+    const int job = job_of_[operation];
+    const bool ends = operation + 1 == (job + 1) * per_job_;
+    const int after = turns[operation].after;
+    const Tail& of_job = tails[ends ? no_job : operation + 1];
+    const Tail& of_node = tails[after < 0 ? no_node : after];
+    // No branch on what nobody can foresee: masks instead.
+    const double by_job = step.lag + of_job.length, by_node = step.gap + of_node.length;
+    const std::uint64_t longer = std::uint64_t{0} - std::uint64_t{by_node > by_job};
+    double behind = std::max(by_job, by_node);
     if (iteration && step.memory < 0) behind = std::max(behind, reduction_behind(step.node));
-    of_job = of_node = step.duration + behind;
-    if (i % kStride == 0 && i > 0) {
-      std::copy_n(job_tail, jobs_count, job_tail - jobs_count);
-      std::copy_n(node_tail, nodes, node_tail - nodes);
-      job_tail -= jobs_count;
-      node_tail -= nodes;
-    }
+    tails[operation] = {step.duration + behind,
+                        (of_node.jobs & longer) | (of_job.jobs & ~longer) | bit_of(job)};
+    if (ends) sum_of_ends_ += placed_[i].start + step.duration;
   }
   followed_ = true;
 }
@@ -39,11 +40,17 @@ void Schedule::follow() {
 /// When the last of what follows a checkpoint ends, exactly, if order, paths and memory from there on are
 /// those of the kept schedule.
 double Schedule::followed(int checkpoint) const {
-  const double* job_tail = job_tails_.data() + std::ptrdiff_t{checkpoint} * jobs();
-  const double* node_tail = node_tails_.data() + std::ptrdiff_t{checkpoint} * node_.count();
+  const NodeState* saved = saved_node_.data() + std::ptrdiff_t{checkpoint} * node_.count();
   double one = 0, other = 0;  // two chains of maxima wait half as long
-  for (int i = 0; i < jobs(); ++i) one = std::max(one, job_[i].ready + job_tail[i]);
-  for (int i = 0; i < node_.count(); ++i) other = std::max(other, node_[i].free + node_tail[i]);
+  for (int i = 0; i < jobs(); ++i) {
+    const int next = job_[i].next;
+    one = std::max(one, job_[i].ready + (next == (i + 1) * per_job_ ? 0 : tails_[next].length));
+  }
+  for (int i = 0; i < node_.count(); ++i) {
+    const int last = saved[i].last;
+    const int after = kept_turns_[last < 0 ? operations() + i : placed_[last].operation].after;
+    if (after >= 0) other = std::max(other, node_[i].free + tails_[after].length);
+  }
   return std::max(one, other);
 }
 

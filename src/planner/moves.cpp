@@ -68,6 +68,8 @@ bool Moves::change_critical_order() {
     }
   }
   if (schedule_.job_at(first) == schedule_.job_at(last)) return false;
+  // A forward cannot come before the backward that makes room for it.
+  if (first == arcs_[arc].first && schedule_.waits_for(first, last)) return false;
   if (dice_.below(2) == 0) {
     schedule_.pull(first, last);
   } else {
@@ -96,7 +98,7 @@ bool Moves::change_any_order() {
                                      : critical_[dice_.below(static_cast<int>(critical_.size()))];
   constexpr int kWindow = 24;
   const int to = std::clamp(at + dice_.below(2 * kWindow + 1) - kWindow, 0, count - 1);
-  if (to == at) return false;
+  if (to == at || !schedule_.reorders(at, to)) return false;
   if (to < at) {
     schedule_.pull(to, at);
   } else {

@@ -41,7 +41,7 @@ Schedule::Schedule(const Problem& problem, Track track, const Draft& draft, doub
   visits_ = filled(problem.stages(), 0);
   routed_ = filled(problem.size(), 0);
   if (coverage != nullptr) covered_ = coverage->former;
-  steps_.resize(ops);
+  steps_.resize(ops + problem.nodes.size());  // then what stands in front of each node's first
   if (split()) {
     for (const auto& node : problem.nodes) {
       weight_s_.push_back(*problem.weight_factor * node.forward_s);
@@ -56,7 +56,16 @@ Schedule::Schedule(const Problem& problem, Track track, const Draft& draft, doub
     price(job);
   }
   dirty_.assign(jobs_count, 0);
-  moved_from_.assign(jobs_count, static_cast<int>(ops));
+  lifted_from_.assign(jobs_count, static_cast<int>(ops));
+  for (std::size_t i = 0; i < ops; ++i) {
+    job_of_.push_back(static_cast<std::uint16_t>(i / static_cast<std::size_t>(per_job_)));
+  }
+  turns_.resize(ops + problem.nodes.size());
+  kept_turns_ = turns_;
+  moved_.resize(turns_.size());
+  tails_.resize(ops + 2);
+  due_.assign(ops / 64 + 1, 0);
+  touched_.resize(5 * ops + 1);
   job_.resize(jobs_count);
   node_.resize(problem.nodes.size());
   for (std::size_t i = 0; i < node_.size(); ++i) {
@@ -67,14 +76,13 @@ Schedule::Schedule(const Problem& problem, Track track, const Draft& draft, doub
   queues_.resize(node_.size());
   after_.assign(jobs_count, -1);
   placed_.resize(ops);
+  held_.resize(ops);
   recorded_.resize(ops);
-  position_.resize(ops);
+  position_.resize(ops + 1);
   const std::size_t checkpoints = ops / kStride + 1;
   saved_job_.resize(checkpoints * jobs_count);
   saved_node_.resize(checkpoints * node_.size());
   saved_.resize(checkpoints);
-  job_tails_.resize(checkpoints * jobs_count);
-  node_tails_.resize(checkpoints * node_.size());
   if (order_.empty()) order_ = order_by_lonely_times();
   kept_order_ = order_;
   kept_steps_ = steps_;
@@ -238,6 +246,7 @@ void Schedule::swap_roles(int a, int b) {
 }
 
 void Schedule::pull(int first, int last) {
+  if (!lifted_.empty()) place_lifted();
   const std::uint16_t job = order_[last];
   touch_order(first, last);
   int to = last;
@@ -248,6 +257,7 @@ void Schedule::pull(int first, int last) {
 }
 
 void Schedule::push(int first, int last) {
+  if (!lifted_.empty()) place_lifted();
   const std::uint16_t job = order_[first];
   touch_order(first, last);
   int to = first;
@@ -258,6 +268,7 @@ void Schedule::push(int first, int last) {
 }
 
 void Schedule::swap_entries(int first, int last) {
+  if (!lifted_.empty()) place_lifted();
   touch_order(std::min(first, last), std::max(first, last));
   std::swap(order_[first], order_[last]);
 }
@@ -276,6 +287,7 @@ void Schedule::revert() {
     const auto op = std::ptrdiff_t{job} * per_job_;
     std::copy_n(kept_steps_.begin() + op, per_job_, steps_.begin() + op);
     dirty_[job] = 0;
+    lifted_from_[job] = operations();
   }
   dirty_jobs_.clear();
   if (order_low_ <= order_high_) {
@@ -287,6 +299,8 @@ void Schedule::revert() {
 }
 
 void Schedule::forget_changes() {
+  restore_turns();
+  lifted_.clear();
   first_changed_ = operations();
   last_changed_ = -1;
   order_low_ = operations();
@@ -354,6 +368,18 @@ bool Schedule::bound_by_node(int position) const {
   double free = start_at(here.before_on_node) + before.duration + before.gap;
   if (split()) free += weights_[here.operation] * (weight_s_[before.node] + problem_->gap_s);
   return start_at(position) > ready && start_at(position) <= free;
+}
+
+bool Schedule::reorders(int at, int to) const {
+  const int operation = placed_[at].operation;
+  const int index = operation % per_job_;
+  if (to < at) {
+    if (placed_[at].before_on_node >= to) return true;
+    return index > 0 && position_[operation - 1] >= to;
+  }
+  const int after = kept_turns_[operation].after;
+  if (after >= 0 && position_[after] <= to) return true;
+  return index + 1 < per_job_ && position_[operation + 1] <= to;
 }
 
 double Schedule::release(int job) const {

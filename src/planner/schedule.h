@@ -105,6 +105,12 @@ class Schedule {
   /// their last operation; the kept schedule stays as it is.
   void reinsert(bool waits);
 
+  /// Whether the changed schedule is not worth being evaluated: by what a change of paths touches alone, and
+  /// the longest paths of the kept schedule that it does not, the cost is above `limit`. An estimate: forwards
+  /// are taken to find their memory, and jobs to end no earlier than the operations looked at would let them.
+  /// False for other changes. At most once a change, in front of `evaluate`; about 50 ns for each operation
+  /// that takes another time until one is too late.
+  bool hopeless(double limit);
   /// Cost of the changed schedule, or some number above `limit` when it is above; kNever when
   /// micro-batches wait for each other's memory for ever. Takes about 10 ns per operation between the first
   /// and the last change; of a schedule that is not above `limit` by then, for all behind it too.
@@ -122,9 +128,9 @@ class Schedule {
   // The kept schedule.
   double cost() const { return cost_; }
   double makespan() const { return ends_.makespan; }
-  double iteration() const { return ends_.iteration; }
+  double iteration() const;
   double objective() const {
-    return problem_->objective == Objective::kMakespan ? ends_.makespan : ends_.iteration;
+    return problem_->objective == Objective::kMakespan ? ends_.makespan : iteration();
   }
   /// The objective and what is owed to the sources: what a search is after.
   double goal() const { return objective() + penalty_; }
@@ -133,6 +139,15 @@ class Schedule {
   /// Where it stands in the list, with its start there: before contention.
   const Placed& at(int position) const { return placed_[position]; }
   int position_of(int operation) const { return position_[operation]; }
+  /// Whether moving what stands at `at`, and with it what its job has in between, to `to` changes the order on
+  /// any node; true, too, where another of its job is in between.
+  bool reorders(int at, int to) const;
+  /// Of neighbours on a node: whether the later one is a forward that finds room when the other has run only.
+  bool waits_for(int before, int after) const {
+    const Step& step = kept_steps_[placed_[before].operation];
+    return step.memory < 0 && memory_of(placed_[after].operation) > 0 && !split() &&
+           held_[before] == node_[step.node].memory;
+  }
   int job_at(int position) const { return kept_order_[position]; }
   int node_of(int operation) const { return kept_steps_[operation].node; }
   int memory_of(int operation) const { return kept_steps_[operation].memory; }
@@ -161,6 +176,24 @@ class Schedule {
     int last = -1;    // position of what ran last
     int weights = 0;  // W's that may run
   };
+  /// An operation's turn on its node; operations() + node stands in front of the first one there.
+  struct Turn {
+    double start = 0;
+    int before = -1, after = -1;  // operations
+  };
+  /// The new turn of an operation that takes another one: in the order of (time, rank), which is that of the
+  /// changed list.
+  struct Moved {
+    double time = 0;
+    int rank = 0;
+    bool is = false;
+  };
+  /// From the start of an operation to the last end that it decides in the kept schedule, and through
+  /// which jobs that leads.
+  struct Tail {
+    double length = 0;
+    std::uint64_t jobs = 0;
+  };
   /// Jobs that wait for the memory of a node, first come, first served.
   struct Queue {
     int first = -1, last = -1;
@@ -181,8 +214,20 @@ class Schedule {
   bool step(int job, Clock& clock);
   template <bool kSplit>
   Clock resume(int node, Clock clock);
+  static std::uint64_t bit_of(int job) { return std::uint64_t{1} << (job % 64); }
+  void take_turn(int operation, double time, int rank);
+  void restore_turns();
+  Turn& touch(int operation);
+  void due(int operation, bool so);
+  void take_out();
+  void put_in(int operation);
+  bool late_alone(double limit) const;
+  std::uint64_t move_paths();
+  int next_due(int& word, int& moved);
+  bool spread(double limit, std::uint64_t jobs);
+  void place_lifted();
   int settled() const;
-  bool lift(int job, bool waits);
+  void lift(int job, bool waits);
   void follow();
   double followed(int checkpoint) const;
   bool as_kept(int checkpoint) const;
@@ -209,6 +254,7 @@ class Schedule {
   void load_states(int checkpoint);
   int take_recorded(int from);
   void save_checkpoints(int checkpoint);
+  void take_kept_turn(int position, int node, int last);
   void forget_changes();
   List<std::uint16_t> order_by_lonely_times() const;
   double release(int job) const;
@@ -234,8 +280,15 @@ class Schedule {
   List<int> dirty_jobs_;
   List<char> dirty_;
   List<std::pair<int, int>> swapped_nodes_;
-  List<std::pair<double, int>> moved_;  // while jobs are reinserted: start and job
-  List<int> moved_from_;                // then per job: the first operation that moves
+  List<std::pair<double, int>> lifted_;  // jobs that are reinserted: start and job
+  List<int> lifted_from_;                // then per job: the first operation that moves
+  // Turns as they are kept, and with the change; of each operation, then one in front of each node's first.
+  List<Turn> kept_turns_, turns_;
+  List<Moved> moved_;
+  List<int> moved_operations_, touched_;
+  int touched_count_ = 0;       // at most 4 of each that moved and one of each operation
+  List<std::uint64_t> due_;     // positions, as bits
+  List<std::uint16_t> job_of_;  // per operation
   List<int> dirty_urgent_;
 
   // Split: per operation, how many W's must, and how many do run in front of it.
@@ -248,6 +301,7 @@ class Schedule {
   List<int> sequence_;
 
   List<Placed> placed_;
+  List<std::int16_t> held_;  // per position: by its node, in front of it
   List<int> position_;
   double cost_ = kNever;
   Ends ends_;
@@ -269,9 +323,8 @@ class Schedule {
   List<JobState> saved_job_;
   List<NodeState> saved_node_;
   List<Ends> saved_;
-  // From the start of the next operation there of every job, and of every node, to the last end that it
-  // decides in the kept schedule.
-  List<double> job_tails_, node_tails_;
+  List<Tail> tails_;  // per operation; then behind a job's last one, and behind a node's
+  double sum_of_ends_ = 0;
   bool followed_ = false;  // whether they are those of the kept schedule
   int asked_ = 0;          // evaluations since it was kept
 };

@@ -206,7 +206,7 @@ TEST(Schedule, EveryChangeIsPricedAsFromScratchAndUndoneWhole) {
   test::RandomProblems plain(3, {});
   test::RandomProblems extended(4, {.may_be_extended = true});
   constexpr double kWeight = 0.05;
-  int kept = 0, reverted = 0, early = 0;
+  int kept = 0, reverted = 0, early = 0, hopeless = 0, mistaken = 0;
   for (int round = 0; round < 60; ++round) {
     const Problem p = problem_from_json(round < 30 ? plain.next() : extended.next(), "p");
     const bool strict =
@@ -219,7 +219,10 @@ TEST(Schedule, EveryChangeIsPricedAsFromScratchAndUndoneWhole) {
     for (int i = 0; i < 300; ++i) {
       if (!moves.propose()) continue;
       const double limit = schedule.cost() * (1 + 0.1 * dice.uniform());
+      const bool given_up = schedule.hopeless(limit);
       const double whole = schedule.evaluate(Schedule::kNever);
+      hopeless += given_up;
+      mistaken += given_up && whole <= limit;
       const double cost = schedule.evaluate(limit);
       ASSERT_EQ(cost > limit, whole > limit + 1e-9 * limit)
           << cost << " for " << whole << ", limit " << limit << ", problem " << round;
@@ -259,6 +262,8 @@ TEST(Schedule, EveryChangeIsPricedAsFromScratchAndUndoneWhole) {
   EXPECT_GT(kept, 1000);
   EXPECT_GT(reverted, 300);
   EXPECT_GT(early, 300);
+  EXPECT_GT(hopeless, 80);
+  EXPECT_LT(mistaken, hopeless / 20);  // an estimate: of small problems memory is full
 }
 
 }  // namespace
