@@ -47,9 +47,9 @@ bool Moves::propose() {
   if (placement_ == Placement::kOpen && dice_.below(100) < 4) return swap_groups();
   if (schedule_.problem().weight_factor && dice_.below(100) < kUrgentShare) return change_urgent();
   const int draw = dice_.below(100);
-  if (draw < 30) return change_critical_order();
-  if (draw < 42) return change_any_order();
-  if (draw < 50) return exchange_same_kind();
+  if (draw < 12) return change_critical_order();
+  if (draw < 16) return change_any_order();
+  if (draw < 20) return exchange_same_kind();
   return change_path();
 }
 
