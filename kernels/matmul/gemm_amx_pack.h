@@ -35,8 +35,8 @@ template <class T>
 struct AmxPack {
   static constexpr int kPlanes = std::is_same_v<T, float> ? 3 : 1;
   static constexpr std::int64_t kLanes = 32, kGrain = 32;
-  static constexpr std::int64_t kHalf = 512;                    // numbers of one tile register
-  static constexpr std::int64_t kStep = 2 * kHalf * kPlanes;    // of 32 of depth
+  static constexpr std::int64_t kHalf = 512;                  // numbers of one tile register
+  static constexpr std::int64_t kStep = 2 * kHalf * kPlanes;  // of 32 of depth
   using Lanes = PanelSource<T>;
 
   /// kByLane: tiles of a, a row for every lane; else those of b, a row for every pair of k. Lanes that lie
@@ -69,9 +69,8 @@ struct AmxPack {
       first = std::exchange(end, std::min(all.lanes, 2 * end - first));
     }
     const T* from = all.from + first * all.lane_stride + k * all.depth_stride;
-    const auto ask = [](const T* at) RW_AMX {
-      _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T0);
-    };
+    const auto ask = [](const T* at)
+                         RW_AMX { _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T0); };
     if (all.lane_stride == 1) {
       for (std::int64_t i = k; i < std::min(k + kGrain, all.depth); ++i, from += all.depth_stride) {
         for (std::int64_t lane = 0; lane < end - first; lane += kLine) ask(from + lane);
@@ -151,8 +150,7 @@ struct AmxPack {
     };
 #pragma GCC unroll 16
     for (int p = 0; p < 16; ++p) {
-      rows[0][p] =
-          _mm512_or_si512(row_of(2 * p), _mm512_slli_epi32(row_of(2 * p + 1), 16));
+      rows[0][p] = _mm512_or_si512(row_of(2 * p), _mm512_slli_epi32(row_of(2 * p + 1), 16));
     }
   }
   RW_AMX_INLINE static void rows_of_pairs(const float* from, std::int64_t stride,

@@ -190,8 +190,7 @@ double Schedule::evaluate(double limit) {
 
 double Schedule::evaluate_list(double limit) {
   if (!lifted_.empty()) place_lifted();
-  constexpr int kPatience = 2;  // a schedule that soon changes again is not worth being followed
-  if (!followed_ && !split() && ++asked_ > kPatience) follow();
+  if (!split()) follow_in_time();
   evaluated_from_ = load();
   return split() ? run<true>(evaluated_from_, limit) : run<false>(evaluated_from_, limit);
 }

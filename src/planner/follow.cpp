@@ -7,6 +7,13 @@
 
 namespace rw::planner {
 
+/// Follows the kept schedule when it was asked for often enough; whether it is followed.
+bool Schedule::follow_in_time() {
+  constexpr int kPatience = 2;  // a schedule that soon changes again is not worth it
+  if (!followed_ && ++asked_ > kPatience) follow();
+  return followed_;
+}
+
 /// Reads the kept list once from its end: the longest path behind every operation, over jobs and nodes.
 void Schedule::follow() {
   const bool iteration = problem_->objective == Objective::kIteration;

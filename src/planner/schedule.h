@@ -228,6 +228,7 @@ class Schedule {
   void place_lifted();
   int settled() const;
   void lift(int job, bool waits);
+  bool follow_in_time();
   void follow();
   double followed(int checkpoint) const;
   bool as_kept(int checkpoint) const;
@@ -326,7 +327,7 @@ class Schedule {
   List<Tail> tails_;  // per operation; then behind a job's last one, and behind a node's
   double sum_of_ends_ = 0;
   bool followed_ = false;  // whether they are those of the kept schedule
-  int asked_ = 0;          // evaluations since it was kept
+  int asked_ = 0;          // how often that was asked since it was kept
 };
 
 }  // namespace rw::planner

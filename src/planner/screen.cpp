@@ -119,14 +119,10 @@ std::uint64_t Schedule::move_paths() {
 }
 
 bool Schedule::hopeless(double limit) {
-  constexpr int kPatience = 2;  // a schedule that soon changes again is not worth being followed
   const bool iteration = problem_->objective == Objective::kIteration;
   if (dirty_jobs_.empty() || order_low_ <= order_high_ || split()) return false;
   if (iteration && !swapped_nodes_.empty()) return false;  // other tails
-  if (!followed_) {
-    if (++asked_ <= kPatience) return false;
-    follow();
-  }
+  if (!follow_in_time()) return false;
   limit -= owed();
   if (late_alone(limit)) return true;
   const std::uint64_t jobs = move_paths();
