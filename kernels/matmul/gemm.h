@@ -15,7 +15,7 @@ namespace rw::kernels {
 ///   kAvx512  6 x 64, AVX-512F; otherwise as kAvx2
 ///   kAmx     32 x 32 on bf16 tiles (AMX-BF16). f32 operands are taken apart into three numbers of bf16 each,
 ///            and six products of nine summed up: what is left out is less than f32 rounds away (2^-26 of each
-///            term; docs/adr/0013). Subnormal numbers count as 0, numbers below 2^-108 lose bits, infinite ones
+///            term; docs/adr/0014). Subnormal numbers count as 0, numbers below 2^-108 lose bits, infinite ones
 ///            give NaN
 ///
 /// Sums of one element run over K in one order, whatever the number of threads.

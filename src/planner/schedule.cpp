@@ -57,15 +57,7 @@ Schedule::Schedule(const Problem& problem, Track track, const Draft& draft, doub
   }
   dirty_.assign(jobs_count, 0);
   lifted_from_.assign(jobs_count, static_cast<int>(ops));
-  for (std::size_t i = 0; i < ops; ++i) {
-    job_of_.push_back(static_cast<std::uint16_t>(i / static_cast<std::size_t>(per_job_)));
-  }
-  turns_.resize(ops + problem.nodes.size());
-  kept_turns_ = turns_;
-  moved_.resize(turns_.size());
-  tails_.resize(ops + 2);
-  due_.assign(ops / 64 + 1, 0);
-  touched_.resize(5 * ops + 1);
+  set_up_turns();
   job_.resize(jobs_count);
   node_.resize(problem.nodes.size());
   for (std::size_t i = 0; i < node_.size(); ++i) {

@@ -215,6 +215,7 @@ class Schedule {
   template <bool kSplit>
   Clock resume(int node, Clock clock);
   static std::uint64_t bit_of(int job) { return std::uint64_t{1} << (job % 64); }
+  void set_up_turns();
   void take_turn(int operation, double time, int rank);
   void restore_turns();
   Turn& touch(int operation);

@@ -12,6 +12,19 @@ namespace {
 constexpr int kWord = 64;
 }  // namespace
 
+void Schedule::set_up_turns() {
+  const std::size_t ops = steps_.size() - problem_->nodes.size();
+  for (std::size_t i = 0; i < ops; ++i) {
+    job_of_.push_back(static_cast<std::uint16_t>(i / static_cast<std::size_t>(per_job_)));
+  }
+  turns_.resize(ops + problem_->nodes.size());
+  kept_turns_ = turns_;
+  moved_.resize(turns_.size());
+  tails_.resize(ops + 2);
+  due_.assign(ops / kWord + 1, 0);
+  touched_.resize(5 * ops + 1);
+}
+
 /// An operation takes another turn: at `time`, at that time behind what stands in front of position `rank`.
 void Schedule::take_turn(int operation, double time, int rank) {
   Moved& moved = moved_[operation];
