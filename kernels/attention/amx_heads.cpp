@@ -19,10 +19,6 @@ constexpr std::int64_t kBackwardTiles = 4;  // of queries in a group, and of key
 constexpr std::int64_t kBackwardQueries = kBackwardTiles * kTile;
 constexpr float kLog2E = 1.44269504F;
 
-float score_scale(std::int64_t width) {
-  return static_cast<float>(1.0 / std::sqrt(static_cast<double>(width)));
-}
-
 /// Sizes of the packed arrays of one key/value head and one group of queries.
 struct AmxRoom {
   std::int64_t tokens = 0, width = 0;

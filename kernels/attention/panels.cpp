@@ -2,7 +2,6 @@
 #include "kernels/attention/panels.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "kernels/attention/panel_kernels.h"
 #include "kernels/attention/panel_packs.h"
@@ -11,10 +10,6 @@ namespace rw::kernels {
 namespace {
 
 using core::BF16;
-
-float score_scale(std::int64_t width) {
-  return static_cast<float>(1.0 / std::sqrt(static_cast<double>(width)));
-}
 
 template <class T>
 QueryRows<T> group_of(const HeadRows<T>& rows, std::int64_t begin, std::int64_t tokens,

@@ -88,10 +88,6 @@ void store(const MutableHeadRows<float>& sums, const MutableHeadRows<T>& result,
   }
 }
 
-float score_scale(std::int64_t head_dim) {
-  return static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)));
-}
-
 /// Largest score and sum of exponentials of each row so far.
 struct RunningSoftmax {
   float largest[kQueryTile];

@@ -1,11 +1,17 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <type_traits>
 
 #include "kernels/attention/attention.h"
 
 namespace rw::kernels {
+
+/// What scores are multiplied by: 1/sqrt(Dh).
+inline float score_scale(std::int64_t head_dim) {
+  return static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)));
+}
 
 /// Rows of one head in memory: row i begins at data + i · stride. T: float or core::BF16.
 template <class T>

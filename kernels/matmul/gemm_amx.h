@@ -64,7 +64,7 @@ struct AmxTiles {
   using Pack = AmxPack<T>;
   static constexpr std::int64_t kRows = 32, kColumns = 32;
   static constexpr std::int64_t kMostTiles = Pack::kPlanes == 1 ? 4 : 10, kLeastTiles = 1;
-  static constexpr std::int64_t kGrain = 32;
+  static constexpr std::int64_t kGrain = Pack::kGrain;
   static constexpr std::int64_t kMostDepth = Pack::kPlanes == 1 ? 1024 : 512;
   static constexpr std::int64_t kColumnElems = std::int64_t{4} << 20;
   static std::int64_t packed_depth(std::int64_t depth) {
@@ -148,13 +148,9 @@ struct AmxTiles {
     _tile_dpbf16ps(3, 5, 7);
   }
   RW_AMX_INLINE static void add_step(const core::BF16* a, const core::BF16* b) {
-    _tile_loadd(4, a, kTileBytes);
+    load_left(a);
     load_right(b);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(5, a + Pack::kHalf, kTileBytes);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
+    add_loaded();
   }
   /// Each product but the last shares a plane with the one before it.
   RW_AMX_INLINE static void add_planes(const core::BF16* a, const core::BF16* b) {

@@ -73,7 +73,7 @@ struct HeadRun {
 /// Panels round nothing but what comes out: probabilities and gradients of scores stay f32. (Bounds for what
 /// this CPU runs are in attention_test.cpp.)
 TEST(PanelHeadsTest, Bf16IsF32RoundedOnce) {
-  if (!cpu_has_fma()) return;
+  if (!cpu_has_fma()) GTEST_SKIP() << "this CPU has no AVX2";
   HeadRun<core::BF16> half(1);
   half.forward(PanelHeads<core::BF16>::kTable);
   HeadRun<float> full(1);

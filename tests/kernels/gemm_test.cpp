@@ -129,6 +129,24 @@ INSTANTIATE_TEST_SUITE_P(, Gemm,
                                            GemmEngine::kAmx),
                          [](const auto& engine) { return std::string(name_of(engine.param)); });
 
+/// c [m, n] is a [m, k] · b [k, n] to within `share` of the sum of each element's |terms|.
+template <class T>
+void expect_near_float64(const GemmMatrix<T>& a, const GemmMatrix<T>& b, const Tensor& c,
+                         double share) {
+  const std::int64_t m = c.shape()[0], n = c.shape()[1], k = a.stride;
+  for (std::int64_t i = 0; i < m; ++i) {
+    for (std::int64_t j = 0; j < n; ++j) {
+      double want = 0, size = 0;
+      for (std::int64_t x = 0; x < k; ++x) {
+        const double term = double{value(a, i, x)} * double{value(b, x, j)};
+        want += term;
+        size += std::abs(term);
+      }
+      ASSERT_NEAR(double{c.data<float>()[i * n + j]}, want, share * size) << i << ", " << j;
+    }
+  }
+}
+
 /// Against sums in f64: k of more than one slice, pass and tile, ragged everywhere.
 TEST_P(Gemm, EqualsFloat64) {
   NEEDS(GetParam());
@@ -139,17 +157,7 @@ TEST_P(Gemm, EqualsFloat64) {
   const GemmMatrix<BF16> right{b.data<BF16>(), n, Transpose::kNo};
   Tensor c = test::nans({m, n});
   gemm(GetParam(), {m, n, k}, left, right, c.data<float>(), n);
-  for (std::int64_t i = 0; i < m; ++i) {
-    for (std::int64_t j = 0; j < n; ++j) {
-      double want = 0, size = 0;
-      for (std::int64_t x = 0; x < k; ++x) {
-        const double term = double{value(left, i, x)} * double{value(right, x, j)};
-        want += term;
-        size += std::abs(term);
-      }
-      ASSERT_NEAR(double{c.data<float>()[i * n + j]}, want, 1e-6 * size) << i << ", " << j;
-    }
-  }
+  expect_near_float64(left, right, c, 1e-6);
 }
 
 /// Numbers of many sizes, 24 bits each: an engine that takes f32 apart must lose no more than f32 rounds away.
@@ -168,18 +176,7 @@ TEST_P(Gemm, F32EqualsFloat64) {
   const GemmMatrix<float> right{b.data<float>(), n, Transpose::kNo};
   Tensor c = test::nans({m, n});
   gemm(GetParam(), {m, n, k}, left, right, c.data<float>(), n);
-  for (std::int64_t i = 0; i < m; ++i) {
-    for (std::int64_t j = 0; j < n; ++j) {
-      double want = 0, size = 0;
-      for (std::int64_t x = 0; x < k; ++x) {
-        const double term = double{value(left, i, x)} * double{value(right, x, j)};
-        want += term;
-        size += std::abs(term);
-      }
-      ASSERT_NEAR(double{c.data<float>()[i * n + j]}, want, std::exp2(-21.0) * size)
-          << i << ", " << j;
-    }
-  }
+  expect_near_float64(left, right, c, std::exp2(-21.0));
 }
 
 TEST_P(Gemm, WhatIsNotFiniteStaysSo) {
