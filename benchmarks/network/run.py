@@ -5,11 +5,14 @@ One command, as root: benchmarks/network/run.py. Needs build/cpu/ropewalk and th
 there), ip, tc, mpirun. Takes about eight minutes on an idle machine with two cores and removes its namespaces, also when it is
 stopped. Measures, with one thread a rank and the 34 million parameters of recipes/llama_34m.yaml:
 
-- two replicas, one micro-batch of 8 x 256 tokens each: how much of a step waits for the sum of gradients, with f32 and bf16
-  on the wire, and with the optimizer sharded (ZeRO-1);
+- two replicas, one micro-batch of 8 x 256 tokens each: how much of a step the sum of gradients adds, from the end of the last
+  backward of any replica to the end of the sum, with f32 and bf16 on the wire, and with the optimizer sharded (ZeRO-1); beside
+  it how long a replica waits in the mean, which includes waiting for the slower replica's backward;
 - two stages, every planner: the time of a step against the one that `simulate` predicts from the costs of single operations
-  and from the measured link, and bubbles both ways. Costs are those of every other step, the steps between them are measured:
-  a machine that gets faster or slower meanwhile does so for both.
+  and from the measured link, and bubbles both ways. Every other step is measured, each against the prediction from the costs
+  of the two steps around it: a machine that gets faster or slower meanwhile does so for both. Ratios of single steps, medians.
+
+The text is English (scripts/first_corpus.sh): which rows of the embedding have gradients depends on it.
 
 Writes benchmarks/results/network_<link>.json and .md.
 """
@@ -19,7 +22,6 @@ import json
 import os
 import pathlib
 import platform
-import random
 import statistics
 import subprocess
 import time
@@ -36,15 +38,10 @@ MODEL = ("{name: llama, hidden_size: 512, num_hidden_layers: 8, num_attention_he
 WARM_UP = 2     # steps that nobody looks at
 
 
-def random_corpus(ropewalk, folder):
-    """Words of random letters: the cost of a step does not depend on what the text says."""
-    text = folder / "text.txt"
-    letters = random.Random(1)
-    text.write_text(" ".join("".join(letters.choices("abcdefghij", k=5)) for _ in range(150_000)))
-    corpus = folder / "corpus.h5"
-    call(ropewalk, "data", "build", "--tokenizer", "bytes", "--out", corpus, text, stdout=subprocess.DEVNULL,
-         stderr=subprocess.DEVNULL)
-    return corpus
+def english(ropewalk, folder):
+    """The first corpus: 4096 of the model's 8192 tokens occur."""
+    call("bash", ROOT / "scripts/first_corpus.sh", ropewalk, folder, stdout=subprocess.DEVNULL)
+    return folder / "first_run.h5"
 
 
 def train(network, args, corpus, name, steps, rows, keys):
@@ -67,7 +64,14 @@ def span(ranks, step):
     return (min(ops[step][0]["begin"] for ops in ranks), max(op["begin"] for op in updates), max(map(end_of, updates)))
 
 
-def exposed_share(ranks, step, name):
+def added_share(ranks, step):
+    """Share of a step between the end of the last backward of any rank and the end of the last sum."""
+    begin, _, end = span(ranks, step)
+    last = {name: max(end_of(op) for ops in ranks for op in ops[step] if op["name"] == name) for name in ("backward", "reduce")}
+    return (last["reduce"] - last["backward"]) / (end - begin)
+
+
+def waits_share(ranks, step, name):
     """Share of a step in which a rank waits: for sums of gradients (reduce) or, sharded, for values; mean of the ranks."""
     begin, _, end = span(ranks, step)
     waits = [sum(op["seconds"] for op in ops[step] if op["name"] == name) for ops in ranks]
@@ -81,24 +85,25 @@ def replicas(network, args, corpus, wire, zero):
     step_s = statistics.median(span(ranks, i)[2] - span(ranks, i)[0] for i in steps)
     update_s = statistics.median(ops[i][-1]["seconds"] for ops in ranks for i in steps)
     return {"reduce_dtype": wire, "zero": int(zero), "steps": len(steps), "step_s": step_s,
-            "exposed_share": statistics.median(exposed_share(ranks, i, "reduce") for i in steps),
-            "values_share": statistics.median(exposed_share(ranks, i, "values") for i in steps), "update_s": update_s,
+            "exposed_share": statistics.median(added_share(ranks, i) for i in steps),
+            "waits_share": statistics.median(waits_share(ranks, i, "reduce") for i in steps),
+            "values_share": statistics.median(waits_share(ranks, i, "values") for i in steps), "update_s": update_s,
             "step_ms_of_metrics": statistics.median(record["step_ms"] for record in metrics[WARM_UP:])}
 
 
-def median_cost(ranks, steps, name, stage):
+def mean_cost(ranks, steps, name, stage):
     times = [op["seconds"] for ops in ranks for i in steps for op in ops[i] if op["name"] == name and op["stage"] == stage]
-    return statistics.median(times) if times else 0.0
+    return statistics.mean(times) if times else 0.0
 
 
 def costs_from(ranks, steps, planner, link, stages):
     """What simulate wants, from the operations of some steps."""
-    whole = [median_cost(ranks, steps, "backward", stage) for stage in range(stages)]
-    inputs = [median_cost(ranks, steps, "backward_input", stage) for stage in range(stages)]
+    whole = [mean_cost(ranks, steps, "backward", stage) for stage in range(stages)]
+    inputs = [mean_cost(ranks, steps, "backward_input", stage) for stage in range(stages)]
     return {"schedule": planner, "pp": 2, "chunks": stages // 2, "transfer": link["latency_s"], "message": link["message_s"],
-            "forward": [median_cost(ranks, steps, "forward", stage) for stage in range(stages)],
+            "forward": [mean_cost(ranks, steps, "forward", stage) for stage in range(stages)],
             "backward_input": [a + b for a, b in zip(whole, inputs)],
-            "backward_weight": [median_cost(ranks, steps, "backward_weight", stage) for stage in range(stages)]}
+            "backward_weight": [mean_cost(ranks, steps, "backward_weight", stage) for stage in range(stages)]}
 
 
 def bubble(ranks, step):
@@ -108,26 +113,29 @@ def bubble(ranks, step):
     return 1 - busy / (2 * (update - begin))
 
 
-def pipeline(network, args, corpus, planner, link):
+def predict(args, ranks, steps, planner, link):
+    """(seconds of a step, mean bubble) from the costs of `steps`."""
     stages = 4 if planner == "interleaved" else 2
-    steps = WARM_UP + 2 * args.pp_steps
-    keys = ["parallel.pp=2", f"pipeline.schedule={planner}"]
-    _, ranks = train(network, args, corpus, planner, steps, (1, args.micro_batches), keys)
-    profiled, rest = range(WARM_UP, steps, 2), range(WARM_UP + 1, steps, 2)
-    costs = {**costs_from(ranks, profiled, planner, link, stages), "micro_batches": args.micro_batches}
+    costs = {**costs_from(ranks, steps, planner, link, stages), "micro_batches": args.micro_batches}
     said = json.loads(call(args.tool, "predict", input=json.dumps(costs), stdout=subprocess.PIPE).stdout)
-    update_s = statistics.median(span(ranks, i)[2] - span(ranks, i)[1] for i in profiled)
-    measured = statistics.median(span(ranks, i)[2] - span(ranks, i)[0] for i in rest)
-    predicted = said["makespan"] + update_s
-    # What is left of it without the difference between the steps: the same prediction from the costs of the measured steps.
-    again = {**costs_from(ranks, rest, planner, link, stages), "micro_batches": args.micro_batches}
-    hindsight = json.loads(call(args.tool, "predict", input=json.dumps(again), stdout=subprocess.PIPE).stdout)
-    late_update = statistics.median(span(ranks, i)[2] - span(ranks, i)[1] for i in rest)
-    return {"planner": planner, "steps": len(rest), "predicted_s": predicted, "measured_s": measured,
-            "error": measured / predicted - 1, "error_with_costs_of_the_same_steps":
-            measured / (hindsight["makespan"] + late_update) - 1,
-            "bubble_predicted": said["mean_bubble"], "bubble_measured": statistics.median(bubble(ranks, i) for i in rest),
-            "costs": costs, "update_s": update_s}
+    return said["makespan"] + statistics.mean(span(ranks, i)[2] - span(ranks, i)[1] for i in steps), said["mean_bubble"]
+
+
+def pipeline(network, args, corpus, planner, link):
+    keys = ["parallel.pp=2", f"pipeline.schedule={planner}"]
+    steps = WARM_UP + 2 * args.pp_steps + 1
+    _, ranks = train(network, args, corpus, planner, steps, (1, args.micro_batches), keys)
+    rest = range(WARM_UP + 1, steps, 2)
+    measured = [span(ranks, i)[2] - span(ranks, i)[0] for i in rest]
+    said = [predict(args, ranks, (i - 1, i + 1), planner, link) for i in rest]
+    own = [predict(args, ranks, (i,), planner, link)[0] for i in rest]
+    errors = [real / before - 1 for real, (before, _) in zip(measured, said)]
+    return {"planner": planner, "steps": len(rest), "predicted_s": statistics.median(before for before, _ in said),
+            "measured_s": statistics.median(measured), "error": statistics.median(errors),
+            "error_quartiles": statistics.quantiles(errors, n=4)[::2],
+            "error_with_costs_of_the_same_steps": statistics.median(real / same - 1 for real, same in zip(measured, own)),
+            "bubble_predicted": statistics.median(share for _, share in said),
+            "bubble_measured": statistics.median(bubble(ranks, i) for i in rest)}
 
 
 def slow_link(result):
@@ -147,15 +155,16 @@ def table(result):
              f" one thread a rank. Link: {link['latency_s'] * 1e6:.0f} us, {link['bytes_per_s'] / 1e6:.1f} MB/s. Made by"
              " `benchmarks/network/run.py`.", "", *([slow_link(result), ""] if slow_link(result) else []),
              "## Two replicas, one micro-batch of 8 x 256 each", "",
-             "| wire | optimizer | step | waits for sums | for values | update |", "|---|---|---|---|---|---|"]
+             "| wire | optimizer | step | sums add | a replica waits for them | for values | update |", "|---|---|---|---|---|---|---|"]
     for one in result["replicas"]:
         lines.append(f"| {one['reduce_dtype']} | {'sharded' if one['zero'] else 'whole'} | {one['step_s']:.3f} s"
-                     f" | {100 * one['exposed_share']:.1f} % | {100 * one['values_share']:.1f} % | {one['update_s'] * 1e3:.0f} ms |")
+                     f" | {100 * one['exposed_share']:.1f} % | {100 * one['waits_share']:.1f} % | {100 * one['values_share']:.1f} % | {one['update_s'] * 1e3:.0f} ms |")
     lines += ["", f"## Two stages, {result['micro_batches']} micro-batches of 1 x 256", "",
-              "| planner | predicted | measured | error | with costs of the same steps | bubble predicted | measured |",
+              "| planner | predicted | measured | error (quartiles) | with costs of the same steps | bubble predicted | measured |",
               "|---|---|---|---|---|---|---|"]
     for one in result["pipelines"]:
         lines.append(f"| {one['planner']} | {one['predicted_s']:.3f} s | {one['measured_s']:.3f} s | {100 * one['error']:+.1f} %"
+                     f" ({', '.join(f'{100 * each:+.1f}' for each in one['error_quartiles'])})"
                      f" | {100 * one['error_with_costs_of_the_same_steps']:+.1f} % | {100 * one['bubble_predicted']:.1f} %"
                      f" | {100 * one['bubble_measured']:.1f} % |")
     return "\n".join(lines) + "\n"
@@ -189,7 +198,7 @@ def main():
         names = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
         result["machine"] = names[0] if names else result["machine"]
     with VethPair(args.rate) as network:
-        corpus = random_corpus(args.binary, pathlib.Path(network.folder.name))
+        corpus = english(args.binary, pathlib.Path(network.folder.name))
         result["link"] = json.loads(network.mpirun(args.tool, "link", SEQ_LEN * HIDDEN * 4, timeout=args.timeout))
         result["replicas"] = [replicas(network, args, corpus, *one.split(":"))
                               for one in args.replicas.split(",") if one]

@@ -50,8 +50,21 @@ void backward_cpu(const Tensor& tokens, const Tensor& dout, Tensor& dtable, Stre
   });
 }
 
+void scatter_rows_cpu(const Tensor& ids, const Tensor& from, Tensor& table, Stream& /*stream*/) {
+  require_tokens("scatter_rows", ids, table.shape()[0]);
+  const auto* id = ids.data<std::int32_t>();
+  const float* rows = from.data<float>();
+  float* to = table.data<float>();
+  const std::int64_t width = table.shape()[1];
+  for_rows(ids.elems(), width, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n) {
+      std::copy_n(rows + n * width, width, to + id[n] * width);
+    }
+  });
+}
+
 }  // namespace
 
-const EmbeddingTwins kEmbeddingCpu{forward_cpu, backward_cpu};
+const EmbeddingTwins kEmbeddingCpu{forward_cpu, backward_cpu, scatter_rows_cpu};
 
 }  // namespace rw::kernels

@@ -32,4 +32,9 @@ void embedding_backward(const Tensor& tokens, const Tensor& dout, Tensor& dtable
   core::twins<EmbeddingTwins>(dout.device()).backward(tokens, dout, dtable, stream);
 }
 
+void scatter_rows(const Tensor& ids, const Tensor& from, Tensor& table, Stream& stream) {
+  require_fit("scatter_rows", ids, {"table", &table, {}}, {"from", &from, {}}, stream);
+  core::twins<EmbeddingTwins>(from.device()).scatter_rows(ids, from, table, stream);
+}
+
 }  // namespace rw::kernels

@@ -160,7 +160,12 @@ Tensor Block::forward(const Tensor& x, const BlockPass& pass, BlockSaved* saved,
   const Recompute recompute = saved == nullptr ? Recompute::kFull : recompute_;
   BlockSaved keep;
   keep.x = x;
+  const auto need = [&](int bucket) {
+    if (pass.needed) pass.needed(bucket);
+  };
+  need(attention_bucket());
   fill_attention(keep, pass, stream);
+  need(mlp_bucket());
   if (recompute != Recompute::kNone) {
     keep.normed = {};
     if (recompute == Recompute::kFull || keep.raw_qkv.defined()) keep.qkv = {};
@@ -181,7 +186,11 @@ Tensor Block::forward(const Tensor& x, const BlockPass& pass, BlockSaved* saved,
   return y;
 }
 
-Tensor Block::mlp_backward(BlockSaved& saved, const Tensor& dy, core::Stream& stream) const {
+Tensor Block::mlp_backward_input(BlockSaved& saved, const Tensor& dy, const BlockPass& pass,
+                                 core::Stream& stream) const {
+  fill_attention(saved, pass, stream);
+  fill_mlp(saved, stream);
+  saved.delta = {};
   saved.dy = rounded(dy, compute(), stream);
   {
     const Tensor dgated =
@@ -221,12 +230,8 @@ void Block::attention_backward(BlockSaved& saved, const BlockPass& pass,
   saved.raw_qkv = saved.qk_rstd = {};
 }
 
-Tensor Block::backward_input(BlockSaved& saved, const Tensor& dy, const BlockPass& pass,
-                             core::Stream& stream) const {
-  fill_attention(saved, pass, stream);
-  fill_mlp(saved, stream);
-  saved.delta = {};
-  const Tensor dx_mid = mlp_backward(saved, dy, stream);
+Tensor Block::attention_backward_input(BlockSaved& saved, const Tensor& dx_mid,
+                                       const BlockPass& pass, core::Stream& stream) const {
   attention_backward(saved, pass, stream);
   Tensor dx = linear_backward_input(saved.dqkv, weights_.qkv.compute(), core::DType::kF32, stream);
   saved.dinput_norm = zeros_like(weights_.input_norm.value, stream);
@@ -236,10 +241,15 @@ Tensor Block::backward_input(BlockSaved& saved, const Tensor& dy, const BlockPas
   return dx;
 }
 
-void Block::backward_weight(BlockSaved& saved, Accumulate matrices, core::Stream& stream) {
+void Block::mlp_backward_weight(BlockSaved& saved, Accumulate matrices, core::Stream& stream) {
   linear_backward_weight(saved.dy, saved.gated, weights_.down.grad, stream, matrices);
   linear_backward_weight(saved.gate_up, saved.normed_mid, weights_.gate_up.grad, stream, matrices);
   kernels::accumulate(saved.dpost_norm, weights_.post_norm.grad, stream);
+  saved.dy = saved.gated = saved.gate_up = saved.normed_mid = saved.dpost_norm = {};
+}
+
+void Block::attention_backward_weight(BlockSaved& saved, Accumulate matrices,
+                                      core::Stream& stream) {
   linear_backward_weight(saved.dx_mid, saved.attended, weights_.output.grad, stream, matrices);
   if (saved.dq_norm.defined()) {
     kernels::accumulate(saved.dq_norm, weights_.q_norm.grad, stream);

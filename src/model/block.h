@@ -1,6 +1,7 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
 #include <cstdint>
+#include <functional>
 
 #include "core/tensor.h"
 #include "kernels/attention/attention.h"
@@ -17,21 +18,23 @@ struct BlockPass {
   std::int64_t tokens = 0;          // T
   core::Tensor positions;           // [N] i32
   const RopeTable* rope = nullptr;  // longer than every position
+  /// Forward calls it before it reads the values of a bucket; may be empty.
+  std::function<void(int bucket)> needed = {};
 };
 
 /// Products and what they read are in the dtype of Weight::compute(), `compute` below: f32 or bf16.
 /// The residual stream, its gradient and all sums are f32.
 
 /// What one block keeps of one micro-batch. Forward fills the first group and the second, and lets
-/// go of what Recompute says; backward_input makes that again, uses the first group up, turns
-/// gate_up into its gradient, and adds the third.
+/// go of what Recompute says; mlp_backward_input makes that again, the backward_input functions use the first group up, turn
+/// gate_up into its gradient, and add the third.
 struct BlockSaved {
   core::Tensor x, input_rstd;      // [N, D], [N]
   core::Tensor raw_qkv, qk_rstd;   // qwen3: before QK-norm [N, width] compute, [N, H + Hkv]
   core::Tensor qkv, lse;           // rotated [N, width] compute, [B, H, T]
   core::Tensor delta;              // kSelective: output projection [N, D]; x_mid is x + delta
   core::Tensor x_mid, post_rstd;   // after attention's residual [N, D], [N]
-  core::Tensor gate_up;            // [N, 2F] compute; after backward_input its gradient
+  core::Tensor gate_up;            // [N, 2F] compute; after mlp_backward_input its gradient
   core::Tensor normed, attended;   // inputs of the qkv and the output projection, compute
   core::Tensor normed_mid, gated;  // inputs of gate_up and down, compute
   core::Tensor dqkv, dx_mid, dy;   // output gradients of qkv, output and down projection, compute
@@ -52,18 +55,26 @@ class Block {
  public:
   Block(const Options& options, const Params& params, std::int64_t layer,
         Recompute recompute = Recompute::kNone);
-  int bucket() const { return weights_.qkv.bucket; }
+  int attention_bucket() const { return weights_.qkv.bucket; }
+  int mlp_bucket() const { return weights_.down.bucket; }
 
-  /// x [N, D] -> y [N, D]. `saved` may be nullptr: nothing is kept. With Recompute, backward_input
+  /// x [N, D] -> y [N, D]. `saved` may be nullptr: nothing is kept. With Recompute, mlp_backward_input
   /// costs in addition: kSelective the element-wise passes, kFull all of forward but the down GEMM.
   core::Tensor forward(const core::Tensor& x, const BlockPass& pass, BlockSaved* saved,
                        core::Stream& stream) const;
-  /// dy [N, D] -> dx [N, D], a new tensor. No gradient of a parameter changes.
-  core::Tensor backward_input(BlockSaved& saved, const core::Tensor& dy, const BlockPass& pass,
-                              core::Stream& stream) const;
-  /// Adds the gradients of this block's parameters and empties `saved`. matrices kNo: those of matrices are
-  /// written, not added (Params::hold_grad_beside_matrices).
-  void backward_weight(BlockSaved& saved, kernels::Accumulate matrices, core::Stream& stream);
+  /// dy [N, D] -> dx_mid [N, D], a new tensor: the gradient between attention and MLP. No gradient of a
+  /// parameter changes here or in attention_backward_input, which follows.
+  core::Tensor mlp_backward_input(BlockSaved& saved, const core::Tensor& dy, const BlockPass& pass,
+                                  core::Stream& stream) const;
+  /// dx_mid [N, D] -> dx [N, D], a new tensor.
+  core::Tensor attention_backward_input(BlockSaved& saved, const core::Tensor& dx_mid,
+                                        const BlockPass& pass, core::Stream& stream) const;
+  /// Each adds the gradients of one bucket, some time after its input's, and lets go of what `saved` keeps
+  /// for them. matrices kNo: those of matrices are written, not added
+  /// (Params::hold_grad_beside_matrices).
+  void mlp_backward_weight(BlockSaved& saved, kernels::Accumulate matrices, core::Stream& stream);
+  void attention_backward_weight(BlockSaved& saved, kernels::Accumulate matrices,
+                                 core::Stream& stream);
 
  private:
   kernels::HeadLayout heads(const BlockPass& pass) const;
@@ -71,7 +82,6 @@ class Block {
   void fill_qkv(BlockSaved& keep, const BlockPass& pass, core::Stream& stream) const;
   void fill_mlp(BlockSaved& keep, core::Stream& stream) const;
   core::DType compute() const { return weights_.qkv.compute().dtype(); }
-  core::Tensor mlp_backward(BlockSaved& saved, const core::Tensor& dy, core::Stream& stream) const;
   void attention_backward(BlockSaved& saved, const BlockPass& pass, core::Stream& stream) const;
 
   Options options_;

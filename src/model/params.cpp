@@ -28,11 +28,15 @@ ParamSpec norm(std::string name, std::int64_t elems) {
 }
 
 ParamSpec embedding_spec(const Options& o) {
-  return matrix("model.embed_tokens.weight", o.vocab_size, o.hidden_size);
+  ParamSpec out = matrix("model.embed_tokens.weight", o.vocab_size, o.hidden_size);
+  out.looked_up = !o.tie_word_embeddings;
+  return out;
 }
 
-std::vector<ParamSpec> layer_specs(const Options& o, std::int64_t layer) {
-  const std::string at = "model.layers." + std::to_string(layer) + ".";
+std::string layer_name(std::int64_t layer) { return "model.layers." + std::to_string(layer) + "."; }
+
+std::vector<ParamSpec> attention_specs(const Options& o, std::int64_t layer) {
+  const std::string at = layer_name(layer);
   const std::int64_t kv = o.num_key_value_heads * o.head_dim;
   const std::int64_t q = o.num_attention_heads * o.head_dim;
   std::vector<ParamSpec> out;
@@ -45,6 +49,12 @@ std::vector<ParamSpec> layer_specs(const Options& o, std::int64_t layer) {
     out.push_back(norm(at + "self_attn.k_norm.weight", o.head_dim));
   }
   out.push_back(matrix(at + "self_attn.o_proj.weight", o.hidden_size, q));
+  return out;
+}
+
+std::vector<ParamSpec> mlp_specs(const Options& o, std::int64_t layer) {
+  const std::string at = layer_name(layer);
+  std::vector<ParamSpec> out;
   out.push_back(norm(at + "post_attention_layernorm.weight", o.hidden_size));
   out.push_back(matrix(at + "mlp.gate_proj.weight", o.intermediate_size, o.hidden_size));
   out.push_back(matrix(at + "mlp.up_proj.weight", o.intermediate_size, o.hidden_size));
@@ -159,7 +169,8 @@ class Layout {
 std::vector<ParamSpec> param_table(const Options& options) {
   std::vector<ParamSpec> out{embedding_spec(options)};
   for (std::int64_t layer = 0; layer < options.num_hidden_layers; ++layer) {
-    for (ParamSpec& spec : layer_specs(options, layer)) out.push_back(std::move(spec));
+    for (ParamSpec& spec : attention_specs(options, layer)) out.push_back(std::move(spec));
+    for (ParamSpec& spec : mlp_specs(options, layer)) out.push_back(std::move(spec));
   }
   for (ParamSpec& spec : head_specs(options)) out.push_back(std::move(spec));
   return out;
@@ -274,7 +285,7 @@ std::shared_ptr<Params> make_params(const Options& options, const std::vector<St
     for (std::int64_t i = range.first_layer; i < range.last_layer; ++i) layers.insert(i);
   }
   const int first_bucket = embedding ? 1 : 0;
-  const int head_bucket = first_bucket + static_cast<int>(layers.size());
+  const int head_bucket = first_bucket + 2 * static_cast<int>(layers.size());
   Layout layout;
   if (embedding) layout.add(embedding_spec(options), 0);
   if (!embedding && head && options.tie_word_embeddings) {
@@ -282,7 +293,9 @@ std::shared_ptr<Params> make_params(const Options& options, const std::vector<St
   }
   int bucket = first_bucket;
   for (const std::int64_t layer : layers) {
-    for (ParamSpec& spec : layer_specs(options, layer)) layout.add(std::move(spec), bucket);
+    for (ParamSpec& spec : attention_specs(options, layer)) layout.add(std::move(spec), bucket);
+    ++bucket;
+    for (ParamSpec& spec : mlp_specs(options, layer)) layout.add(std::move(spec), bucket);
     ++bucket;
   }
   if (head) {

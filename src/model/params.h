@@ -20,6 +20,8 @@ struct ParamSpec {
   core::Shape shape;
   bool decays = false;
   bool ones = false;  // starts as ones (norm weights); otherwise normal(0, initializer_range)
+  /// A table that is looked up and nothing else: a row that no token names has no gradient.
+  bool looked_up = false;
 };
 
 /// The table of a whole model, in order of use; with tied embeddings there is no lm_head.weight.
@@ -52,8 +54,8 @@ struct Weight {
 };
 
 /// The parameters of one or more stages on one rank, each once. A bucket is the unit in which
-/// gradients become complete: one per layer, one for the embedding, one for final norm + head;
-/// numbered in the order of the model. A tied embedding is in the embedding's bucket, on a rank
+/// gradients become complete: two per layer (attention with the norm before it, MLP with its own), one
+/// for the embedding, one for final norm + head; numbered in the order of the model. A tied embedding is in the embedding's bucket, on a rank
 /// without the embedding in the head's.
 class Params {
  public:

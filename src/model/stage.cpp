@@ -76,13 +76,16 @@ struct Stage::Impl {
 
   void check(const StageInput& input) const;
   void prepare(std::int64_t batch, std::int64_t tokens);
-  BlockPass pass(std::int64_t batch, std::int64_t tokens, const Tensor& at) const {
-    return {.batch = batch, .tokens = tokens, .positions = at, .rope = &rope};
+  BlockPass pass(std::int64_t batch, std::int64_t tokens, const Tensor& at,
+                 const BucketNeeded& needed = {}) const {
+    return {.batch = batch, .tokens = tokens, .positions = at, .rope = &rope, .needed = needed};
   }
   Tensor embed(const Tensor& token_ids, core::Stream& stream) const;
   void hold_head_grad(core::Stream& stream);
   void head_weight(StageSaved& saved, const BucketDone& done, core::Stream& stream);
-  void block_weight(std::size_t i, StageSaved& saved, const BucketDone& done, core::Stream& stream);
+  void mlp_weight(std::size_t i, StageSaved& saved, const BucketDone& done, core::Stream& stream);
+  void attention_weight(std::size_t i, StageSaved& saved, const BucketDone& done,
+                        core::Stream& stream);
   void embedding_weight(StageSaved& saved, const Tensor& dembedded, const BucketDone& done,
                         core::Stream& stream);
   bool head_reports_matrix() const {
@@ -151,15 +154,26 @@ void Stage::Impl::head_weight(StageSaved& saved, const BucketDone& done, core::S
   if (head_reports_matrix()) report(done, head->matrix_bucket());
 }
 
-void Stage::Impl::block_weight(std::size_t i, StageSaved& saved, const BucketDone& done,
-                               core::Stream& stream) {
-  const bool first = params->hold_grad_beside_matrices(blocks[i].bucket(), stream);
-  blocks[i].backward_weight(saved.blocks[i], first ? Accumulate::kNo : Accumulate::kYes, stream);
-  report(done, blocks[i].bucket());
+void Stage::Impl::mlp_weight(std::size_t i, StageSaved& saved, const BucketDone& done,
+                             core::Stream& stream) {
+  const int bucket = blocks[i].mlp_bucket();
+  const bool first = params->hold_grad_beside_matrices(bucket, stream);
+  blocks[i].mlp_backward_weight(saved.blocks[i], first ? Accumulate::kNo : Accumulate::kYes,
+                                stream);
+  report(done, bucket);
 }
 
-/// Before the weights of the first block: the embedding's gradient, which is large and costs little
-/// to make, travels while these are worked out.
+void Stage::Impl::attention_weight(std::size_t i, StageSaved& saved, const BucketDone& done,
+                                   core::Stream& stream) {
+  const int bucket = blocks[i].attention_bucket();
+  const bool first = params->hold_grad_beside_matrices(bucket, stream);
+  blocks[i].attention_backward_weight(saved.blocks[i], first ? Accumulate::kNo : Accumulate::kYes,
+                                      stream);
+  report(done, bucket);
+}
+
+/// Before the last weights of the first block: the embedding's gradient, which costs little to make,
+/// travels while these are worked out.
 void Stage::Impl::embedding_weight(StageSaved& saved, const Tensor& dembedded,
                                    const BucketDone& done, core::Stream& stream) {
   if (!range.embedding) return;
@@ -183,9 +197,12 @@ std::vector<int> Stage::buckets() const {
   std::vector<int> out;
   if (impl_->head) out.push_back(impl_->head->bucket());
   if (impl_->head && impl_->head_reports_matrix()) out.push_back(impl_->head->matrix_bucket());
-  for (std::size_t i = impl_->blocks.size(); i-- > 1;) out.push_back(impl_->blocks[i].bucket());
-  if (impl_->range.embedding) out.push_back(impl_->embedding.bucket);
-  if (!impl_->blocks.empty()) out.push_back(impl_->blocks.front().bucket());
+  for (std::size_t i = impl_->blocks.size(); i-- > 0;) {
+    out.push_back(impl_->blocks[i].mlp_bucket());
+    if (i == 0 && impl_->range.embedding) out.push_back(impl_->embedding.bucket);
+    out.push_back(impl_->blocks[i].attention_bucket());
+  }
+  if (impl_->blocks.empty() && impl_->range.embedding) out.push_back(impl_->embedding.bucket);
   return out;
 }
 
@@ -203,14 +220,13 @@ StageOutput Stage::forward(const StageInput& input, std::unique_ptr<Saved>* save
     keep->token_ids = stage.range.embedding ? input.token_ids : Tensor();
     keep->blocks.resize(stage.blocks.size());
   }
-  const BlockPass pass = stage.pass(input.batch, input.tokens, stage.positions);
+  const BlockPass pass = stage.pass(input.batch, input.tokens, stage.positions, input.needed);
   const auto need = [&](int bucket) {
     if (input.needed) input.needed(bucket);
   };
   if (stage.range.embedding) need(stage.embedding.bucket);
   Tensor x = stage.range.embedding ? stage.embed(input.token_ids, stream) : input.x;
   for (std::size_t i = 0; i < stage.blocks.size(); ++i) {
-    need(stage.blocks[i].bucket());
     x = stage.blocks[i].forward(x, pass, keep ? &keep->blocks[i] : nullptr, stream);
   }
   StageOutput out;
@@ -239,9 +255,12 @@ Tensor Stage::backward(std::unique_ptr<Saved> saved, const Tensor& dy, const Buc
   Tensor dx = stage.head ? std::exchange(keep.head.dx, {}) : dy;
   stage.head_weight(keep, done, stream);
   for (std::size_t i = stage.blocks.size(); i-- > 0;) {
-    dx = stage.blocks[i].backward_input(keep.blocks[i], dx, pass, stream);
+    // A half's weights right behind its input, so that they travel while the other half is worked on.
+    dx = stage.blocks[i].mlp_backward_input(keep.blocks[i], dx, pass, stream);
+    stage.mlp_weight(i, keep, done, stream);
+    dx = stage.blocks[i].attention_backward_input(keep.blocks[i], dx, pass, stream);
     if (i == 0) stage.embedding_weight(keep, dx, done, stream);
-    stage.block_weight(i, keep, done, stream);
+    stage.attention_weight(i, keep, done, stream);
   }
   if (stage.blocks.empty()) stage.embedding_weight(keep, dx, done, stream);
   return stage.range.embedding ? Tensor() : dx;
@@ -253,7 +272,9 @@ Tensor Stage::backward_input(Saved& saved, const Tensor& dy, core::Stream& strea
   const BlockPass pass = stage.pass(keep.batch, keep.tokens, keep.positions);
   Tensor dx = stage.head ? std::exchange(keep.head.dx, {}) : dy;
   for (std::size_t i = stage.blocks.size(); i-- > 0;) {
-    dx = stage.blocks[i].backward_input(keep.blocks[i], dx, pass, stream);
+    const Block& block = stage.blocks[i];
+    dx = block.mlp_backward_input(keep.blocks[i], dx, pass, stream);
+    dx = block.attention_backward_input(keep.blocks[i], dx, pass, stream);
   }
   if (!stage.range.embedding) return dx;
   keep.dembedded = dx;
@@ -265,9 +286,13 @@ void Stage::backward_weight(std::unique_ptr<Saved> saved, const BucketDone& done
   Impl& stage = *impl_;
   StageSaved& keep = of_stage(*saved, stage.blocks.size());
   stage.head_weight(keep, done, stream);
-  for (std::size_t i = stage.blocks.size(); i-- > 1;) stage.block_weight(i, keep, done, stream);
-  stage.embedding_weight(keep, std::exchange(keep.dembedded, {}), done, stream);
-  if (!stage.blocks.empty()) stage.block_weight(0, keep, done, stream);
+  const Tensor dembedded = std::exchange(keep.dembedded, {});
+  for (std::size_t i = stage.blocks.size(); i-- > 0;) {
+    stage.mlp_weight(i, keep, done, stream);
+    if (i == 0) stage.embedding_weight(keep, dembedded, done, stream);
+    stage.attention_weight(i, keep, done, stream);
+  }
+  if (stage.blocks.empty()) stage.embedding_weight(keep, dembedded, done, stream);
 }
 
 }  // namespace rw::model

@@ -72,8 +72,8 @@ Pieces::Pieces(const Layout& layout, const model::Params& params, comm::Communic
         continue;
       }
       for (const model::Param* param : held) {
-        all_.push_back(
-            {bucket, owners, as_row(param->grad), as_row(param->value), group->second.get()});
+        all_.push_back({bucket, owners, as_row(param->grad), as_row(param->value),
+                        group->second.get(), param->spec.looked_up ? param->spec.shape[1] : 0});
       }
     }
   }
@@ -102,19 +102,37 @@ std::vector<Segment> owned_segments(const Pieces& pieces, const model::Params& p
   return out;
 }
 
-std::vector<std::vector<core::Tensor>> cut_by_owner(const Piece& piece, const core::Tensor& flat,
-                                                    std::int64_t cut_elems) {
-  const int ranks = piece.group->size();
-  const std::int64_t each = std::max<std::int64_t>(1, cut_elems / ranks);
+std::vector<std::vector<core::Tensor>> cut(const core::Tensor& flat, std::int64_t cut_elems) {
   std::vector<std::vector<core::Tensor>> out;
-  for (std::int64_t at = 0; at < piece.owned(0).second; at += each) {  // rank 0 owns the most
+  for (std::int64_t at = 0; at < flat.elems(); at += cut_elems) {
+    out.push_back({flat.flat(at, std::min(flat.elems(), at + cut_elems))});
+  }
+  return out;
+}
+
+std::vector<std::vector<core::Tensor>> cut_by_owner(
+    const std::vector<std::pair<std::int64_t, std::int64_t>>& owned, const core::Tensor& flat,
+    std::int64_t cut_elems) {
+  const std::int64_t each =
+      std::max<std::int64_t>(1, cut_elems / static_cast<std::int64_t>(owned.size()));
+  std::int64_t most = 0;
+  for (const auto& [begin, end] : owned) most = std::max(most, end - begin);
+  std::vector<std::vector<core::Tensor>> out;
+  for (std::int64_t at = 0; at < most; at += each) {
     auto& parts = out.emplace_back();
-    for (int r = 0; r < ranks; ++r) {
-      const auto [begin, end] = piece.owned(r);
+    for (const auto& [begin, end] : owned) {
       parts.push_back(flat.flat(std::min(end, begin + at), std::min(end, begin + at + each)));
     }
   }
   return out;
+}
+
+std::vector<std::vector<core::Tensor>> cut_by_owner(const Piece& piece, const core::Tensor& flat,
+                                                    std::int64_t cut_elems) {
+  std::vector<std::pair<std::int64_t, std::int64_t>> owned;
+  owned.reserve(static_cast<std::size_t>(piece.group->size()));
+  for (int rank = 0; rank < piece.group->size(); ++rank) owned.push_back(piece.owned(rank));
+  return cut_by_owner(owned, flat, cut_elems);
 }
 
 std::vector<Segment> whole_segments(const model::Params& params) {

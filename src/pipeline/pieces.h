@@ -21,6 +21,8 @@ struct Piece {
   core::Tensor grads;       // [n] f32
   core::Tensor values;      // [n], the same places
   comm::Communicator* group = nullptr;
+  std::int64_t row_elems =
+      0;  // of a table with gradients only where a step looks it up; 0: no such table
   /// Elements [first, second) that rank r of the group owns when the optimizer is sharded: an equal
   /// share, in steps of 16.
   std::pair<std::int64_t, std::int64_t> owned(int r) const;
@@ -64,8 +66,14 @@ std::vector<optim::AdamwParam> adamw_params(const model::Params& params,
 /// Elements of f32 in a message of at most `bucket_bytes`; at least one.
 std::int64_t elems_of(std::int64_t bucket_bytes);
 
-/// `flat` [n] (a piece's gradients or values) in cuts of about `cut_elems`: per cut one part for each
-/// rank of the group, all of them inside what that rank owns.
+/// `flat` [n] in cuts of at most `cut_elems`, one tensor each.
+std::vector<std::vector<core::Tensor>> cut(const core::Tensor& flat, std::int64_t cut_elems);
+/// `flat` [n] in cuts of about `cut_elems`: per cut one part for each rank, all of them inside the elements
+/// [first, second) that this rank owns.
+std::vector<std::vector<core::Tensor>> cut_by_owner(
+    const std::vector<std::pair<std::int64_t, std::int64_t>>& owned, const core::Tensor& flat,
+    std::int64_t cut_elems);
+/// A piece's gradients or values, by Piece::owned.
 std::vector<std::vector<core::Tensor>> cut_by_owner(const Piece& piece, const core::Tensor& flat,
                                                     std::int64_t cut_elems);
 

@@ -4,21 +4,11 @@
 #include <algorithm>
 
 namespace rw::pipeline {
-namespace {
-
-std::vector<std::vector<core::Tensor>> cut(const core::Tensor& flat, std::int64_t cut_elems) {
-  std::vector<std::vector<core::Tensor>> out;
-  for (std::int64_t at = 0; at < flat.elems(); at += cut_elems) {
-    out.push_back({flat.flat(at, std::min(flat.elems(), at + cut_elems))});
-  }
-  return out;
-}
-
-}  // namespace
 
 Reducer::Reducer(const Pieces& pieces, const Plan& plan, int rank, const model::Params& params,
-                 const std::map<int, model::Stage*>& stages, const ReduceOptions& options)
-    : options_(options), expected_(static_cast<std::size_t>(params.buckets), 0) {
+                 const std::map<int, model::Stage*>& stages, const ReduceOptions& options,
+                 core::Stream& stream)
+    : options_(options), stream_(stream), expected_(static_cast<std::size_t>(params.buckets), 0) {
   for (const auto& [number, stage] : stages) {
     buckets_of_stage_[number] = stage->buckets();
     for (const int bucket : stage->buckets()) {
@@ -29,16 +19,33 @@ Reducer::Reducer(const Pieces& pieces, const Plan& plan, int rank, const model::
   for (const Piece& piece : pieces.all()) {
     Sending& one = sendings_.emplace_back();
     one.piece = &piece;
+    if (piece.row_elems > 0) {
+      look_up(one, plan, rank);
+      continue;
+    }
     one.cuts = options.sharded ? cut_by_owner(piece, piece.grads, elems) : cut(piece.grads, elems);
     one.tickets.reserve(one.cuts.size());
   }
 }
 
-void Reducer::begin() {
+void Reducer::look_up(Sending& one, const Plan& plan, int rank) {
+  one.rows.emplace(*one.piece, plan.micro_batches() * options_.micro_batch_tokens);
+  one.parcel.emplace(*one.piece);
+  for (int m = 0; m < plan.micro_batches(); ++m) {
+    const auto& path = plan.paths[static_cast<std::size_t>(m)];
+    if (path.front().rank == rank) one.micro_batches.push_back(m);
+  }
+}
+
+void Reducer::begin(const std::function<core::Tensor(int micro_batch)>& token_ids) {
   reported_.assign(expected_.size(), 0);
   for (Sending& one : sendings_) {
     one.sent = false;
     one.tickets.clear();
+    if (!one.rows) continue;
+    std::vector<core::Tensor> tokens;
+    for (const int m : one.micro_batches) tokens.push_back(token_ids(m));
+    one.rows->ask(tokens);
   }
 }
 
@@ -61,6 +68,10 @@ void Reducer::launch(int stage, int bucket) {
 void Reducer::send(Sending& one) {
   one.sent = true;
   auto& group = *one.piece->group;
+  if (one.rows) {
+    one.cuts = one.parcel->pack(one.rows->rows(), one.rows->most_rows(), options_.sharded,
+                                elems_of(options_.bucket_bytes), stream_);
+  }
   for (auto& parts : one.cuts) {
     one.tickets.push_back(options_.sharded ? group.reduce_scatter_sum(parts, options_.wire)
                                            : group.all_reduce_sum(parts.front(), options_.wire));
@@ -76,6 +87,9 @@ void Reducer::finish(int stage) {
     if (!one.sent || !mine(one, stage)) continue;
     for (auto& ticket : one.tickets) ticket.wait();
     one.tickets.clear();
+    if (!one.rows) continue;
+    one.cuts.clear();  // and with them names of the parcel's memory
+    one.parcel->unpack(stream_);
   }
 }
 

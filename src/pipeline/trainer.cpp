@@ -43,6 +43,7 @@ ReduceOptions reduce_options(const TrainerOptions& options, const Pieces& pieces
   ReduceOptions out;
   out.wire = options.parallel.reduce_dtype == "bf16" ? comm::Wire::kBF16 : comm::Wire::kF32;
   out.sharded = options.parallel.zero > 0;
+  out.micro_batch_tokens = options.micro_batch_size * options.seq_len;
   out.bucket_bytes = options.pipeline.bucket_bytes > 0
                          ? options.pipeline.bucket_bytes
                          : choose_bucket_bytes(pieces, world, out.wire);
@@ -175,7 +176,8 @@ void Trainer::make_optimizer() {
 /// All that depends on the plan and not on where stages live.
 void Trainer::make_executor() {
   const int rank = parts_.world.rank();
-  reducer_ = std::make_unique<Reducer>(*pieces_, plan(), rank, *params_, stage_of_, reducing_);
+  reducer_ =
+      std::make_unique<Reducer>(*pieces_, plan(), rank, *params_, stage_of_, reducing_, stream_);
   executor_ = std::make_unique<Executor>(
       plan(), stage_of_, parts_.world, stream_,
       ExecutorOptions{options_.model.hidden_size, options_.pipeline.patience_ms / 1e3,
@@ -246,7 +248,7 @@ core::StepResult Trainer::step(std::int64_t n) {
     return data[at(found - needed_.begin())];
   };
   params_->drop_grad();
-  reducer_->begin();
+  reducer_->begin([&](int m) { return batch(m).token_ids; });
   ExecutorHooks hooks;
   hooks.token_ids = [&](int m) { return to_device(batch(m).token_ids); };
   hooks.targets = [&](int m) { return to_device(batch(m).targets); };

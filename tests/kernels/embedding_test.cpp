@@ -19,6 +19,13 @@ TEST(EmbeddingTest, CopiesRows) {
   EXPECT_EQ(core::to_floats(out), (std::vector<float>{5, 6, 1, 2, 5, 6, 3, 4}));
 }
 
+TEST(EmbeddingTest, RowsGoBackToTheirPlaces) {
+  Stream stream;
+  Tensor table = Tensor::of({3, 2}, {1, 2, 3, 4, 5, 6});
+  scatter_rows(test::ints({2, 0}), Tensor::of({2, 2}, {7, 8, 9, 10}), table, stream);
+  EXPECT_EQ(core::to_floats(table), (std::vector<float>{9, 10, 3, 4, 7, 8}));
+}
+
 TEST(EmbeddingTest, BackwardAddsRepeatedRowsToWhatIsThere) {
   Stream stream;
   Tensor dtable = Tensor::of({3, 2}, {10, 20, 30, 40, 50, 60});

@@ -71,16 +71,18 @@ TEST(ParamsTest, ProjectionsAreRowsOfOneMatrix) {
             core::to_floats(gate_up.value.rows(20, 40)));
 }
 
-TEST(ParamsTest, OneBucketPerLayerBetweenThoseOfTheEnds) {
+TEST(ParamsTest, TwoBucketsPerLayerBetweenThoseOfTheEnds) {
   const Options model = test::tiny("llama", false);
   const auto params = make_params(model, {test::whole(model)});
-  EXPECT_EQ(params->buckets, 5);
-  EXPECT_EQ(params->bucket_grads.size(), 5U);
+  EXPECT_EQ(params->buckets, 8);
+  EXPECT_EQ(params->bucket_grads.size(), 8U);
   EXPECT_EQ(params->find("model.embed_tokens.weight")->bucket, 0);
-  EXPECT_EQ(params->find("model.layers.0.mlp.down_proj.weight")->bucket, 1);
-  EXPECT_EQ(params->find("model.layers.2.self_attn.q_proj.weight")->bucket, 3);
-  EXPECT_EQ(params->find("model.norm.weight")->bucket, 4);
-  EXPECT_EQ(params->find("lm_head.weight")->bucket, 4);
+  EXPECT_EQ(params->find("model.layers.0.self_attn.o_proj.weight")->bucket, 1);
+  EXPECT_EQ(params->find("model.layers.0.post_attention_layernorm.weight")->bucket, 2);
+  EXPECT_EQ(params->find("model.layers.0.mlp.down_proj.weight")->bucket, 2);
+  EXPECT_EQ(params->find("model.layers.2.self_attn.q_proj.weight")->bucket, 5);
+  EXPECT_EQ(params->find("model.norm.weight")->bucket, 7);
+  EXPECT_EQ(params->find("lm_head.weight")->bucket, 7);
 }
 
 TEST(ParamsTest, BucketsHoldAllGradientsEachOnACacheLine) {
@@ -112,23 +114,27 @@ TEST(ParamsTest, AGradientMayBeHeldForWhoWritesItsMatrices) {
     std::fill_n(grads.data<float>(), grads.elems(), 7.0F);
   }
   params->drop_grad();
-  const int block = params->weight("model.layers.0.mlp.down_proj.weight").bucket;
-  EXPECT_TRUE(params->hold_grad_beside_matrices(block, stream));
-  EXPECT_FALSE(params->hold_grad_beside_matrices(block, stream));
-  core::Tensor& grads = params->bucket_grads[static_cast<std::size_t>(block)];
-  for (Weight& weight : params->weights) {
-    if (weight.bucket != block || weight.value.shape().rank() < 2) continue;
-    std::fill_n(weight.grad.data<float>(), weight.grad.elems(), 0.0F);
+  for (const char* name : {"self_attn.o_proj.weight", "mlp.down_proj.weight"}) {
+    const int half = params->weight(std::string("model.layers.0.") + name).bucket;
+    EXPECT_TRUE(params->hold_grad_beside_matrices(half, stream));
+    EXPECT_FALSE(params->hold_grad_beside_matrices(half, stream));
+    core::Tensor& grads = params->bucket_grads[static_cast<std::size_t>(half)];
+    for (Weight& weight : params->weights) {
+      if (weight.bucket != half || weight.value.shape().rank() < 2) continue;
+      std::fill_n(weight.grad.data<float>(), weight.grad.elems(), 0.0F);
+    }
+    for (std::int64_t i = 0; i < grads.elems(); ++i) {
+      EXPECT_EQ(grads.data<float>()[i], 0.0F) << name << " " << i;
+    }
   }
-  for (std::int64_t i = 0; i < grads.elems(); ++i) EXPECT_EQ(grads.data<float>()[i], 0.0F) << i;
 }
 
 TEST(ParamsTest, ATiedEmbeddingIsOnBothEndsOfTheModel) {
   const Options model = test::tiny("llama", true);
   const auto back = make_params(model, {{2, 3, false, true}});
   ASSERT_NE(back->find("model.embed_tokens.weight"), nullptr);
-  EXPECT_EQ(back->find("model.embed_tokens.weight")->bucket, 1);
-  EXPECT_EQ(back->find("model.norm.weight")->bucket, 1);
+  EXPECT_EQ(back->find("model.embed_tokens.weight")->bucket, 2);
+  EXPECT_EQ(back->find("model.norm.weight")->bucket, 2);
   EXPECT_EQ(back->find("lm_head.weight"), nullptr);
   const auto both = make_params(model, {{0, 1, true, false}, {2, 3, false, true}});
   int embeddings = 0;

@@ -122,6 +122,7 @@ TEST(MemoryTest, KnowsWhatAttentionWorksIn) {
   SizedJob job({1, 1, "1f1b", {model::Recompute::kFull}, false});
   job.options.seq_len = rw::test::sanitized_or(256, 1024);
   job.options.model.max_position_embeddings = job.options.seq_len;
+  job.options.model.intermediate_size = 16;  // so that most is held in the midst of attention
   job.options.micro_batch_size = 1;
   job.options.global_batch_size = 1;
   const int before = kernels::threads();
