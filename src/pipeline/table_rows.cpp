@@ -54,15 +54,12 @@ const std::vector<std::int32_t>& TableRows::rows() {
     std::iota(rows_.begin(), rows_.end(), 0);
     return rows_;
   }
-  const auto all = numbers_of(all_);
-  const std::int64_t words = mine_.elems();
+  auto words = numbers_of(all_);
+  const auto count = static_cast<std::size_t>(mine_.elems());
+  for (std::size_t i = count; i < words.size(); ++i) words[i % count] |= words[i];
   for (std::int64_t row = 0; row < table_rows_; ++row) {
-    bool named = false;
-    for (int rank = 0; rank < group_->size(); ++rank) {
-      const auto word = static_cast<std::uint32_t>(all[static_cast<std::size_t>(rank * words + row / kBits)]);
-      named = named || (word >> (row % kBits) & 1U) != 0;
-    }
-    if (named) rows_.push_back(static_cast<std::int32_t>(row));
+    const auto word = static_cast<std::uint32_t>(words[static_cast<std::size_t>(row / kBits)]);
+    if ((word >> (row % kBits) & 1U) != 0) rows_.push_back(static_cast<std::int32_t>(row));
   }
   return rows_;
 }

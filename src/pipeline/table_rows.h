@@ -39,9 +39,9 @@ class RowParcel {
   explicit RowParcel(const Piece& piece) : piece_(&piece) {}
   /// Takes memory for `most` rows and copies `rows` of the gradients into it. Returns what travels, as
   /// cut_by_owner cuts a piece when `sharded`, otherwise in cuts of one tensor.
-  std::vector<std::vector<core::Tensor>> pack(const std::vector<std::int32_t>& rows, std::int64_t most,
-                                              bool sharded, std::int64_t cut_elems,
-                                              core::Stream& stream);
+  std::vector<std::vector<core::Tensor>> pack(const std::vector<std::int32_t>& rows,
+                                              std::int64_t most, bool sharded,
+                                              std::int64_t cut_elems, core::Stream& stream);
   /// Copies them back and gives the memory back.
   void unpack(core::Stream& stream);
 
