@@ -160,12 +160,12 @@ Tensor Block::forward(const Tensor& x, const BlockPass& pass, BlockSaved* saved,
   const Recompute recompute = saved == nullptr ? Recompute::kFull : recompute_;
   BlockSaved keep;
   keep.x = x;
-  const auto need = [&](int bucket) {
-    if (pass.needed) pass.needed(bucket);
+  const auto need = [&](Half half) {
+    if (pass.needed) pass.needed(bucket(half));
   };
-  need(attention_bucket());
+  need(Half::kAttention);
   fill_attention(keep, pass, stream);
-  need(mlp_bucket());
+  need(Half::kMlp);
   if (recompute != Recompute::kNone) {
     keep.normed = {};
     if (recompute == Recompute::kFull || keep.raw_qkv.defined()) keep.qkv = {};
@@ -241,15 +241,20 @@ Tensor Block::attention_backward_input(BlockSaved& saved, const Tensor& dx_mid,
   return dx;
 }
 
-void Block::mlp_backward_weight(BlockSaved& saved, Accumulate matrices, core::Stream& stream) {
+void Block::backward_weight(Half half, BlockSaved& saved, Accumulate matrices,
+                            core::Stream& stream) {
+  half == Half::kMlp ? mlp_weight(saved, matrices, stream)
+                     : attention_weight(saved, matrices, stream);
+}
+
+void Block::mlp_weight(BlockSaved& saved, Accumulate matrices, core::Stream& stream) {
   linear_backward_weight(saved.dy, saved.gated, weights_.down.grad, stream, matrices);
   linear_backward_weight(saved.gate_up, saved.normed_mid, weights_.gate_up.grad, stream, matrices);
   kernels::accumulate(saved.dpost_norm, weights_.post_norm.grad, stream);
   saved.dy = saved.gated = saved.gate_up = saved.normed_mid = saved.dpost_norm = {};
 }
 
-void Block::attention_backward_weight(BlockSaved& saved, Accumulate matrices,
-                                      core::Stream& stream) {
+void Block::attention_weight(BlockSaved& saved, Accumulate matrices, core::Stream& stream) {
   linear_backward_weight(saved.dx_mid, saved.attended, weights_.output.grad, stream, matrices);
   if (saved.dq_norm.defined()) {
     kernels::accumulate(saved.dq_norm, weights_.q_norm.grad, stream);

@@ -49,14 +49,18 @@ struct BlockWeights {
 };
 BlockWeights bind_block(const Options& options, const Params& params, std::int64_t layer);
 
+/// Of a block, each a bucket of its own: attention with the norm before it, the MLP with its norm.
+enum class Half : std::uint8_t { kAttention, kMlp };
+
 /// One decoder layer: RMSNorm, qkv GEMM, (QK-norm,) RoPE, attention, output GEMM, residual;
 /// RMSNorm, gate_up GEMM, SwiGLU, down GEMM, residual.
 class Block {
  public:
   Block(const Options& options, const Params& params, std::int64_t layer,
         Recompute recompute = Recompute::kNone);
-  int attention_bucket() const { return weights_.qkv.bucket; }
-  int mlp_bucket() const { return weights_.down.bucket; }
+  int bucket(Half half) const {
+    return half == Half::kAttention ? weights_.qkv.bucket : weights_.down.bucket;
+  }
 
   /// x [N, D] -> y [N, D]. `saved` may be nullptr: nothing is kept. With Recompute, mlp_backward_input
   /// costs in addition: kSelective the element-wise passes, kFull all of forward but the down GEMM.
@@ -69,12 +73,11 @@ class Block {
   /// dx_mid [N, D] -> dx [N, D], a new tensor.
   core::Tensor attention_backward_input(BlockSaved& saved, const core::Tensor& dx_mid,
                                         const BlockPass& pass, core::Stream& stream) const;
-  /// Each adds the gradients of one bucket, some time after its input's, and lets go of what `saved` keeps
-  /// for them. matrices kNo: those of matrices are written, not added
+  /// Adds the gradients of a half, some time after its input's, and lets go of what `saved` keeps for them.
+  /// The MLP's come first. matrices kNo: those of matrices are written, not added
   /// (Params::hold_grad_beside_matrices).
-  void mlp_backward_weight(BlockSaved& saved, kernels::Accumulate matrices, core::Stream& stream);
-  void attention_backward_weight(BlockSaved& saved, kernels::Accumulate matrices,
-                                 core::Stream& stream);
+  void backward_weight(Half half, BlockSaved& saved, kernels::Accumulate matrices,
+                       core::Stream& stream);
 
  private:
   kernels::HeadLayout heads(const BlockPass& pass) const;
@@ -82,6 +85,8 @@ class Block {
   void fill_qkv(BlockSaved& keep, const BlockPass& pass, core::Stream& stream) const;
   void fill_mlp(BlockSaved& keep, core::Stream& stream) const;
   core::DType compute() const { return weights_.qkv.compute().dtype(); }
+  void mlp_weight(BlockSaved& saved, kernels::Accumulate matrices, core::Stream& stream);
+  void attention_weight(BlockSaved& saved, kernels::Accumulate matrices, core::Stream& stream);
   void attention_backward(BlockSaved& saved, const BlockPass& pass, core::Stream& stream) const;
 
   Options options_;

@@ -83,9 +83,8 @@ struct Stage::Impl {
   Tensor embed(const Tensor& token_ids, core::Stream& stream) const;
   void hold_head_grad(core::Stream& stream);
   void head_weight(StageSaved& saved, const BucketDone& done, core::Stream& stream);
-  void mlp_weight(std::size_t i, StageSaved& saved, const BucketDone& done, core::Stream& stream);
-  void attention_weight(std::size_t i, StageSaved& saved, const BucketDone& done,
-                        core::Stream& stream);
+  void block_weight(std::size_t i, Half half, StageSaved& saved, const BucketDone& done,
+                    core::Stream& stream);
   void embedding_weight(StageSaved& saved, const Tensor& dembedded, const BucketDone& done,
                         core::Stream& stream);
   bool head_reports_matrix() const {
@@ -154,21 +153,12 @@ void Stage::Impl::head_weight(StageSaved& saved, const BucketDone& done, core::S
   if (head_reports_matrix()) report(done, head->matrix_bucket());
 }
 
-void Stage::Impl::mlp_weight(std::size_t i, StageSaved& saved, const BucketDone& done,
-                             core::Stream& stream) {
-  const int bucket = blocks[i].mlp_bucket();
+void Stage::Impl::block_weight(std::size_t i, Half half, StageSaved& saved, const BucketDone& done,
+                               core::Stream& stream) {
+  const int bucket = blocks[i].bucket(half);
   const bool first = params->hold_grad_beside_matrices(bucket, stream);
-  blocks[i].mlp_backward_weight(saved.blocks[i], first ? Accumulate::kNo : Accumulate::kYes,
-                                stream);
-  report(done, bucket);
-}
-
-void Stage::Impl::attention_weight(std::size_t i, StageSaved& saved, const BucketDone& done,
-                                   core::Stream& stream) {
-  const int bucket = blocks[i].attention_bucket();
-  const bool first = params->hold_grad_beside_matrices(bucket, stream);
-  blocks[i].attention_backward_weight(saved.blocks[i], first ? Accumulate::kNo : Accumulate::kYes,
-                                      stream);
+  blocks[i].backward_weight(half, saved.blocks[i], first ? Accumulate::kNo : Accumulate::kYes,
+                            stream);
   report(done, bucket);
 }
 
@@ -198,9 +188,9 @@ std::vector<int> Stage::buckets() const {
   if (impl_->head) out.push_back(impl_->head->bucket());
   if (impl_->head && impl_->head_reports_matrix()) out.push_back(impl_->head->matrix_bucket());
   for (std::size_t i = impl_->blocks.size(); i-- > 0;) {
-    out.push_back(impl_->blocks[i].mlp_bucket());
+    out.push_back(impl_->blocks[i].bucket(Half::kMlp));
     if (i == 0 && impl_->range.embedding) out.push_back(impl_->embedding.bucket);
-    out.push_back(impl_->blocks[i].attention_bucket());
+    out.push_back(impl_->blocks[i].bucket(Half::kAttention));
   }
   if (impl_->blocks.empty() && impl_->range.embedding) out.push_back(impl_->embedding.bucket);
   return out;
@@ -257,10 +247,10 @@ Tensor Stage::backward(std::unique_ptr<Saved> saved, const Tensor& dy, const Buc
   for (std::size_t i = stage.blocks.size(); i-- > 0;) {
     // A half's weights right behind its input, so that they travel while the other half is worked on.
     dx = stage.blocks[i].mlp_backward_input(keep.blocks[i], dx, pass, stream);
-    stage.mlp_weight(i, keep, done, stream);
+    stage.block_weight(i, Half::kMlp, keep, done, stream);
     dx = stage.blocks[i].attention_backward_input(keep.blocks[i], dx, pass, stream);
     if (i == 0) stage.embedding_weight(keep, dx, done, stream);
-    stage.attention_weight(i, keep, done, stream);
+    stage.block_weight(i, Half::kAttention, keep, done, stream);
   }
   if (stage.blocks.empty()) stage.embedding_weight(keep, dx, done, stream);
   return stage.range.embedding ? Tensor() : dx;
@@ -288,9 +278,9 @@ void Stage::backward_weight(std::unique_ptr<Saved> saved, const BucketDone& done
   stage.head_weight(keep, done, stream);
   const Tensor dembedded = std::exchange(keep.dembedded, {});
   for (std::size_t i = stage.blocks.size(); i-- > 0;) {
-    stage.mlp_weight(i, keep, done, stream);
+    stage.block_weight(i, Half::kMlp, keep, done, stream);
     if (i == 0) stage.embedding_weight(keep, dembedded, done, stream);
-    stage.attention_weight(i, keep, done, stream);
+    stage.block_weight(i, Half::kAttention, keep, done, stream);
   }
   if (stage.blocks.empty()) stage.embedding_weight(keep, dembedded, done, stream);
 }
