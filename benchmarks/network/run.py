@@ -9,8 +9,10 @@ stopped. Measures, with one thread a rank and the 34 million parameters of recip
   backward of any replica to the end of the sum, with f32 and bf16 on the wire, and with the optimizer sharded (ZeRO-1); beside
   it how long a replica waits in the mean, which includes waiting for the slower replica's backward;
 - two stages, every planner: the time of a step against the one that `simulate` predicts from the costs of single operations
-  and from the measured link, and bubbles both ways. Every other step is measured, each against the prediction from the costs
-  of the two steps around it: a machine that gets faster or slower meanwhile does so for both. Ratios of single steps, medians.
+  and from the measured link, and bubbles both ways. A step is measured against the mean of two predictions, from the costs of
+  the step before it and of the one after it: a machine that gets faster or slower meanwhile does so for all three. (Not one
+  prediction from the mean of their costs: a step ends with its slowest rank, and the slower of two means is less than the mean
+  of the slower ones.) Ratios of single steps, medians.
 
 The text is English (scripts/first_corpus.sh): which rows of the embedding have gradients depends on it.
 
@@ -91,19 +93,19 @@ def replicas(network, args, corpus, wire, zero):
             "step_ms_of_metrics": statistics.median(record["step_ms"] for record in metrics[WARM_UP:])}
 
 
-def mean_cost(ranks, steps, name, stage):
-    times = [op["seconds"] for ops in ranks for i in steps for op in ops[i] if op["name"] == name and op["stage"] == stage]
+def mean_cost(ranks, step, name, stage):
+    times = [op["seconds"] for ops in ranks for op in ops[step] if op["name"] == name and op["stage"] == stage]
     return statistics.mean(times) if times else 0.0
 
 
-def costs_from(ranks, steps, planner, link, stages):
-    """What simulate wants, from the operations of some steps."""
-    whole = [mean_cost(ranks, steps, "backward", stage) for stage in range(stages)]
-    inputs = [mean_cost(ranks, steps, "backward_input", stage) for stage in range(stages)]
+def costs_from(ranks, step, planner, link, stages):
+    """What simulate wants, from the operations of a step."""
+    whole = [mean_cost(ranks, step, "backward", stage) for stage in range(stages)]
+    inputs = [mean_cost(ranks, step, "backward_input", stage) for stage in range(stages)]
     return {"schedule": planner, "pp": 2, "chunks": stages // 2, "transfer": link["latency_s"], "message": link["message_s"],
-            "forward": [mean_cost(ranks, steps, "forward", stage) for stage in range(stages)],
+            "forward": [mean_cost(ranks, step, "forward", stage) for stage in range(stages)],
             "backward_input": [a + b for a, b in zip(whole, inputs)],
-            "backward_weight": [mean_cost(ranks, steps, "backward_weight", stage) for stage in range(stages)]}
+            "backward_weight": [mean_cost(ranks, step, "backward_weight", stage) for stage in range(stages)]}
 
 
 def bubble(ranks, step):
@@ -113,29 +115,29 @@ def bubble(ranks, step):
     return 1 - busy / (2 * (update - begin))
 
 
-def predict(args, ranks, steps, planner, link):
-    """(seconds of a step, mean bubble) from the costs of `steps`."""
+def predict(args, ranks, step, planner, link):
+    """(seconds of a step, mean bubble) from the costs of `step`."""
     stages = 4 if planner == "interleaved" else 2
-    costs = {**costs_from(ranks, steps, planner, link, stages), "micro_batches": args.micro_batches}
+    costs = {**costs_from(ranks, step, planner, link, stages), "micro_batches": args.micro_batches}
     said = json.loads(call(args.tool, "predict", input=json.dumps(costs), stdout=subprocess.PIPE).stdout)
-    return said["makespan"] + statistics.mean(span(ranks, i)[2] - span(ranks, i)[1] for i in steps), said["mean_bubble"]
+    return said["makespan"] + span(ranks, step)[2] - span(ranks, step)[1], said["mean_bubble"]
 
 
 def pipeline(network, args, corpus, planner, link):
     keys = ["parallel.pp=2", f"pipeline.schedule={planner}"]
-    steps = WARM_UP + 2 * args.pp_steps + 1
+    steps = WARM_UP + args.pp_steps + 2
     _, ranks = train(network, args, corpus, planner, steps, (1, args.micro_batches), keys)
-    rest = range(WARM_UP + 1, steps, 2)
-    measured = [span(ranks, i)[2] - span(ranks, i)[0] for i in rest]
-    said = [predict(args, ranks, (i - 1, i + 1), planner, link) for i in rest]
-    own = [predict(args, ranks, (i,), planner, link)[0] for i in rest]
-    errors = [real / before - 1 for real, (before, _) in zip(measured, said)]
-    return {"planner": planner, "steps": len(rest), "predicted_s": statistics.median(before for before, _ in said),
-            "measured_s": statistics.median(measured), "error": statistics.median(errors),
+    took = {i: span(ranks, i)[2] - span(ranks, i)[0] for i in range(WARM_UP, steps)}
+    said = {i: predict(args, ranks, i, planner, link) for i in took}
+    inner = list(took)[1:-1]
+    around = {i: statistics.mean((said[i - 1][0], said[i + 1][0])) for i in inner}
+    errors = [took[i] / around[i] - 1 for i in inner]
+    return {"planner": planner, "steps": len(inner), "predicted_s": statistics.median(around.values()),
+            "measured_s": statistics.median(took[i] for i in inner), "error": statistics.median(errors),
             "error_quartiles": statistics.quantiles(errors, n=4)[::2],
-            "error_with_costs_of_the_same_steps": statistics.median(real / same - 1 for real, same in zip(measured, own)),
-            "bubble_predicted": statistics.median(share for _, share in said),
-            "bubble_measured": statistics.median(bubble(ranks, i) for i in rest)}
+            "error_with_costs_of_the_same_steps": statistics.median(took[i] / said[i][0] - 1 for i in inner),
+            "bubble_predicted": statistics.median(said[i][1] for i in inner),
+            "bubble_measured": statistics.median(bubble(ranks, i) for i in inner)}
 
 
 def slow_link(result):

@@ -102,39 +102,6 @@ List<List<int>> read_arrangement(const Field& in, const Problem& problem) {
   return out;
 }
 
-/// Most visits that one path can make of the stages >= 1 given what is left of their quotas, as a
-/// choice of stages in rising order that keeps max_jump; the largest sum of what is left.
-List<int> best_stages(const Problem& p, const List<int>& left) {
-  const int stages = p.stages();
-  const int steps = p.path_length - 1;
-  constexpr std::int64_t kNone = -1;
-  // value[k][s]: best sum with k stages, the last of them s; stage 0 after none.
-  auto value = filled(steps + 1, filled(stages, kNone));
-  auto from = filled(steps + 1, filled(stages, 0));
-  value[0][0] = 0;
-  for (int k = 1; k <= steps; ++k) {
-    for (int s = k; s < stages; ++s) {
-      if (left[s] == 0) continue;
-      for (int before = std::max(0, s - p.rules.max_jump); before < s; ++before) {
-        if (value[k - 1][before] == kNone || value[k - 1][before] + left[s] <= value[k][s])
-          continue;
-        value[k][s] = value[k - 1][before] + left[s];
-        from[k][s] = before;
-      }
-    }
-  }
-  const auto& last = value[steps];
-  int s = static_cast<int>(std::max_element(last.begin(), last.end()) - last.begin());
-  if (last[s] == kNone) return {};
-  List<int> out;
-  for (int k = steps; k > 0; --k) {
-    out.push_back(s);
-    s = from[k][s];
-  }
-  std::reverse(out.begin(), out.end());
-  return out;
-}
-
 void check_sizes(const Problem& p, const std::string& where) {
   const auto fail = [&](const std::string& what) { throw Error(ErrorKind::kRecipe, where + what); };
   int total = 0;
@@ -171,7 +138,8 @@ void check_rules(const Problem& p, const std::string& where) {
   if (shared_stages(p, Track::kFree).empty()) {
     throw Error(ErrorKind::kRecipe,
                 fmt::format("{}.rules: max_jump {} with stage_quota {} leaves no path of {} stages "
-                            "for some of the {} micro-batches; want a larger jump or quota",
+                            "for some of the {} micro-batches, or none that was found; want a "
+                            "larger jump or quota",
                             where, p.rules.max_jump, p.rules.stage_quota, p.path_length,
                             p.micro_batches()));
   }
@@ -219,26 +187,6 @@ void check_reduction(const Problem& p, const std::string& where) {
 }
 
 }  // namespace
-
-List<List<int>> shared_stages(const Problem& problem, Track track) {
-  auto left = filled(problem.stages(), problem.rules.stage_quota);
-  int walks = problem.micro_batches();
-  if (track == Track::kStrict) {
-    const int slots = strict_slots(problem);
-    const int waves = problem.micro_batches_per_source / slots;
-    walks /= waves;
-    for (int stage = 0; stage < problem.stages(); ++stage) {
-      left[stage] = std::min(left[stage] / waves, problem.stage_sizes[stage] * slots);
-    }
-  }
-  List<List<int>> out;
-  for (int i = 0; i < walks; ++i) {
-    out.push_back(best_stages(problem, left));
-    if (out.back().empty() && problem.path_length > 1) return {};
-    for (const int stage : out.back()) --left[stage];
-  }
-  return out;
-}
 
 Problem problem_from_json(const Json& json, const std::string& where) {
   const Field in(json, where);
