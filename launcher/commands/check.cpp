@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -43,7 +44,18 @@ std::int64_t parameters_of(const pipeline::Layout& layout, int rank) {
   return sum;
 }
 
-/// The peak of every rank, itemised, and of one process that holds them all (ranks as threads).
+/// Bytes of the files that all ranks of a machine map: what of them is resident the system takes back when memory
+/// is short.
+std::int64_t mapped_bytes(const data::Corpora& corpora) {
+  std::int64_t sum = 0;
+  for (std::size_t i = 0; i < corpora.size(); ++i) {
+    sum += static_cast<std::int64_t>(std::filesystem::file_size(corpora.file(i).path()));
+  }
+  return sum;
+}
+
+/// The peak of every rank as a process of its own, itemised, and of one process that holds them all (ranks as
+/// threads); both without the corpus.
 void add_memory(const recipe::Recipe& recipe, const pipeline::PlanCycle& plans,
                 const pipeline::Layout& layout, Json& out) {
   const auto corpora = std::make_shared<data::Corpora>(recipe.data, recipe.train.seq_len);
@@ -54,14 +66,15 @@ void add_memory(const recipe::Recipe& recipe, const pipeline::PlanCycle& plans,
   for (int rank = 0; rank < recipe.parallel.dp * recipe.parallel.pp; ++rank) {
     auto memory =
         pipeline::predict_memory(options, corpora, order, recipe.data.prefetch_steps, rank, plans);
-    memory.parts["runtime"] = kRankBytes;
-    const std::int64_t peak = memory.peak_bytes + kRankBytes;
-    process += peak;
+    memory.parts["runtime"] = kRankBytes + kProcessBytes;
+    const std::int64_t peak = memory.peak_bytes + kRankBytes + kProcessBytes;
+    process += peak - kProcessBytes;
     out["memory_per_rank"].push_back({{"parameters", parameters_of(layout, rank)},
                                       {"peak_bytes", peak},
                                       {"parts", memory.parts}});
   }
   out["memory_process_bytes"] = process;
+  out["corpus_bytes"] = mapped_bytes(*corpora);
 }
 
 Json facts_of(const recipe::Recipe& recipe) {
@@ -118,6 +131,11 @@ void print_facts(const Json& facts) {
     std::cout << fmt::format("# rank {}: {:.1f} MiB at most: {}\n", rank++,
                              memory["peak_bytes"].get<double>() / kMebi, parts);
   }
+  std::cout << fmt::format(
+      "# the corpus is mapped: up to {:.1f} MiB more count as resident, which the system takes "
+      "back when "
+      "memory is short\n",
+      facts["corpus_bytes"].get<double>() / kMebi);
   if (rank > 1) {
     std::cout << fmt::format("# all ranks in one process: {:.1f} MiB at most\n",
                              facts["memory_process_bytes"].get<double>() / kMebi);

@@ -76,7 +76,8 @@ class Sweep {
   }
 
  private:
-  using Kind = std::pair<int, int>;  // the last stage, and minus the visits: who must go on first is first
+  using Kind =
+      std::pair<int, int>;  // the last stage, and minus the visits: who must go on first is first
   using Open = std::map<Kind, List<int>>;
   static constexpr int kMostTries = 20'000;
   static constexpr int kMostStages = 128;  // it calls itself for each

@@ -62,9 +62,9 @@ TEST(SharedStages, AreFoundWhereverThereAreAny) {
             List<int> path{0};
             const bool possible = can_be(p, sources, left, path);
             const auto shared = shared_stages(p, Track::kFree);
-            ASSERT_EQ(!shared.empty(), possible) << sources << " sources, " << stages << " stages, "
-                                                 << length << " long, jump " << jump << ", quota "
-                                                 << quota;
+            ASSERT_EQ(!shared.empty(), possible)
+                << sources << " sources, " << stages << " stages, " << length << " long, jump "
+                << jump << ", quota " << quota;
             if (possible) expect_sound(p, shared);
             ++(possible ? found : none);
           }
