@@ -26,7 +26,7 @@ say "4/4 what it writes after \"The meaning of\""
 cat <<'END'
 
 Next:
-  build/cpu/ropewalk eval --model runs/first_run/final --text README.md --seq-len 256
+  build/cpu/ropewalk eval --model runs/first_run/final --text README.md --seq-len 128
   mpirun --oversubscribe --allow-run-as-root -np 2 build/cpu/ropewalk train recipes/first_run.yaml parallel.pp=2 output_dir=runs/two_stages
   build/cpu/ropewalk train recipes/first_run.yaml train.max_steps=400 --resume auto
 END

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cctype>
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <iostream>
 #include <string_view>
@@ -121,6 +123,32 @@ int profile(const Place& place, const LoadedJob& job, const PlanFiles& files) {
 
 namespace {
 
+/// Set by INT or TERM while a Stop lives; a second one of the same kind ends the process as ever.
+std::atomic<bool> stopped{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "safe in a signal handler");
+extern "C" void ropewalk_stop_planning(int /*signal*/) { stopped = true; }
+
+class Stop {
+ public:
+  Stop() {
+    stopped = false;
+    struct sigaction action {};
+    action.sa_handler = ropewalk_stop_planning;
+    action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);
+    sigemptyset(&action.sa_mask);
+    for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &action, &old_[i]);
+  }
+  Stop(const Stop&) = delete;
+  Stop& operator=(const Stop&) = delete;
+  ~Stop() {
+    for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &old_[i], nullptr);
+  }
+
+ private:
+  static constexpr std::array<int, 2> kSignals{SIGINT, SIGTERM};
+  std::array<struct sigaction, 2> old_{};
+};
+
 planner::Solution solve(const PlanCommandOptions& options, const planner::Problem& problem,
                         std::chrono::steady_clock::time_point begin) {
   planner::PlanOptions plan;
@@ -134,6 +162,7 @@ planner::Solution solve(const PlanCommandOptions& options, const planner::Proble
   plan.limits.elapsed_s = [begin] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   };
+  plan.limits.stop = &stopped;
   ProgressLine line;
   plan.limits.report = [&line](double progress, double best) { line(progress, best); };
   if (options.start.empty()) return planner::plan(problem, plan);
@@ -147,6 +176,7 @@ int solve_file(const PlanCommandOptions& options, const std::string& path, const
   const auto begin = std::chrono::steady_clock::now();
   const auto problem =
       planner::problem_from_json(pipeline::read_json("--problem", path, ErrorKind::kRecipe), path);
+  const Stop until_stopped;
   const auto solution = solve(options, problem, begin);
   const std::string text = planner::to_json(solution).dump() + "\n";
   if (!out.empty()) write_text(*store::make_posix(), out, text);
@@ -154,6 +184,10 @@ int solve_file(const PlanCommandOptions& options, const std::string& path, const
     std::cout << text;
   } else {
     print_summary(problem, solution);
+  }
+  if (stopped) {
+    throw Error(ErrorKind::kPreempted,
+                "plan: stopped by a signal; what it had found until then is the plan");
   }
   return 0;
 }

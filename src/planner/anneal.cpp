@@ -15,7 +15,7 @@ bool Budget::spend() {
   if (spent_ % kGrain == 0) {
     const double used = seconds_ > 0 ? elapsed_s_() / seconds_ : 0;
     progress_ = limit_ > 0 ? static_cast<double>(spent_) / static_cast<double>(limit_) : used;
-    if (used >= 1) progress_ = 1;
+    if (used >= 1 || (stop_ != nullptr && *stop_)) progress_ = 1;
     if (report_) report_(progress_, best_);
   }
   if (progress_ >= 1 || (limit_ > 0 && spent_ >= limit_)) return false;

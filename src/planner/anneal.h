@@ -1,5 +1,6 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,6 +16,8 @@ class Budget {
   /// `elapsed_s` is asked every kGrain evaluations. Where evaluations are limited they alone are progress, so
   /// that a search takes the same course every time; the time only ends it.
   Budget(std::int64_t evaluations, double seconds, std::function<double()> elapsed_s);
+  /// Asked for as often as the time; true ends the budget. Not owned.
+  void stop_when(const std::atomic<bool>* stop) { stop_ = stop; }
   void report_to(std::function<void(double, double)> report) { report_ = std::move(report); }
   /// Counts one; false when there is no more.
   bool spend();
@@ -33,6 +36,7 @@ class Budget {
   std::int64_t limit_, spent_ = 0;
   double seconds_;
   std::function<double()> elapsed_s_;
+  const std::atomic<bool>* stop_ = nullptr;
   double progress_ = 0;
   std::function<void(double, double)> report_;
   double best_ = 0;

@@ -97,6 +97,7 @@ class Search {
                               : options.limits.time_s >= kLongSeconds) {
     if (stream == 0) budget_.report_to(options.limits.report);
     budget_.stop_at(bound);
+    budget_.stop_when(options.limits.stop);
   }
 
   void plan(Track track) {

@@ -1,5 +1,6 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <functional>
 
@@ -13,6 +14,8 @@ struct Limits {
   double time_s = 0;             // 0: any; needs elapsed_s
   std::function<double()>
       elapsed_s;  // seconds since the search was asked for; called by any thread
+  /// True: the search ends soon, as if its time were over. Not owned; null: never.
+  const std::atomic<bool>* stop = nullptr;
   /// Called now and then by the first thread: share of the limit used, objective so far.
   std::function<void(double progress, double objective_s)> report;
 };

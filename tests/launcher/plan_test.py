@@ -1,5 +1,7 @@
 """ropewalk plan: a problem in, a solution out that the independent checker accepts."""
 import json
+import pathlib
+import signal
 import sys
 
 import cli
@@ -18,6 +20,14 @@ def ring(nodes=6):
         "path_length": 2, "micro_batches_per_source": 4, "rules": {"max_swaps": 0, "max_jump": 2, "stage_quota": 4},
         "reduce": {"latency_s": way, "bandwidth_bytes_per_s": [[1e6] * nodes] * nodes, "gradient_bytes": 1000000},
     }
+
+
+def catches(pid, number):
+    """Whether the process has a handler of its own for a signal."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("SigCgt:"):
+            return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
 
 
 class PlanTest(cli.CliTestCase):
@@ -115,6 +125,18 @@ class PlanTest(cli.CliTestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.solution("t.json")["arrangement"], self.solution()["arrangement"])
         self.assertEqual(check_solution.check(slower, self.solution("t.json")), [])
+
+    def test_a_signal_ends_the_search_with_the_best_plan_so_far(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            out = self.folder / f"{number}.json"
+            (self.folder / "p.json").write_text(json.dumps(ring()))
+            job = self.job("plan", "--problem", self.folder / "p.json", "--evaluations", 10**12, "--out", out)
+            cli.wait_until(lambda number=number, job=job: catches(job.process.pid, number))
+            job.process.send_signal(number)
+            said = job.wait()
+            self.assertEqual(job.process.returncode, 75, said)
+            self.assertIn("stopped by a signal", said)
+            self.assertEqual(check_solution.check(ring(), json.loads(out.read_text())), [])
 
     def test_what_cannot_be_met_is_named(self):
         def refused(change, *words, options=()):
