@@ -19,6 +19,7 @@
 #include "core/build.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "core/nearest.h"
 #include "kernels/register.h"
 #include "launcher/commands/bench_train.h"
 #include "launcher/commands/check.h"
@@ -36,7 +37,6 @@
 #include "launcher/commands/schema.h"
 #include "launcher/commands/train.h"
 #include "launcher/waiting_policy.h"
-#include "recipe/reader.h"
 
 namespace rw::launcher {
 namespace {
@@ -337,7 +337,7 @@ void refuse_unknown_command(const CLI::App& app, int argc, char** argv) {
     names.push_back(command->get_name());
   }
   if (std::find(names.begin(), names.end(), word) != names.end()) return;
-  const std::string near = recipe::nearest(word, names);
+  const std::string near = core::nearest(word, names);
   throw core::Error(core::ErrorKind::kUsage,
                     fmt::format("got the command '{}', want one of {}{}", word,
                                 fmt::join(names, ", "), near.empty() ? "" : "; try " + near));

@@ -6,9 +6,9 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
-#include <numeric>
 #include <sstream>
 
+#include "core/nearest.h"
 #include "recipe/keys.h"
 #include "recipe/scalar.h"
 #include "recipe/source_text.h"
@@ -64,7 +64,7 @@ std::string unknown_message(const std::string& section, const std::string& name)
       return fmt::format("unknown key '{}'{} (did you mean '{}'?)", name, where, key.path());
     }
   }
-  if (const auto near = nearest(name, names_in(section)); !near.empty()) {
+  if (const auto near = core::nearest(name, names_in(section)); !near.empty()) {
     return fmt::format("unknown key '{}'{} (did you mean '{}'?)", name, where, near);
   }
   return fmt::format("unknown key '{}'{}, want one of {}", name, where,
@@ -324,7 +324,7 @@ void Reader::source(const std::string& path, data::Source& out, const YAML::Node
         if (!is_path) set(out.weight, parse_real(*value, weight), full, here);
       }
     } else {
-      const auto near = nearest(name, {"path", "weight"});
+      const auto near = core::nearest(name, {"path", "weight"});
       book_.complain(key_place, full,
                      fmt::format("unknown key '{}'{}", name,
                                  near.empty() ? ", want path or weight"
@@ -334,44 +334,12 @@ void Reader::source(const std::string& path, data::Source& out, const YAML::Node
   if (!seen.contains("path")) book_.complain(at, path + ".path", "got nothing, want a corpus file");
 }
 
-std::size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), 0U);
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t corner = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, corner + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      corner = above;
-    }
-  }
-  return row.back();
-}
-
 std::string yaml_message(const YAML::Exception& error) {
   return fmt::format(
       "got YAML that cannot be read: {}; want mappings of `key: value`, indented with "
       "spaces",
       error.msg);
 }
-
-}  // namespace
-
-std::string nearest(const std::string& wrong, const std::vector<std::string>& names) {
-  std::string best;
-  std::size_t least = std::max<std::size_t>(2, wrong.size() / 3) + 1;
-  for (const auto& name : names) {
-    const std::size_t distance = edit_distance(wrong, name);
-    if (distance < least && distance < name.size()) {
-      least = distance;
-      best = name;
-    }
-  }
-  return best;
-}
-
-namespace {
 
 /// Notes where a document begins; takes nothing else.
 class DocumentStart : public YAML::EventHandler {

@@ -12,7 +12,4 @@ void read_yaml(const std::string& yaml, const std::string& name, Book& book);
 /// The same for one "key.sub=value".
 void read_override(const std::string& text, Book& book);
 
-/// The known name nearest to a wrong one; "" when none is near.
-std::string nearest(const std::string& wrong, const std::vector<std::string>& names);
-
 }  // namespace rw::recipe
