@@ -140,6 +140,14 @@ RankPlan plan_ranks(const Place& place, const recipe::Recipe& recipe) {
   return out;
 }
 
+void require_training_device(const recipe::Recipe& recipe) {
+  if (recipe.device == "cpu") return;
+  throw Error(ErrorKind::kDevice,
+              fmt::format("device: got '{}', want cpu; the CUDA backend of this version holds "
+                          "only some kernels",
+                          recipe.device));
+}
+
 LoadedJob load_job(const Place& place, const std::string& path,
                    const std::vector<std::string>& overrides, const recipe::Facts& facts) {
   const auto pure = recipe::load(path, overrides, pure_facts(place.ranks()));
@@ -160,12 +168,7 @@ LoadedJob load_job(const Place& place, const std::string& path,
   out.recipe = std::move(loaded.recipe);
   out.resolved_recipe = std::move(loaded.resolved_text);
   out.complaints = std::move(loaded.complaints);
-  if (out.recipe.device != "cpu") {
-    throw Error(ErrorKind::kDevice,
-                fmt::format("device: got '{}', want cpu; the CUDA backend of this version holds "
-                            "only some kernels",
-                            out.recipe.device));
-  }
+  require_training_device(out.recipe);
   return out;
 }
 

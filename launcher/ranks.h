@@ -49,6 +49,9 @@ using RankBody = std::function<int(const RankParts& rank)>;
 int run_ranks(const Place& place, const RankPlan& plan, const std::vector<std::string>& complaints,
               const RankBody& body);
 
+/// Throws Error{kDevice} for a device that cannot train.
+void require_training_device(const recipe::Recipe& recipe);
+
 /// What loading a recipe gave this process: a recipe to run, or the code to leave with at once.
 struct LoadedJob {
   std::optional<int> exit_code;
@@ -57,7 +60,7 @@ struct LoadedJob {
   std::vector<std::string> complaints;  // of this host alone, for run_ranks
 };
 /// Reads the recipe before MPI starts: rank 0 prints the complaints, the others leave quietly.
-/// Facts: as those of recipe_facts.h. Throws Error{kDevice} for a device that cannot train.
+/// Facts: as those of recipe_facts.h. Throws as require_training_device.
 LoadedJob load_job(const Place& place, const std::string& path,
                    const std::vector<std::string>& overrides, const recipe::Facts& facts);
 

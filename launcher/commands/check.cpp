@@ -157,6 +157,7 @@ int run_check(const CheckOptions& options) {
     return 2;
   }
   try {
+    require_training_device(loaded.recipe);
     check_inputs(loaded.recipe, data::Corpora(loaded.recipe.data, loaded.recipe.train.seq_len));
   } catch (const core::Error& error) {
     out["ok"] = false;

@@ -74,6 +74,14 @@ class CheckTest(cli.CliTestCase):
         code, out, _ = self.checked("model.vocab_size=256")
         self.assertEqual((code, [c["key"] for c in out["complaints"]]), (2, ["model.vocab_size"]))
 
+    def test_a_device_that_cannot_train_is_refused_as_by_train(self):
+        self.corpus()
+        code, out, errors = self.checked("device=cuda")
+        self.assertEqual((code, out["ok"]), (69, False), errors)
+        self.assertIn("device: got 'cuda', want cpu", out["error"])
+        done = cli.run("train", self.recipe(), "device=cuda")
+        self.assertEqual((done.returncode, done.stderr), (code, errors))
+
     def test_corpora_that_cannot_be_read(self):
         code, out, errors = self.checked()
         self.assertEqual((code, out["complaints"][0]["key"]), (2, "data.sources[0].path"), errors)
