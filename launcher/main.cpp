@@ -5,11 +5,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
-#include <cmath>
+#include <charconv>
+#include <cstdint>
 #include <cstdlib>
 #include <exception>
 #include <functional>
 #include <iostream>
+#include <limits>
 #include <map>
 #include <sstream>
 #include <string>
@@ -44,6 +46,8 @@ namespace {
 /// What will run once the command line is understood.
 using Action = std::function<int()>;
 
+constexpr std::uint64_t kMostCounted = 1'000'000'000'000'000;  // of tokens, schedules, …
+constexpr std::uint64_t kMostSteps = 1'000'000'000;
 constexpr std::array kLater{"merge", "boom", "spsa", "launch", "top", "doctor"};
 
 /// Words `key=value` and --set k=v both override keys of the recipe; the last one typed holds.
@@ -75,12 +79,20 @@ CLI::Validator number(const char* wanted, bool (*good)(double)) {
   };
   return {problem, wanted};
 }
-CLI::Validator positive() {
-  return number("a number above 0", [](double x) { return x > 0 && std::isfinite(x); });
+/// A whole number in decimal digits, from `least` to `most`.
+CLI::Validator whole(std::uint64_t least, std::uint64_t most) {
+  const std::string range = fmt::format("{} to {}", least, most);
+  const auto problem = [=](const std::string& text) {
+    std::uint64_t value = 0;
+    const char* const stop = text.data() + text.size();
+    const auto [end, code] = std::from_chars(text.data(), stop, value);
+    const bool good = code == std::errc() && end == stop && value >= least && value <= most;
+    return good ? std::string() : fmt::format("got {}, want a whole number from {}", text, range);
+  };
+  return {problem, range};
 }
-CLI::Validator not_negative() {
-  return number("0 or more", [](double x) { return x >= 0 && std::isfinite(x); });
-}
+CLI::Validator some() { return whole(1, kMostCounted); }
+CLI::Validator seed() { return whole(0, std::numeric_limits<std::uint64_t>::max()); }
 
 void add_train(CLI::App& app, Action& action) {
   auto* command = app.add_subcommand("train", "train by a recipe");
@@ -105,7 +117,7 @@ void add_bench(CLI::App& app, Action& action) {
   auto* command = bench->add_subcommand("train", "the parts of a step, and what limits each");
   const auto options = std::make_shared<BenchTrainOptions>();
   add_recipe(*command, options->recipe, options->overrides);
-  command->add_option("--steps", options->steps, "steps to measure")->check(positive());
+  command->add_option("--steps", options->steps, "steps to measure")->check(whole(1, kMostSteps));
   command->add_flag("--random-data", options->random_data, "random tokens instead of the corpora");
   command->add_flag("--serve", options->serve, "obey lines of JSON on stdin");
   command->add_flag("--json", options->json, "only JSON on stdout");
@@ -219,14 +231,13 @@ void add_eval(CLI::App& app, Action& action) {
   auto* text = command->add_option("--text", options->text, "a file of text");
   auto* ids = command->add_option("--token-ids", options->token_ids, "a file of decimal ids");
   text->excludes(ids);
-  command->add_option("--seq-len", options->seq_len, "tokens predicted per window")
-      ->check(positive());
+  command->add_option("--seq-len", options->seq_len, "tokens predicted per window")->check(some());
   command->add_option("--precision", options->precision,
                       "of products and activations: f32 or bf16");
   command
       ->add_option("--stages", options->stages,
                    "cut the layers into so many stages, as training does (default: one layer each)")
-      ->check(positive());
+      ->check(some());
   command->add_option("--keep-stages", options->keep_stages,
                       "leave out all others: 0,2,3, or random:K[:SEED], K of them, drawn anew for "
                       "each window; stage 0 always stays");
@@ -250,13 +261,13 @@ void add_generate(CLI::App& app, Action& action) {
   prompt->excludes(ids)->excludes(file);
   ids->excludes(file);
   command->add_option("--batch-size", options->batch_size, "prompts decoded at once (16)")
-      ->check(positive());
-  command->add_option("--max-new-tokens", options->max_new_tokens)->check(not_negative());
+      ->check(some());
+  command->add_option("--max-new-tokens", options->max_new_tokens)->check(whole(0, kMostCounted));
   command->add_option("--temperature", options->temperature, "0: greedy")
       ->check(number("0 to 1e6", [](double x) { return x >= 0 && x <= 1e6; }));
   command->add_option("--top-p", options->top_p, "nucleus, 0 < p <= 1")
       ->check(number("0 < p <= 1", [](double x) { return x > 0 && x <= 1; }));
-  command->add_option("--seed", options->seed)->check(not_negative());
+  command->add_option("--seed", options->seed)->check(seed());
   command->add_flag("--ignore-eos", options->ignore_eos, "go on after an end-of-text token");
   command->add_option("--precision", options->precision, "of the weights: f32 or bf16");
   command->add_flag("--json", options->json, "only JSON on stdout, a line per prompt");
@@ -277,12 +288,14 @@ void add_plan(CLI::App& app, Action& action) {
   command->add_option("--track", options->track, "free, or strict (SkipPipe's own structure)")
       ->check(CLI::IsMember({"free", "strict"}));
   command->add_option("--start", options->start, "a former solution: re-plan on its arrangement");
-  command->add_option("--time-limit-s", options->time_limit_s, "wall time (10)")->check(positive());
+  command->add_option("--time-limit-s", options->time_limit_s, "wall time (10)")
+      ->check(number("seconds above 0, at most 31536000 (a year)",
+                     [](double x) { return x > 0 && x <= 31'536'000; }));
   command->add_option("--evaluations", options->evaluations, "stop after so many schedules")
-      ->check(positive());
-  command->add_option("--seed", options->seed)->check(not_negative());
+      ->check(some());
+  command->add_option("--seed", options->seed)->check(seed());
   command->add_option("--threads", options->threads, "independent searches; the best one wins")
-      ->check(number("1 to 256", [](double x) { return x >= 1 && x <= 256; }));
+      ->check(whole(1, 256));
   command->add_flag("--json", options->json, "the solution, and only it, on stdout");
   command->callback([options, &action] { action = [options] { return run_plan(*options); }; });
 }
@@ -343,6 +356,22 @@ void refuse_unknown_command(const CLI::App& app, int argc, char** argv) {
                                 fmt::join(names, ", "), near.empty() ? "" : "; try " + near));
 }
 
+/// "; did you mean --resume?" for an option that the command does not have; "" otherwise.
+std::string advice(const CLI::App& app) {
+  const CLI::App* command = &app;
+  while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command->get_options()) {
+    for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  for (const std::string& word : command->remaining()) {
+    if (word.rfind("--", 0) != 0) continue;
+    const std::string near = core::nearest(word.substr(0, word.find('=')), names);
+    if (!near.empty()) return fmt::format("; did you mean {}?", near);
+  }
+  return "";
+}
+
 /// What each rank of a job would say alike before MPI starts is said by rank 0 alone. A job on
 /// several hosts may differ: there each rank speaks.
 bool another_rank_says_it(const core::Error& error) {
@@ -377,6 +406,7 @@ int parse_and_run(int argc, char** argv) {
     app.exit(error, text, text);
     std::string message = text.str();
     message.erase(message.find_last_not_of('\n') + 1);
+    message.insert(std::min(message.find('\n'), message.size()), advice(app));
     throw core::Error(core::ErrorKind::kUsage, message);
   }
   kernels::register_cpu();

@@ -189,8 +189,9 @@ class ModelFolderTest(cli.CliTestCase):
     def test_numbers_that_cannot_be(self):
         for option, value, want in (("--temperature", "-1", "0 to 1e6"), ("--temperature", "inf", "0 to 1e6"),
                                     ("--temperature", "nan", "0 to 1e6"), ("--top-p", "0", "0 < p <= 1"),
-                                    ("--top-p", "1.5", "0 < p <= 1"), ("--batch-size", "0", "a number above 0"),
-                                    ("--batch-size", "inf", "a number above 0"), ("--max-new-tokens", "-1", "0 or more")):
+                                    ("--top-p", "1.5", "0 < p <= 1"), ("--batch-size", "0", "a whole number from 1"),
+                                    ("--batch-size", "inf", "a whole number from 1"),
+                                    ("--max-new-tokens", "-1", "a whole number from 0")):
             with self.subTest(option=option, value=value):
                 done = cli.run("generate", "--model", self.model, "--prompt-ids", "1", option, value)
                 self.assert_refused(done, 2, option, f"got {value}, want {want}")

@@ -44,6 +44,12 @@ class CommandsTest(cli.CliTestCase):
         self.assert_refused(cli.run("trian", "r.yaml"), 2, "'trian'", "try train")
         self.assert_refused(cli.run("frobnicate"), 2, "'frobnicate'", "generate")
 
+    def test_an_option_that_is_none(self):
+        for words in (("--resum", "auto"), ("--resum=auto",)):
+            self.assert_refused(cli.run("train", self.recipe(), *words), 2, "--resum", "did you mean --resume?")
+        self.assert_refused(cli.run("plan", "--evaluation", "5"), 2, "did you mean --evaluations?")
+        self.assertNotIn("did you mean", cli.run("schema", "--zzzzzzzzz").stderr)
+
     def test_commands_of_later_versions(self):
         for name in ("merge", "boom", "spsa", "launch", "top", "doctor"):
             self.assert_refused(cli.run(name, "x.yaml", "--any", "1"), 2, name, "not in this version")

@@ -163,6 +163,18 @@ class PlanTest(cli.CliTestCase):
         refused(lambda p: p.update(split_backward={"input_factor": 1}), "split_backward", "weight_factor")
         refused(lambda p: p.update(path_length=1, rotation=2), "rotation", "2 stages to visit")
 
+    def test_limits_out_of_range_are_refused(self):
+        def refused(*words, got, want):
+            self.assert_refused(self.plan(ring(), *words), 2, words[0], f"got {got}, want {want}")
+
+        for text in ("99999999999999999999", "1.5", "0", "-1", "1e3"):
+            refused("--evaluations", text, got=text, want="a whole number from 1 to 1000000000000000")
+        for text in ("1e300", "0", "nan", "x"):
+            refused("--time-limit-s", text, got=text, want="seconds above 0, at most 31536000")
+        refused("--threads", "2.5", got="2.5", want="a whole number from 1 to 256")
+        refused("--seed", "18446744073709551616", got="18446744073709551616",
+                want="a whole number from 0 to 18446744073709551615")
+
     def test_files_that_are_not_there_or_not_json(self):
         self.assertEqual(cli.run("plan", "--problem", self.folder / "none.json").returncode, 66)
         (self.folder / "p.json").write_text("")
