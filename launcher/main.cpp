@@ -93,6 +93,12 @@ CLI::Validator whole(std::uint64_t least, std::uint64_t most) {
 }
 CLI::Validator some() { return whole(1, kMostCounted); }
 CLI::Validator seed() { return whole(0, std::numeric_limits<std::uint64_t>::max()); }
+CLI::Validator not_empty(const char* wanted) {
+  const auto problem = [=](const std::string& text) {
+    return text.empty() ? fmt::format("got an empty text, want {}", wanted) : std::string();
+  };
+  return {problem, ""};
+}
 
 void add_train(CLI::App& app, Action& action) {
   auto* command = app.add_subcommand("train", "train by a recipe");
@@ -238,9 +244,11 @@ void add_eval(CLI::App& app, Action& action) {
       ->add_option("--stages", options->stages,
                    "cut the layers into so many stages, as training does (default: one layer each)")
       ->check(some());
-  command->add_option("--keep-stages", options->keep_stages,
-                      "leave out all others: 0,2,3, or random:K[:SEED], K of them, drawn anew for "
-                      "each window; stage 0 always stays");
+  command
+      ->add_option("--keep-stages", options->keep_stages,
+                   "leave out all others: 0,2,3, or random:K[:SEED], K of them, drawn anew for "
+                   "each window; stage 0 always stays")
+      ->check(not_empty("stages such as 0,2,3, or random:K[:SEED]"));
   command->add_flag("--json", options->json, "only JSON on stdout");
   command->callback([options, &action] { action = [options] { return run_eval(*options); }; });
 }

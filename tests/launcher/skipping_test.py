@@ -258,3 +258,6 @@ class KeepStagesTest(cli.CliTestCase):
         done = cli.run("eval", "--model", self.folder / "run" / "final", "--text", self.text, "--stages", 9,
                        "--keep-stages", "0")
         self.assert_refused(done, 2, "--stages: got 9")
+        done = cli.run("eval", "--model", self.folder / "run" / "final", "--text", self.text, "--stages", 4,
+                       "--keep-stages", "")
+        self.assert_refused(done, 2, "--keep-stages: got an empty text, want stages such as 0,2,3")
