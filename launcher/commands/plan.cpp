@@ -89,7 +89,7 @@ PlanFiles files_of(const PlanCommandOptions& options, const recipe::Recipe& reci
   };
   const std::string& topology =
       options.topology.empty() ? recipe.pipeline.topology : options.topology;
-  return {path(topology, "topology.json"), path(options.problem, "problem.json"),
+  return {path(topology, "topology.json"), folder + "/problem.json",
           path(options.out, "solution.json")};
 }
 
@@ -263,6 +263,12 @@ int plan_recipe(const PlanCommandOptions& options) {
 }  // namespace
 
 int run_plan(const PlanCommandOptions& options) {
+  if (!options.recipe.empty() && !options.problem.empty()) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("plan: got the recipe {} and --problem {}, want one of them: a recipe "
+                            "makes its own problem; try --topology T.json with it",
+                            options.recipe, options.problem));
+  }
   if (!options.recipe.empty()) return plan_recipe(options);
   if (options.problem.empty() || options.profile || !options.topology.empty()) {
     throw Error(ErrorKind::kUsage,

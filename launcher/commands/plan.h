@@ -7,11 +7,11 @@
 namespace rw::launcher {
 
 struct PlanCommandOptions {
-  std::string recipe;  // or empty: `problem` says it all
+  std::string recipe;  // or empty: `problem` says it all; one of them
   std::vector<std::string> overrides;
   bool profile = false;  // measure the ranks and their links
   std::string topology;  // read, or with `profile` written; default PLAN_DIR/topology.json
-  std::string problem;   // read, or with a recipe written; default PLAN_DIR/problem.json
+  std::string problem;   // read; a recipe makes its own, PLAN_DIR/problem.json
   std::string out;       // the solution; with a recipe default PLAN_DIR/solution.json
   std::string start;
   std::string track = "free";

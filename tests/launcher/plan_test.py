@@ -175,6 +175,12 @@ class PlanTest(cli.CliTestCase):
         refused("--seed", "18446744073709551616", got="18446744073709551616",
                 want="a whole number from 0 to 18446744073709551615")
 
+    def test_a_recipe_and_a_problem_exclude_each_other(self):
+        (self.folder / "p.json").write_text("mine")
+        done = cli.run("plan", self.recipe(), "--problem", self.folder / "p.json")
+        self.assert_refused(done, 2, "got the recipe", "p.json, want one of them")
+        self.assertEqual((self.folder / "p.json").read_text(), "mine")
+
     def test_files_that_are_not_there_or_not_json(self):
         self.assertEqual(cli.run("plan", "--problem", self.folder / "none.json").returncode, 66)
         (self.folder / "p.json").write_text("")
