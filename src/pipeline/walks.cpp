@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <tuple>
 
 #include "core/error.h"
 #include "pipeline/classic.h"
 #include "pipeline/plan_check.h"
+#include "planner/field.h"
 
 namespace rw::pipeline {
 namespace {
@@ -247,15 +249,57 @@ class Builder {
   std::vector<std::vector<Timed>> timed_;  // per node, forwards and backwards
 };
 
-/// Calls `read` and says where a JSON error was met.
-template <class Read>
-auto reading(const std::string& where, const char* want, const Read& read) {
-  try {
-    return read();
-  } catch (const core::Json::exception& error) {
-    throw Error(ErrorKind::kDataMalformed,
-                fmt::format("{}: {}; want {}", where, error.what(), want));
+using planner::Field;
+
+/// A list with something in it.
+auto some(const Field& in, const char* of) {
+  auto out = in.list(Field::kAny, of);
+  if (out.empty()) in.fail("an empty list", fmt::format("{}, at least one", of));
+  return out;
+}
+
+std::vector<int> nodes_from(const Field& in) {
+  constexpr int kMost = std::numeric_limits<int>::max();
+  std::vector<int> out;
+  for (const Field& node : some(in, "nodes")) out.push_back(node.whole(0, kMost));
+  return out;
+}
+
+std::vector<double> starts_from(const Field& in) {
+  std::vector<double> out;
+  for (const Field& start : some(in, "starts")) out.push_back(start.number(0));
+  return out;
+}
+
+std::vector<Walk> walks_from(const Field& in) {
+  std::vector<Walk> out;
+  for (const Field& one : some(in, "micro-batches")) {
+    Walk& walk = out.emplace_back();
+    walk.nodes = nodes_from(one.at("path"));
+    walk.starts = starts_from(one.at("starts"));
+    if (one.has("weight_starts")) walk.weight_starts = starts_from(one.at("weight_starts"));
   }
+  return out;
+}
+
+/// All plans of a solution: its own, those of further turns, the one that visits all stages.
+std::vector<Walks> turns_from(const Field& in) {
+  std::vector<std::vector<int>> arrangement;
+  for (const Field& group : some(in.at("arrangement"), "stages")) {
+    arrangement.push_back(nodes_from(group));
+  }
+  std::vector<Walks> out;
+  const auto add = [&](const Field& plan) {
+    Walks& walks = out.emplace_back();
+    walks.arrangement = arrangement;
+    walks.micro_batches = walks_from(plan.at("micro_batches"));
+  };
+  add(in);
+  if (in.has("rotations")) {
+    for (const Field& turn : in.at("rotations").list(Field::kAny, "plans")) add(turn);
+  }
+  if (in.has("full")) add(in.at("full"));
+  return out;
 }
 
 }  // namespace
@@ -312,26 +356,11 @@ Walks walks_from_solution(const core::Json& solution, const std::string& where) 
 }
 
 std::vector<Walks> turns_from_solution(const core::Json& solution, const std::string& where) {
-  return reading(where, "a solution with arrangement and micro_batches", [&] {
-    const auto arrangement = solution.at("arrangement").get<std::vector<std::vector<int>>>();
-    std::vector<Walks> out;
-    const auto add = [&](const core::Json& plan) {
-      Walks& walks = out.emplace_back();
-      walks.arrangement = arrangement;
-      for (const core::Json& one : plan.at("micro_batches")) {
-        walks.micro_batches.push_back(
-            {one.at("path").get<std::vector<int>>(), one.at("starts").get<std::vector<double>>()});
-        if (!one.contains("weight_starts")) continue;
-        one.at("weight_starts").get_to(walks.micro_batches.back().weight_starts);
-      }
-    };
-    add(solution);
-    if (solution.contains("rotations")) {
-      for (const core::Json& turn : solution.at("rotations")) add(turn);
-    }
-    if (solution.contains("full")) add(solution.at("full"));
-    return out;
-  });
+  try {
+    return turns_from(Field(solution, where));
+  } catch (const Error& error) {
+    throw Error(ErrorKind::kDataMalformed, error.what());
+  }
 }
 
 }  // namespace rw::pipeline

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "planner/field.h"
 
 namespace rw::planner {
 
@@ -63,11 +64,23 @@ Json further_to_json(const FurtherPlan& plan) {
   return out;
 }
 
-List<MicroBatch> batches_from_json(const Json& json, const Problem& p) {
+List<int> nodes_from(const Field& in, const Problem& p) {
+  List<int> out;
+  for (const auto& node : in.list(Field::kAny, "nodes")) out.push_back(node.whole(0, p.size() - 1));
+  return out;
+}
+
+List<double> starts_from(const Field& in) {
+  List<double> out;
+  for (const auto& start : in.list(Field::kAny, "starts")) out.push_back(start.number(0));
+  return out;
+}
+
+List<MicroBatch> batches_from(const Field& in, const Problem& p) {
   List<MicroBatch> out;
-  for (const auto& batch : json) {
-    out.push_back({batch.at("path").get<List<int>>(), batch.at("starts").get<List<double>>()});
-    if (p.weight_factor) batch.at("weight_starts").get_to(out.back().weight_starts);
+  for (const auto& batch : in.list(Field::kAny, "micro-batches")) {
+    out.push_back({nodes_from(batch.at("path"), p), starts_from(batch.at("starts"))});
+    if (p.weight_factor) out.back().weight_starts = starts_from(batch.at("weight_starts"));
   }
   return out;
 }
@@ -117,14 +130,11 @@ Json to_json(const Solution& solution) {
 
 Solution solution_from_json(const Json& json, const Problem& p, const std::string& where) {
   Solution out;
-  try {
-    json.at("arrangement").get_to(out.arrangement);
-    out.micro_batches = batches_from_json(json.at("micro_batches"), p);
-  } catch (const Json::exception& error) {
-    const std::string what = error.what();  // "[json.exception.….403] key 'starts' not found"
-    throw Error(ErrorKind::kRecipe, fmt::format("{}: is no solution of this problem: {}", where,
-                                                what.substr(what.find("] ") + 2)));
+  const Field in(json, where);
+  for (const auto& group : in.at("arrangement").list(Field::kAny, "stages")) {
+    out.arrangement.push_back(nodes_from(group, p));
   }
+  out.micro_batches = batches_from(in.at("micro_batches"), p);
   const auto fail = [&](const std::string& what) {
     throw Error(ErrorKind::kRecipe, fmt::format("{}: does not fit the problem: {}", where, what));
   };
@@ -133,7 +143,7 @@ Solution solution_from_json(const Json& json, const Problem& p, const std::strin
   for (const auto& group : out.arrangement) {
     sizes.push_back(static_cast<int>(group.size()));
     for (const int node : group) {
-      if (node < 0 || node >= p.size() || !seen.insert(node).second) fail("its arrangement");
+      if (!seen.insert(node).second) fail("its arrangement");
     }
   }
   if (sizes != p.stage_sizes) fail("the sizes of its stages");

@@ -181,6 +181,20 @@ class PlanTest(cli.CliTestCase):
         self.assert_refused(done, 2, "got the recipe", "p.json, want one of them")
         self.assertEqual((self.folder / "p.json").read_text(), "mine")
 
+    def test_a_start_that_is_no_solution_names_file_and_key(self):
+        def refused(solution, *words):
+            (self.folder / "s.json").write_text(json.dumps(solution))
+            done = self.plan(ring(), "--evaluations", "500", "--start", self.folder / "s.json", name="t.json")
+            self.assert_refused(done, 2, *words)
+            self.assertNotIn("json.exception", done.stderr)
+
+        places = [[0, 1], [2, 3], [4, 5]]
+        refused({}, "s.json: has no `arrangement`")
+        refused([1], "s.json: got [1], want an object")
+        refused({"arrangement": places, "micro_batches": None}, "s.json.micro_batches: got null, want a list of micro-batches")
+        refused({"arrangement": [[0, 9]]}, "s.json.arrangement[0][1]: got 9, want a whole number from 0 to 5")
+        refused({"arrangement": places, "micro_batches": [{"path": "x"}]}, "s.json.micro_batches[0].path: got \"x\"")
+
     def test_files_that_are_not_there_or_not_json(self):
         self.assertEqual(cli.run("plan", "--problem", self.folder / "none.json").returncode, 66)
         (self.folder / "p.json").write_text("")

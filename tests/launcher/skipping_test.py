@@ -128,8 +128,17 @@ class SkippingTest(cli.CliTestCase):
         self.assert_ok(cli.run("train", recipe, *keys))
         plan = json.loads((self.folder / "run" / "plan" / "plan.3.json").read_text())
         self.assertTrue(all(len(path) == 4 for path in plan["paths"]))
-        told = json.loads(solution.read_text())
-        self.assertEqual(len(told["rotations"]), 1)
+        good = json.loads(solution.read_text())
+        for wrong, word in (({}, "s.json: has no `arrangement`"), ({**good, "micro_batches": None}, "s.json.micro_batches: got null"),
+                            ({**good, "micro_batches": []}, "s.json.micro_batches: got an empty list"),
+                            ({**good, "rotations": [{}]}, "s.json.rotations[0]: has no `micro_batches`"),
+                            ({**good, "full": 1}, "s.json.full: got 1, want an object")):
+            solution.write_text(json.dumps(wrong))
+            done = cli.run("check", recipe, *keys)
+            self.assert_refused(done, 65, word)
+            self.assertNotIn("json.exception", done.stderr)
+        solution.write_text(json.dumps(good))
+        self.assertEqual(len(good["rotations"]), 1)
         # A share of skipped stages beside a solution has to be the solution's; full iterations do not count.
         self.assert_ok(cli.run("check", recipe, *keys, "pipeline.skip_fraction=0.3333"))
         self.assert_refused(cli.run("check", recipe, *keys, "pipeline.skip_fraction=0.01"), 2,

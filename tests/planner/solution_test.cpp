@@ -67,8 +67,10 @@ TEST(Solution, OfAnotherProblemIsRefused) {
   EXPECT_NE(refusal(changed).find("its micro-batches"), std::string::npos);
   changed = json;
   changed.erase("arrangement");
-  EXPECT_EQ(refusal(changed),
-            "s.json: is no solution of this problem: key 'arrangement' not found");
+  EXPECT_EQ(refusal(changed), "s.json: has no `arrangement`; it must be given");
+  changed = json;
+  changed["micro_batches"] = nullptr;
+  EXPECT_EQ(refusal(changed), "s.json.micro_batches: got null, want a list of micro-batches");
 }
 
 TEST(Solution, OfAnotherArrangementThanTheProblemFixesIsRefused) {
