@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/json.h"
+#include "core/nearest.h"
 #include "planner/list.h"
 #include "planner/problem.h"
 
@@ -96,12 +97,14 @@ class Field {
   }
   /// Refuses keys that nobody reads: a typing mistake would change the problem in silence.
   void only(const std::set<std::string>& known) const {
+    if (!json_.is_object()) fail(shown(), "an object");
     for (const auto& [key, value] : json_.items()) {
-      if (!known.contains(key)) {
-        throw core::Error(core::ErrorKind::kRecipe,
-                          fmt::format("{}: `{}` is no key of a problem; want one of {}", where_,
-                                      key, fmt::join(known, ", ")));
-      }
+      if (known.contains(key)) continue;
+      const std::string near = core::nearest(key, {known.begin(), known.end()});
+      throw core::Error(core::ErrorKind::kRecipe,
+                        fmt::format("{}: `{}` is no key of a problem{}; want one of {}", where_,
+                                    key, near.empty() ? "" : " (did you mean `" + near + "`?)",
+                                    fmt::join(known, ", ")));
     }
   }
   static constexpr std::int64_t kAny = -1;

@@ -158,6 +158,7 @@ class PlanTest(cli.CliTestCase):
                 "p.json.rules.stage_quota: got 7", "repeats each path 4 times", options=strict)
         refused(lambda p: None, "--seed", "-1", options=("--seed", "-1"))
         refused(lambda p: p.update(format="x"), "format")
+        refused(lambda p: p["rules"].update(stage_qota=1), "`stage_qota` is no key", "did you mean `stage_quota`?")
         refused(lambda p: p.update(contention="some"), "contention", "none | fair | serial")
         refused(lambda p: p.update(full_every=0), "full_every")
         refused(lambda p: p.update(split_backward={"input_factor": 1}), "split_backward", "weight_factor")
@@ -201,3 +202,5 @@ class PlanTest(cli.CliTestCase):
         self.assert_refused(cli.run("plan", "--problem", self.folder / "p.json"), 66, "--problem", "p.json", "empty")
         (self.folder / "p.json").write_text("{")
         self.assert_refused(cli.run("plan", "--problem", self.folder / "p.json"), 2, "p.json", "JSON")
+        (self.folder / "p.json").write_text(json.dumps(ring())[:-1] + ', "gap_s": 1}')
+        self.assert_refused(cli.run("plan", "--problem", self.folder / "p.json"), 2, "p.json", "the key `gap_s` twice")

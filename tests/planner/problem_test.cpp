@@ -127,7 +127,8 @@ TEST(Problem, NonsenseIsRefusedByName) {
        },
        "arrangement[1]"},
       {[](Json& j) { j["loss_at"] = "first"; }, "loss_at"},
-      {[](Json& j) { j["split_backward"] = true; }, "split_backward"},
+      {[](Json& j) { j["split_backward"] = true; }, "split_backward: got true, want an object"},
+      {[](Json& j) { j["rules"]["stage_qota"] = 1; }, "(did you mean `stage_quota`?)"},
       {[](Json& j) {
          j["split_backward"] = {{"input_factor", 1}};
        },
