@@ -21,6 +21,12 @@ namespace {
                                 operation, core::errno_text(error_number)));
 }
 
+[[noreturn]] void fail_reading(const std::string& path, int error_number) {
+  throw core::Error(core::ErrorKind::kStorage,
+                    fmt::format("{}: read: {}; want a file that can be read", path,
+                                core::errno_text(error_number)));
+}
+
 int open_flags(AppendFile::Start start) {
   switch (start) {
     case AppendFile::Start::kEmpty:
@@ -63,7 +69,7 @@ void AppendFile::sync() {
 std::string read_text(const std::string& path) {
   const int handle = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (handle < 0 && errno == ENOENT) return {};
-  if (handle < 0) fail(path, "open", errno);
+  if (handle < 0) fail_reading(path, errno);
   std::string text;
   std::array<char, 65536> part{};
   while (true) {
@@ -71,7 +77,7 @@ std::string read_text(const std::string& path) {
     if (got < 0 && errno == EINTR) continue;
     const int error_number = errno;
     if (got <= 0) ::close(handle);
-    if (got < 0) fail(path, "read", error_number);
+    if (got < 0) fail_reading(path, error_number);
     if (got == 0) return text;
     text.append(part.data(), static_cast<std::size_t>(got));
   }

@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <set>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -39,6 +41,11 @@ class KeysOnce {
 }  // namespace
 
 core::Json read_json(const char* key, const std::string& path, core::ErrorKind malformed) {
+  std::error_code code;
+  if (std::filesystem::is_directory(path, code)) {
+    throw Error(core::ErrorKind::kDataMissing,
+                fmt::format("{}: got {}, which is a folder; want a JSON file", key, path));
+  }
   const std::string text = metrics::read_text(path);
   if (text.empty()) {
     throw core::Error(

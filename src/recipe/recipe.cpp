@@ -56,14 +56,19 @@ Loaded load_text(const std::string& yaml, const std::string& name,
 
 Loaded load(const std::string& path, const std::vector<std::string>& overrides,
             const Facts& facts) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  if (std::filesystem::is_directory(path) || !in || !(text << in.rdbuf())) {
+  const auto refuse = [&](const char* got) {
     throw core::Error(core::ErrorKind::kUsage,
-                      fmt::format("{}: cannot read this recipe; want a YAML file such as "
+                      fmt::format("{}: cannot read this recipe: {}; want a YAML file such as "
                                   "recipes/first_run.yaml",
-                                  path));
-  }
+                                  path, got));
+  };
+  std::error_code code;
+  if (std::filesystem::is_directory(path, code)) refuse("it is a folder");
+  std::ifstream in(path, std::ios::binary);
+  if (!in) refuse(std::filesystem::exists(path, code) ? "it cannot be opened" : "no such file");
+  std::ostringstream text;
+  if (in.peek() == std::ifstream::traits_type::eof()) refuse("it is empty");
+  if (!(text << in.rdbuf())) refuse("reading it failed");
   return load_text(text.str(), path, overrides, facts);
 }
 

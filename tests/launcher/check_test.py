@@ -82,6 +82,11 @@ class CheckTest(cli.CliTestCase):
         done = cli.run("train", self.recipe(), "device=cuda")
         self.assertEqual((done.returncode, done.stderr), (code, errors))
 
+    def test_recipes_that_cannot_be_read_say_why(self):
+        (self.folder / "empty.yaml").write_text("")
+        for name, why in ((".", "it is a folder"), ("empty.yaml", "it is empty"), ("none.yaml", "no such file")):
+            self.assert_refused(cli.run("check", self.folder / name), 2, f"cannot read this recipe: {why}")
+
     def test_corpora_that_cannot_be_read(self):
         code, out, errors = self.checked()
         self.assertEqual((code, out["complaints"][0]["key"]), (2, "data.sources[0].path"), errors)

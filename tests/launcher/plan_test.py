@@ -202,5 +202,6 @@ class PlanTest(cli.CliTestCase):
         self.assert_refused(cli.run("plan", "--problem", self.folder / "p.json"), 66, "--problem", "p.json", "empty")
         (self.folder / "p.json").write_text("{")
         self.assert_refused(cli.run("plan", "--problem", self.folder / "p.json"), 2, "p.json", "JSON")
+        self.assert_refused(cli.run("plan", "--problem", self.folder), 66, "--problem", "is a folder; want a JSON file")
         (self.folder / "p.json").write_text(json.dumps(ring())[:-1] + ', "gap_s": 1}')
         self.assert_refused(cli.run("plan", "--problem", self.folder / "p.json"), 2, "p.json", "the key `gap_s` twice")
