@@ -48,6 +48,7 @@ PATIENCE_MS = 1  # pipeline.patience_ms, as recipes have it when they say nothin
 WARM_UP = 3  # steps that nobody looks at
 SKIPS = {33: 4, 50: 3}  # percent of six stages that are left out: nodes of a path
 CLASSIC = ("gpipe", "1f1b", "zero_bubble")
+PARTS = ("table", "planned", "straggler")
 SHAPES = ((8, 1), (4, 2))  # of the classic planners: stages, replicas
 
 
@@ -315,6 +316,13 @@ def straggler_lines(one):
             f"| possible if stages could move | {one['possible_any_arrangement_s']:.3f} s | |"]
 
 
+def known_parts(text):
+    for part in text.split(","):
+        if part not in PARTS:
+            raise argparse.ArgumentTypeError(f"got '{part}', want some of {','.join(PARTS)}")
+    return text.split(",")
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--binary", default=ROOT / "build/cpu/ropewalk")
@@ -331,7 +339,7 @@ def arguments():
     parser.add_argument("--slow-factor", type=int, default=2)
     parser.add_argument("--short-s", type=float, default=0.4, help="planning time for each choice of stage sizes")
     parser.add_argument("--plan-s", type=float, default=10, help="planning time for the best ones")
-    parser.add_argument("--parts", default="table,planned,straggler")
+    parser.add_argument("--parts", type=known_parts, default=",".join(PARTS))
     parser.add_argument("--priority", type=int, default=0, help="real time priority of the ranks (chrt -f); 0: none")
     parser.add_argument("--timeout", type=float, default=400, help="seconds a job may take")
     parser.add_argument("--work", help="where the runs and their page stay: a new or empty folder (default: a temporary one)")
@@ -377,7 +385,7 @@ def main():
         parts = {"table": ("rows", lambda: table_rows(bench, bench.plans)),
                  "planned": ("planned_only", lambda: planned_only(bench, bench.plans)),
                  "straggler": ("straggler", lambda: straggler(bench, *bench.plans(args.memories[0])[33]))}
-        for part in args.parts.split(","):
+        for part in args.parts:
             key, measure = parts[part]
             result[key] = measure()
             result["seconds"] = time.monotonic() - begin

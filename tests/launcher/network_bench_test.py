@@ -1,4 +1,6 @@
 """What the scripts of benchmarks/network do without a network: refusals, plans without collision avoidance, readings of traces."""
+import contextlib
+import io
 import json
 import sys
 import unittest.mock
@@ -23,6 +25,14 @@ class NetworkBenchTest(cli.CliTestCase):
                     self.assertRaises(SystemExit) as ended:
                 script()
             self.assertIn("benchmarks/network/skippipe.py: needs root", str(ended.exception))
+
+    def test_an_unknown_part_is_refused_at_the_start(self):
+        errors = io.StringIO()
+        with unittest.mock.patch("sys.argv", ["skippipe.py", "--parts", "table,x"]), contextlib.redirect_stderr(errors), \
+                self.assertRaises(SystemExit) as ended:
+            skippipe.main()
+        self.assertEqual(ended.exception.code, 2)
+        self.assertIn("got 'x', want some of table,planned,straggler", errors.getvalue())
 
     def test_paths_without_avoidance_keep_the_rules(self):
         machine = self.machine()
