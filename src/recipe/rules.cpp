@@ -364,6 +364,14 @@ void derive(Book& book) {
   }
 }
 
+/// Below 0 only -1 means something.
+void rule_patience(Book& book) {
+  const double patience = book.recipe.pipeline.patience_ms;
+  if (patience >= 0 || patience == -1 || !book.good("pipeline.patience_ms")) return;
+  book.complain("pipeline.patience_ms",
+                fmt::format("got {}, want a time from 0, or -1 to wait for ever", patience));
+}
+
 void rule_files(const Facts& facts, Book& book) {
   const auto& from = book.recipe.model.from;
   if (from.empty() || !facts.file_problem || !book.good("model.from")) return;
@@ -392,6 +400,7 @@ void apply_rules(const Facts& facts, Book& book) {
   rule_batches(book);
   rule_stages(book);
   rule_skipping(book);
+  rule_patience(book);
   rule_plan_files(facts, book);
   rule_ranks(facts, book);
   rule_data(facts, book);

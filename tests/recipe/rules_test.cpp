@@ -238,6 +238,15 @@ TEST(Rules, AnUnsupportedModelIsNamed) {
               HasSubstr("model.from: got a model that cannot be used: config"));
 }
 
+TEST(Rules, PatienceIsATimeOrForEver) {
+  EXPECT_EQ(only(with("", {"pipeline.patience_ms=-0.5"})),
+            "command line:1:22: pipeline.patience_ms: got -0.5, want a time from 0, or -1 to wait "
+            "for ever");
+  for (const char* good : {"-1", "0", "0.5"}) {
+    EXPECT_EQ(only(with("", {std::string("pipeline.patience_ms=") + good})), "") << good;
+  }
+}
+
 TEST(Rules, OneMistakeIsSaidOnce) {
   // seq_len is wrong: nothing that follows from it is held against the user.
   EXPECT_EQ(test::heads(read(good_recipe(), {"train.seq_len=x"})).size(), 1U);
