@@ -275,6 +275,12 @@ Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, c
   run.checkpointer = std::make_unique<ckpt::Checkpointer>(
       *run.store, folder.string(), recipe.checkpoint, world.duplicate(), same);
   const std::int64_t restored = restore(resume, run, world);
+  if (world.rank() == 0 && restored > recipe.train.max_steps) {
+    core::log_warning(fmt::format(
+        "resume: the checkpoint at step {} is beyond train.max_steps {}: nothing is trained; try "
+        "train.max_steps above {}, or --resume with an earlier step",
+        restored, recipe.train.max_steps, restored));
+  }
   together(world, [&] {
     if (world.rank() != 0 || !write_plans(recipe, plans, *run.store) || restored == 0) return;
     core::log_info("resume: on another plan than that of plan/plan.json, which is the new one now");

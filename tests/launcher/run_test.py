@@ -66,6 +66,14 @@ class RunTest(cli.CliTestCase):
         self.assert_ok(cli.run("train", recipe, "--resume", "4"))
         self.assertEqual(cli.losses(self.folder / "run"), first)
 
+    def test_a_checkpoint_beyond_max_steps_is_told(self):
+        self.corpus()
+        self.assert_ok(cli.run("train", self.recipe()))
+        done = cli.run("train", self.recipe(), "train.max_steps=8", "--resume", "auto")
+        self.assert_ok(done)
+        self.assertIn("warning: resume: the checkpoint at step 12 is beyond train.max_steps 8: nothing is trained", done.stderr)
+        self.assertNotIn("beyond", cli.run("train", self.recipe(), "--resume", "auto").stderr)
+
     def test_torn_and_late_lines_are_cut(self):
         self.corpus()
         self.assert_ok(cli.run("train", self.recipe(), "train.max_steps=6"))
