@@ -101,6 +101,11 @@ class TimelineDrawing {
   }
 
  private:
+  /// "forward of micro-batch 3"; a reduce is of none.
+  static std::string subject(const std::string& what, int micro_batch) {
+    return micro_batch < 0 ? what : fmt::format("{} of micro-batch {}", what, micro_batch);
+  }
+
   std::string rows(const RankTimeline& rank, double top) {
     std::string out;
     const double measured = top + (predicted_ ? kRow : 0);
@@ -108,9 +113,10 @@ class TimelineDrawing {
       for (const TimelineWait& wait : rank.waits) {
         if ((wait.what == "values") != within) continue;
         out += bar(wait.begin_s, wait.end_s, measured, "url(#wait)", "",
-                   fmt::format("waits for {}: {} of micro-batch {}, {}",
+                   fmt::format("waits for {}: {}, {}",
                                wait.rank < 0 ? "its replicas" : fmt::format("rank {}", wait.rank),
-                               wait.what, wait.micro_batch, time_text(wait.end_s - wait.begin_s)));
+                               subject(wait.what, wait.micro_batch),
+                               time_text(wait.end_s - wait.begin_s)));
       }
     };
     add_waits(false);
@@ -119,9 +125,9 @@ class TimelineDrawing {
       const std::string label =
           op.micro_batch < 0 ? look.letter : fmt::format("{}{}", look.letter, op.micro_batch);
       const auto title = [&](const char* which, double begin, double end) {
-        return fmt::format("{}, {} of micro-batch {}, stage {}: {} to {} ({})", which, op.name,
-                           op.micro_batch, op.stage, time_text(begin), time_text(end),
-                           time_text(end - begin));
+        return fmt::format("{}, {}, stage {}: {} to {} ({})", which,
+                           subject(op.name, op.micro_batch), op.stage, time_text(begin),
+                           time_text(end), time_text(end - begin));
       };
       out += bar(op.begin_s, op.end_s, measured, look.colour, label,
                  title("measured", op.begin_s, op.end_s));

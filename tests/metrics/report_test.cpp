@@ -102,6 +102,16 @@ TEST(Report, EachOfSeveralPlansHasItsTimes) {
   EXPECT_THAT(page, HasSubstr("Step 8, planned anew, from step 8 on."));
 }
 
+TEST(Report, AReduceIsOfNoMicroBatch) {
+  StepTimeline one = example();
+  one.ranks[0].operations.push_back({"reduce", -1, 0, -1, -1, 0.009, 0.010});
+  const std::string svg = timeline_svg(one);
+  EXPECT_THAT(svg, HasSubstr("measured, reduce, stage 0"));
+  EXPECT_THAT(svg, HasSubstr("waits for its replicas: reduce, "));
+  EXPECT_THAT(svg, HasSubstr("measured, forward of micro-batch 0, stage 0"));
+  EXPECT_THAT(svg, Not(HasSubstr("micro-batch -1")));
+}
+
 TEST(Report, EmptyRunsSaySo) {
   const std::string page = report_html({});
   EXPECT_THAT(page, HasSubstr("No steps yet."));
