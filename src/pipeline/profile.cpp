@@ -222,6 +222,7 @@ Topology measure_topology(const TrainerOptions& options, const ProfileOptions& h
   for (const Json& one : share(world, said)) {
     TopologyNode node;
     node.name = fmt::format("rank {} on {}", out.nodes.size(), hosts[out.nodes.size()]);
+    node.listed = "forward_s";
     for (const Json& stage : one["stages"]) {
       node.stages.push_back(
           {stage[0].get<double>(), stage[1].get<double>(), stage[2].get<double>()});

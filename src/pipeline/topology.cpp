@@ -4,11 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
 #include "core/error.h"
 #include "pipeline/json_file.h"
+#include "planner/field.h"
 
 namespace rw::pipeline {
 namespace {
@@ -18,6 +20,8 @@ using core::ErrorKind;
 using core::Json;
 
 constexpr const char* kFormat = "ropewalk-topology/1";
+constexpr const char* kWhat = "a topology";
+constexpr std::array<const char*, 3> kTimes{"forward_s", "backward_input_s", "backward_weight_s"};
 
 [[noreturn]] void fail(const std::string& where, const std::string& got, const std::string& want) {
   throw Error(ErrorKind::kRecipe, fmt::format("{}: got {}, want {}", where, got, want));
@@ -53,30 +57,40 @@ std::vector<double> per_stage(const Json& json, const std::string& where, bool a
   return out;
 }
 
-/// `key` of a node; absent: the forward.
-std::vector<double> backward_of(const Json& node, const char* key, const std::string& where,
-                                const std::vector<double>& forward) {
-  if (!node.contains(key)) return forward;
-  auto out = per_stage(node.at(key), where + "." + key, false);
-  if (!node.at(key).is_array()) out.resize(forward.size(), out.front());
-  if (out.size() != forward.size()) {
-    fail(where + "." + key, fmt::format("{} numbers", out.size()),
-         fmt::format("{}, as forward_s has", forward.size()));
+/// The lists of a node have one length, and its plain numbers hold for every stage.
+void read_stages(const Json& json, const std::string& where, TopologyNode& out) {
+  std::array<std::vector<double>, 3> read;  // absent: empty
+  std::size_t count = 1;
+  member(json, "forward_s", where);
+  for (std::size_t i = 0; i < read.size(); ++i) {
+    const auto found = json.find(kTimes[i]);
+    if (found == json.end()) continue;
+    const std::string at = fmt::format("{}.{}", where, kTimes[i]);
+    read[i] = per_stage(*found, at, i == 0);
+    if (!found->is_array()) continue;
+    if (!out.listed.empty() && read[i].size() != count) {
+      fail(at, fmt::format("{} numbers", read[i].size()),
+           fmt::format("{}, as {} has", count, out.listed));
+    }
+    if (out.listed.empty()) out.listed = kTimes[i];
+    count = read[i].size();
   }
-  return out;
+  for (auto& times : read) {
+    if (times.empty()) times = read.front();
+    if (times.size() == 1) times.resize(count, times.front());
+  }
+  for (std::size_t s = 0; s < count; ++s) {
+    out.stages.push_back({read[0][s], read[1][s], read[2][s]});
+  }
 }
 
 TopologyNode node_from(const Json& json, const std::string& where, std::size_t index) {
   TopologyNode out;
-  const auto forward = per_stage(member(json, "forward_s", where), where + ".forward_s", true);
-  const auto input = backward_of(json, "backward_input_s", where, forward);
-  const auto weight = backward_of(json, "backward_weight_s", where, forward);
-  for (std::size_t s = 0; s < forward.size(); ++s) {
-    out.stages.push_back({forward[s], input[s], weight[s]});
-  }
-  out.name = json.contains("name") && json.at("name").is_string()
-                 ? json.at("name").get<std::string>()
-                 : fmt::format("rank {}", index);
+  read_stages(json, where, out);
+  planner::Field(json, where)
+      .only({kTimes[0], kTimes[1], kTimes[2], "name", "head_s", "memory_micro_batches"}, kWhat);
+  out.name = fmt::format("rank {}", index);
+  if (json.contains("name")) out.name = planner::Field(json, where).at("name").text();
   if (json.contains("head_s")) out.head_s = seconds(json.at("head_s"), where + ".head_s", false);
   const Json& memory = member(json, "memory_micro_batches", where);
   if (!memory.is_number_integer() || memory.get<std::int64_t>() < 1 ||
@@ -131,6 +145,27 @@ planner::Matrix transfer_s(const Topology& topology, double bytes) {
   return out;
 }
 
+/// The topology is one of the recipe's ranks and stages.
+void check_sizes(const Topology& topology, const ParallelOptions& parallel) {
+  const std::string& where = topology.where;
+  const std::int64_t ranks = parallel.dp * parallel.pp;
+  if (static_cast<std::int64_t>(topology.nodes.size()) != ranks) {
+    fail(where.empty() ? "topology" : where, fmt::format("{} nodes", topology.nodes.size()),
+         fmt::format("{}, one per rank (parallel.dp {} · parallel.pp {}); try another topology, or "
+                     "parallel.dp and parallel.pp of {} ranks",
+                     ranks, parallel.dp, parallel.pp, topology.nodes.size()));
+  }
+  for (std::size_t i = 0; i < topology.nodes.size(); ++i) {
+    const TopologyNode& node = topology.nodes[i];
+    if (node.listed.empty() || std::ssize(node.stages) == parallel.pp) continue;
+    fail(fmt::format("{}.nodes[{}].{}", where, i, node.listed),
+         fmt::format("{} numbers", node.stages.size()),
+         fmt::format("one per stage ({}, parallel.pp); try a plain number where all stages take "
+                     "the same",
+                     parallel.pp));
+  }
+}
+
 double mean_forward(const TopologyNode& node) {
   double sum = 0;
   for (const StageSeconds& stage : node.stages) sum += stage.forward;
@@ -162,7 +197,10 @@ Json to_json(const Topology& topology) {
 Topology topology_from_json(const Json& json, const std::string& where) {
   const Json& format = member(json, "format", where);
   if (format != kFormat) fail(where + ".format", shown(format), fmt::format("\"{}\"", kFormat));
+  planner::Field(json, where)
+      .only({"format", "nodes", "latency_s", "bandwidth_bytes_per_s"}, kWhat);
   Topology out;
+  out.where = where;
   const Json& nodes = member(json, "nodes", where);
   if (!nodes.is_array() || nodes.empty()) fail(where + ".nodes", shown(nodes), "a list of ranks");
   for (const Json& node : nodes) {
@@ -181,12 +219,7 @@ Topology read_topology(const char* key, const std::string& path) {
 }
 
 Json problem_on(const Topology& topology, const PathDemand& demand) {
-  const std::int64_t ranks = demand.parallel.dp * demand.parallel.pp;
-  if (static_cast<std::int64_t>(topology.nodes.size()) != ranks) {
-    throw Error(ErrorKind::kRecipe,
-                fmt::format("topology: got {} nodes, want {} (parallel.dp · parallel.pp)",
-                            topology.nodes.size(), ranks));
-  }
+  check_sizes(topology, demand.parallel);
   if (demand.micro_batches % demand.parallel.dp != 0) {
     throw Error(ErrorKind::kRecipe,
                 fmt::format("pipeline.topology: got {} micro-batches a step, want a multiple of "

@@ -22,6 +22,7 @@ struct StageSeconds {
 struct TopologyNode {
   std::string name;
   std::vector<StageSeconds> stages;
+  std::string listed;  // the first key that gave a list, one entry per stage; empty: none did
   double head_s = 0;
   int memory_micro_batches = 1;
 };
@@ -29,6 +30,7 @@ struct TopologyNode {
 /// `ropewalk-topology/1` (docs/formats/topology.md): ranks and the links between them, measured
 /// (profile.h) or written by hand. Row: from, column: to.
 struct Topology {
+  std::string where;  // the file, for messages
   std::vector<TopologyNode> nodes;
   planner::Matrix latency_s, bandwidth;  // seconds; bytes/s
 };
@@ -54,7 +56,7 @@ struct PathDemand {
 /// `ropewalk-problem/1` of a recipe on a topology: dp sources and groups of dp nodes; every stage but
 /// the first is visited equally often (give or take one); a node's forward is its mean over stages, backward and
 /// loss factors are those of all nodes together; objective: iteration. Throws Error{kRecipe} when the
-/// topology has another number of ranks than the recipe.
+/// topology has another number of ranks, or lists of another number of stages, than the recipe.
 core::Json problem_on(const Topology& topology, const PathDemand& demand);
 
 }  // namespace rw::pipeline

@@ -95,15 +95,16 @@ class Field {
     }
     return out;
   }
-  /// Refuses keys that nobody reads: a typing mistake would change the problem in silence.
-  void only(const std::set<std::string>& known) const {
+  /// Refuses keys that nobody reads: a typing mistake would change the problem in silence. `what`:
+  /// the kind of file, for the message.
+  void only(const std::set<std::string>& known, const char* what = "a problem") const {
     if (!json_.is_object()) fail(shown(), "an object");
     for (const auto& [key, value] : json_.items()) {
       if (known.contains(key)) continue;
       const std::string near = core::nearest(key, {known.begin(), known.end()});
       throw core::Error(core::ErrorKind::kRecipe,
-                        fmt::format("{}: `{}` is no key of a problem{}; want one of {}", where_,
-                                    key, near.empty() ? "" : " (did you mean `" + near + "`?)",
+                        fmt::format("{}: `{}` is no key of {}{}; want one of {}", where_, key, what,
+                                    near.empty() ? "" : " (did you mean `" + near + "`?)",
                                     fmt::join(known, ", ")));
     }
   }

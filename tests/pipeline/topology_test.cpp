@@ -2,6 +2,7 @@
 // Ranks and links as a file, as a problem, and as measured.
 #include "pipeline/topology.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -83,6 +84,54 @@ TEST(Topology, SaysWhichFieldIsWrong) {
   Json none = two_nodes();
   none["nodes"][0].erase("memory_micro_batches");
   EXPECT_THAT(complaint(none), HasSubstr("no `memory_micro_batches`"));
+}
+
+TEST(Topology, RefusesKeysThatNobodyReads) {
+  Json extra = two_nodes();
+  extra["extra"] = 1;
+  EXPECT_THAT(complaint(extra), HasSubstr("t.json: `extra` is no key of a topology; want one of "
+                                          "bandwidth_bytes_per_s, format, latency_s, nodes"));
+  Json misspelt = two_nodes();
+  misspelt["nodes"][1]["heads"] = 0.1;
+  EXPECT_THAT(complaint(misspelt), HasSubstr("t.json.nodes[1]: `heads` is no key of a topology"));
+  EXPECT_THAT(complaint(misspelt), HasSubstr("head_s, memory_micro_batches"));
+  misspelt = two_nodes();
+  misspelt["nodes"][0]["backward_wieght_s"] = 2;
+  EXPECT_THAT(complaint(misspelt), HasSubstr("t.json.nodes[0]: `backward_wieght_s`"));
+  Json named = two_nodes();
+  named["nodes"][0]["name"] = 5;
+  EXPECT_THAT(complaint(named), HasSubstr("t.json.nodes[0].name: got 5, want text"));
+}
+
+/// What making a problem of `json` complains about.
+std::string refusal(const Json& json, const PathDemand& of) {
+  try {
+    problem_on(topology_from_json(json, "t.json"), of);
+  } catch (const core::Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Topology, ListsHaveOneNumberPerStage) {
+  EXPECT_EQ(refusal(two_nodes(), demand()), "");
+  for (const int count : {1, 3}) {
+    Json json = two_nodes();
+    json["nodes"][1]["forward_s"] = std::vector<double>(static_cast<std::size_t>(count), 4.0);
+    EXPECT_THAT(refusal(json, demand()),
+                HasSubstr(fmt::format("t.json.nodes[1].forward_s: got {} numbers, want one per "
+                                      "stage (2, parallel.pp)",
+                                      count)));
+  }
+  Json halves = two_nodes();  // a forward for all stages, one backward each
+  halves["nodes"][1]["backward_input_s"] = {1, 2};
+  EXPECT_EQ(refusal(halves, demand()), "");
+  EXPECT_EQ(topology_from_json(halves, "t.json").nodes[1].stages[1].backward_input, 2);
+  halves["nodes"][1]["backward_input_s"] = {1, 2, 3};
+  EXPECT_THAT(refusal(halves, demand()), HasSubstr("nodes[1].backward_input_s: got 3 numbers"));
+  PathDemand more = demand();
+  more.parallel.dp = 2;
+  EXPECT_THAT(refusal(two_nodes(), more), HasSubstr("t.json: got 2 nodes, want 4"));
 }
 
 TEST(Topology, MakesAProblemThatThePlannerReads) {
