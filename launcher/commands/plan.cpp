@@ -237,6 +237,8 @@ int plan_recipe(const PlanCommandOptions& options) {
       load_job(place, options.recipe, options.overrides, gather_facts(place.ranks()));
   if (job.exit_code) return *job.exit_code;
   const PlanFiles files = files_of(options, job.recipe);
+  auto demand = demand_of(job.recipe);  // refuses before anything is measured
+  demand.strict = options.track == "strict";
   if (options.profile) {
     const int code = profile(place, job, files);
     if (code != 0) return code;
@@ -251,8 +253,7 @@ int plan_recipe(const PlanCommandOptions& options) {
   }
   const auto topology = pipeline::read_topology("--topology", files.topology);
   const auto store = store::make_posix();
-  write_text(*store, files.problem,
-             pipeline::problem_on(topology, demand_of(job.recipe)).dump(1) + "\n");
+  write_text(*store, files.problem, pipeline::problem_on(topology, demand).dump(1) + "\n");
   const int code = solve_file(options, files.problem, files.solution);
   if (!options.json) {
     std::cout << "train with: " << train_command(options, job.recipe, files) << '\n';

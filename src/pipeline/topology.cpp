@@ -226,6 +226,9 @@ Json problem_on(const Topology& topology, const PathDemand& demand) {
                             "parallel.dp {}; try another train.global_batch_size",
                             demand.micro_batches, demand.parallel.dp));
   }
+  // A node holds at most all micro-batches. On the strict track a source's slots divide its own, and
+  // they are the most that goes through any node.
+  const std::int64_t most = demand.micro_batches / (demand.strict ? demand.parallel.dp : 1);
   double forward = 0;
   double backward = 0;
   double head = 0;
@@ -238,9 +241,10 @@ Json problem_on(const Topology& topology, const PathDemand& demand) {
     double sum = 0;
     for (const StageSeconds& stage : node.stages) sum += stage.backward();
     backward += sum / static_cast<double>(node.stages.size());
-    out["nodes"].push_back({{"name", node.name},
-                            {"forward_s", mean},
-                            {"memory_micro_batches", node.memory_micro_batches}});
+    out["nodes"].push_back(
+        {{"name", node.name},
+         {"forward_s", mean},
+         {"memory_micro_batches", std::min<std::int64_t>(node.memory_micro_batches, most)}});
   }
   const std::int64_t others = demand.parallel.pp - 1;
   const std::int64_t visits = demand.micro_batches * (demand.path_length - 1);

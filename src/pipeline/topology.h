@@ -47,6 +47,7 @@ struct PathDemand {
   std::int64_t path_length = 0;  // stages that a micro-batch visits, the first one counted
   std::int64_t max_swaps = 0;
   std::int64_t micro_batches = 0;  // of a step
+  bool strict = false;             // planned on the strict track
   double activation_bytes = 0;     // of one message
   double gradient_bytes = 0;       // of the largest stage, on the wire
   std::int64_t rotation = 0;       // of the problem; 0: none
@@ -55,7 +56,8 @@ struct PathDemand {
 
 /// `ropewalk-problem/1` of a recipe on a topology: dp sources and groups of dp nodes; every stage but
 /// the first is visited equally often (give or take one); a node's forward is its mean over stages, backward and
-/// loss factors are those of all nodes together; objective: iteration. Throws Error{kRecipe} when the
+/// loss factors are those of all nodes together; no node has memory for more micro-batches than can
+/// lie on it (strict: than one source has); objective: iteration. Throws Error{kRecipe} when the
 /// topology has another number of ranks, or lists of another number of stages, than the recipe.
 core::Json problem_on(const Topology& topology, const PathDemand& demand);
 

@@ -37,6 +37,13 @@ class PlanProfileTest(cli.CliTestCase):
         losses = cli.losses(self.out)
         self.assertLess(losses[-1], losses[0])
 
+    def test_measured_memory_suits_the_strict_track(self):
+        self.assert_ok(self.plan("--profile", "--track", "strict"))
+        topology = json.loads((self.out / "plan" / "topology.json").read_text())
+        self.assertGreater(min(node["memory_micro_batches"] for node in topology["nodes"]), 4)  # of a step: 4
+        problem = json.loads((self.out / "plan" / "problem.json").read_text())
+        self.assertEqual([node["memory_micro_batches"] for node in problem["nodes"]], [4] * 4)
+
     def test_a_slow_node_in_a_written_topology_is_visited_less(self):
         nodes = [{"forward_s": 1, "memory_micro_batches": 4} for _ in range(8)]
         nodes[5]["forward_s"] = 4

@@ -153,6 +153,30 @@ TEST(Topology, MakesAProblemThatThePlannerReads) {
   EXPECT_THROW(problem_on(read, more), core::Error);
 }
 
+TEST(Topology, MemoryIsNoMoreThanAnIterationCanUse) {
+  Json json = two_nodes();
+  for (Json& node : json["nodes"]) node["forward_s"] = 1;
+  for (const char* key : {"backward_input_s", "backward_weight_s"}) json["nodes"][0].erase(key);
+  json["nodes"] = {json["nodes"][0], json["nodes"][0], json["nodes"][0], json["nodes"][1]};
+  for (std::size_t i = 0; i < 3; ++i) json["nodes"][i]["memory_micro_batches"] = 1459 + i;
+  json["latency_s"] = std::vector<std::vector<double>>(4, std::vector<double>(4, 0.1));
+  json["bandwidth_bytes_per_s"] = std::vector<std::vector<double>>(4, std::vector<double>(4, 10));
+  PathDemand of = demand();
+  of.parallel.dp = 2;
+  of.micro_batches = 8;
+  const Topology read = topology_from_json(json, "t.json");
+  const auto memories = [&] {
+    std::vector<int> out;
+    const auto problem = planner::problem_from_json(problem_on(read, of), "problem");
+    for (const auto& node : problem.nodes) out.push_back(node.memory);
+    EXPECT_EQ(planner::strict_refusal(problem).empty(), of.strict);
+    return out;
+  };
+  EXPECT_EQ(memories(), (std::vector<int>{8, 8, 8, 2}));  // a node may hold those of both sources
+  of.strict = true;
+  EXPECT_EQ(memories(), (std::vector<int>{4, 4, 4, 2}));
+}
+
 TEST(Profile, MeasuresEveryRankAndPairAlikeOnAllRanks) {
   TinyJob job;
   job.options.parallel.dp = 2;
