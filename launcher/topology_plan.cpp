@@ -1,9 +1,12 @@
 // Part of Ropewalk, MIT licence.
 #include "launcher/topology_plan.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstddef>
 
+#include "core/error.h"
 #include "pipeline/emulation.h"
 #include "pipeline/layout.h"
 #include "pipeline/planners.h"
@@ -43,6 +46,12 @@ double gradient_bytes(const recipe::Recipe& recipe) {
 }  // namespace
 
 pipeline::PathDemand demand_of(const recipe::Recipe& recipe) {
+  if (recipe.parallel.dp * recipe.parallel.pp < 2) {
+    throw core::Error(core::ErrorKind::kRecipe,
+                      fmt::format("parallel: got dp {} and pp {}, a single rank; a plan wants at "
+                                  "least two; try parallel.pp=2, or train without a plan",
+                                  recipe.parallel.dp, recipe.parallel.pp));
+  }
   const auto kept = pipeline::kept_stages(recipe.parallel.pp, recipe.pipeline.skip_fraction);
   pipeline::PathDemand out;
   out.parallel = recipe.parallel;

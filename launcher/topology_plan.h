@@ -8,7 +8,7 @@
 
 namespace rw::launcher {
 
-/// What a recipe asks of a planner of paths.
+/// What a recipe asks of a planner of paths. Throws Error{kRecipe} when it has a single rank.
 pipeline::PathDemand demand_of(const recipe::Recipe& recipe);
 
 /// The plan that training makes for itself from pipeline.topology: a fixed number of schedules from one

@@ -63,6 +63,12 @@ class PlanProfileTest(cli.CliTestCase):
         self.assert_refused(self.plan("--topology", self.folder / "none.json"), 66, "none.json")
         self.assert_refused(self.plan(), 2, "topology.json is not there yet; want --profile")
 
+    def test_a_single_rank_has_nothing_to_plan(self):
+        done = cli.run("plan", self.recipe(), "--profile")
+        self.assert_refused(done, 2, "parallel: got dp 1 and pp 1", "at least two", "parallel.pp=2")
+        self.assertNotIn("problem.json", done.stderr)
+        self.assertFalse((self.folder / "run" / "plan" / "topology.json").exists())
+
     def test_a_topology_of_other_ranks_is_refused(self):
         nodes = [{"forward_s": 1, "memory_micro_batches": 4} for _ in range(3)]
         path = self.folder / "topology.json"
