@@ -105,7 +105,8 @@ void add_train(CLI::App& app, Action& action) {
   const auto options = std::make_shared<TrainOptions>();  // shared by the parser and the action
   add_recipe(*command, options->recipe, options->overrides);
   command->add_option("--resume", options->resume, "never, auto, a step, or a checkpoint's folder");
-  command->add_flag("--overwrite", options->overwrite, "move an old run in output_dir aside");
+  command->add_flag("--overwrite", options->overwrite,
+                    "move an old run in output_dir aside, but for this command's recipe and plan");
   command->callback([options, &action] { action = [options] { return run_train(*options); }; });
 }
 

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <thread>
 
 #include "core/build.h"
@@ -58,6 +59,23 @@ void move_aside(const fs::path& run) {
     }
     core::log_info(fmt::format("the old run is now {}", target.string()));
     return;
+  }
+}
+
+/// Moves the old run aside, and puts copies of inputs that went with it back where they were.
+void move_aside_but(const std::vector<std::string>& inputs, const fs::path& run) {
+  const auto store = store::make_posix();
+  std::map<std::string, std::string> texts;  // of all inputs: links may lead into the run
+  for (const std::string& input : inputs) {
+    if (fs::is_regular_file(input)) texts[input] = store::read_whole(*store, input);
+  }
+  move_aside(run);
+  for (const auto& [path, text] : texts) {
+    if (fs::exists(path)) continue;
+    const fs::path folder = fs::path(path).parent_path();
+    if (!folder.empty()) make_folder(folder);
+    store::write_whole(*store, path, text);
+    core::log_info(fmt::format("{} is an input and stays", path));
   }
 }
 
@@ -127,7 +145,7 @@ RunLock prepare_run_folder(const RunFolderOptions& options) {
   const fs::path run = options.output_dir;
   if (options.overwrite && fs::exists(run)) {
     const RunLock free_of_others = lock_run(run.string());
-    move_aside(run);
+    move_aside_but(options.inputs, run);
   }
   if (options.resume.kind == Resume::Kind::kNever && holds_checkpoints(run)) {
     throw Error(ErrorKind::kUsage,

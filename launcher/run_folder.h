@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/handle.h"
 #include "recipe/recipe.h"
@@ -32,7 +33,7 @@ using RunLock = core::Handle<LockPolicy>;
 RunLock lock_run(const std::string& output_dir);
 
 /// Makes output_dir ready, on rank 0 before anything else is written: takes the lock, moves an old
-/// run aside (`overwrite`), refuses to start anew over checkpoints, makes the folders, writes
+/// run aside (`overwrite`) but for the command's `inputs`, refuses to start anew over checkpoints, makes the folders, writes
 /// recipe.resolved.yaml and env.json. Throws Error{kUsage} naming --resume auto and --overwrite,
 /// Error{kStorage} when the folder cannot be written or another job holds it.
 struct RunFolderOptions {
@@ -41,6 +42,7 @@ struct RunFolderOptions {
   std::string environment;  // JSON text
   Resume resume;
   bool overwrite = false;
+  std::vector<std::string> inputs;  // small files that the command reads; empty ones do not count
 };
 RunLock prepare_run_folder(const RunFolderOptions& options);
 

@@ -28,6 +28,7 @@ struct Job {
   std::string resolved_recipe;
   Resume resume;
   bool overwrite = false;
+  std::string recipe_file;
   RankPlan ranks;
 };
 
@@ -62,9 +63,13 @@ int run_rank(const Job& job, const RankParts& rank) {
   together(world, [&] {
     if (world.rank() != 0) return;
     lock = prepare_run_folder(
-        {job.recipe.output_dir, job.resolved_recipe,
-         environment_json(world.size(), job.ranks.threads, job.ranks.communicator), job.resume,
-         job.overwrite});
+        {job.recipe.output_dir,
+         job.resolved_recipe,
+         environment_json(world.size(), job.ranks.threads, job.ranks.communicator),
+         job.resume,
+         job.overwrite,
+         {job.recipe_file, job.recipe.pipeline.problem, job.recipe.pipeline.solution,
+          job.recipe.pipeline.topology}});
     core::log_add_file(job.recipe.output_dir + "/log/rank-0.txt");
   });
   if (job.ranks.communicator == "mpi" && world.rank() != 0) {
@@ -84,6 +89,7 @@ int run_train(const TrainOptions& options) {
   Job job;
   job.resume = parse_resume(options.resume);
   job.overwrite = options.overwrite;
+  job.recipe_file = options.recipe;
   if (job.overwrite && job.resume.kind != Resume::Kind::kNever) {
     throw Error(ErrorKind::kUsage,
                 "--overwrite starts anew and --resume goes on; give one of them");

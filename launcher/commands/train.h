@@ -9,7 +9,7 @@ struct TrainOptions {
   std::string recipe;
   std::vector<std::string> overrides;  // key.sub=value
   std::string resume = "never";        // never, auto, a step, a checkpoint's folder
-  bool overwrite = false;              // move an old run aside
+  bool overwrite = false;              // move an old run aside, but for plan and recipe
 };
 
 /// Trains by a recipe: one rank, ranks as threads (dp·pp > 1 without a launcher), or this process's

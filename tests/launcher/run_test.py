@@ -43,6 +43,38 @@ class RunTest(cli.CliTestCase):
         self.assertEqual(cli.losses(self.folder / "run"), first)
         self.assertEqual(cli.losses(self.folder / "run.old-1"), first)
 
+    def test_overwrite_leaves_the_inputs_of_the_command(self):
+        self.corpus()
+        out = self.folder / "run"
+        recipe = self.recipe()
+        (out / "plan").mkdir(parents=True)
+        inside = out / "mine.yaml"
+        recipe.rename(inside)
+        problem, solution = out / "plan" / "problem.json", out / "plan" / "solution.json"
+        problem.write_text(json.dumps({
+            "format": "ropewalk-problem/1", "nodes": [{"forward_s": 1, "memory_micro_batches": 4}] * 2,
+            "transfer_s": [[0.0] * 2] * 2, "backward_factor": 2, "loss_factor": 0}))
+        walks = [{"path": [0, 1], "starts": [6 * m + t for t in (0, 1, 2, 2, 4)]} for m in range(4)]
+        solution.write_text(json.dumps({"arrangement": [[0], [1]], "micro_batches": walks}))
+        words = ["train", inside, "parallel.pp=2", "pipeline.schedule=skippipe", f"pipeline.problem={problem}",
+                 f"pipeline.solution={solution}"]
+        kept = {path: path.read_text() for path in (inside, problem, solution)}
+        self.assert_ok(cli.run(*words))
+        losses = cli.losses(out)
+        for number in (1, 2):
+            self.assert_ok(cli.run(*words, "--overwrite"))
+            self.assertEqual({path: path.read_text() for path in kept}, kept)
+            self.assertEqual(cli.losses(self.folder / f"run.old-{number}"), losses)
+            self.assertTrue((self.folder / f"run.old-{number}" / "plan" / "solution.json").exists())
+        self.assert_ok(cli.run(*words, "--resume", "auto"))
+        # A topology too: training plans for it.
+        topology = out / "plan" / "topology.json"
+        topology.write_text(json.dumps({
+            "format": "ropewalk-topology/1", "nodes": [{"forward_s": 1, "memory_micro_batches": 4}] * 2,
+            "latency_s": [[0] * 2] * 2, "bandwidth_bytes_per_s": [[1e9] * 2] * 2}))
+        self.assert_ok(cli.run(*words[:4], f"pipeline.topology={topology}", "--overwrite"))
+        self.assertTrue(topology.exists())
+
     def test_resume_auto_without_a_checkpoint_starts_anew(self):
         self.corpus()
         self.assert_ok(cli.run("train", self.recipe(), "--resume", "auto"))
