@@ -123,15 +123,19 @@ int profile(const Place& place, const LoadedJob& job, const PlanFiles& files) {
 
 namespace {
 
-/// Set by INT or TERM while a Stop lives; a second one of the same kind ends the process as ever.
-std::atomic<bool> stopped{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "safe in a signal handler");
-extern "C" void ropewalk_stop_planning(int /*signal*/) { stopped = true; }
+/// Set by INT or TERM while a Stop lives; a second one of the same kind ends the process as ever. A handler
+/// has no argument of its own to write to.
+std::atomic<bool>& stopped() {
+  static constinit std::atomic<bool> flag{false};
+  static_assert(std::atomic<bool>::is_always_lock_free, "safe in a signal handler");
+  return flag;
+}
+extern "C" void ropewalk_stop_planning(int /*signal*/) { stopped() = true; }
 
 class Stop {
  public:
   Stop() {
-    stopped = false;
+    stopped() = false;
     struct sigaction action {};
     action.sa_handler = ropewalk_stop_planning;
     action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);
@@ -162,7 +166,7 @@ planner::Solution solve(const PlanCommandOptions& options, const planner::Proble
   plan.limits.elapsed_s = [begin] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   };
-  plan.limits.stop = &stopped;
+  plan.limits.stop = &stopped();
   ProgressLine line;
   plan.limits.report = [&line](double progress, double best) { line(progress, best); };
   if (options.start.empty()) return planner::plan(problem, plan);
@@ -185,7 +189,7 @@ int solve_file(const PlanCommandOptions& options, const std::string& path, const
   } else {
     print_summary(problem, solution);
   }
-  if (stopped) {
+  if (stopped()) {
     throw Error(ErrorKind::kPreempted,
                 "plan: stopped by a signal; what it had found until then is the plan");
   }

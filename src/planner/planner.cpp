@@ -47,10 +47,6 @@ struct Course {
   double strict_hot = kHot;
   std::span<const Round> rounds;
 };
-/// Where the starts of a first round end further apart than this, its best from its median, no walk finds what
-/// another start may: starts go on until `kStartsUntil` of the search.
-constexpr double kFarApart = 0.03;
-constexpr double kStartsUntil = 0.9;
 constexpr Round kOneStart[] = {{1, 1, kStartHot, kCold}};
 constexpr Round kFreeRounds[] = {
     {3, 0.6, kStartHot, 5e-4}, {2, 0.93, 1.2e-3, 6e-4, kTempered}, {1, 1, 5e-4, kCold}};
@@ -139,51 +135,21 @@ class Search {
         from = to;
         continue;
       }
-      const double last = begin + (end - begin) * std::max(round.until, kStartsUntil);
-      from = first ? begin_with(schedules, round, {from, to, last}, start, track)
-                   : cool_all(schedules, round, from, to);
+      const int count = first ? round.schedules : schedules.count();
+      const double each = (to - from) / count;
+      for (int i = 0; i < count; ++i) {
+        if (first && i > 0 && budget_.progress() >= to) break;
+        if (first) schedules.push_back(fresh(i, start.strict, track));
+        const bool is_strict = first && i == 0 && start.strict != nullptr;
+        const double hot = is_strict ? start.hot : round.hot;
+        anneal(*schedules[i], dice_, placement_,
+               {heat(*schedules[i], hot), round.cold, from + each * (i + 1)}, budget_);
+      }
       std::stable_sort(schedules.begin(), schedules.end(),
                        [](const auto& one, const auto& other) { return better(*one, *other); });
+      from = to;
     }
     return std::move(schedules.front());
-  }
-  double cool_all(List<std::unique_ptr<Schedule>>& schedules, const Round& round, double from,
-                  double to) {
-    const double each = (to - from) / schedules.count();
-    for (const auto& schedule : schedules) {
-      from += each;
-      anneal(*schedule, dice_, placement_, {heat(*schedule, round.hot), round.cold, from}, budget_);
-    }
-    return to;
-  }
-  /// Begin of the first round, its end, and the end of starts that go on after it.
-  struct Times {
-    double from, to, last;
-  };
-  /// The starts of a search; the share of the limit at their end.
-  double begin_with(List<std::unique_ptr<Schedule>>& starts, const Round& round, const Times& times,
-                    const Start& start, Track track) {
-    const double each = (times.to - times.from) / round.schedules;
-    const auto wants_another = [&] {
-      if (starts.count() < round.schedules) return starts.empty() || budget_.progress() < times.to;
-      return far_apart(starts) && times.from + each * (starts.count() + 1) <= times.last;
-    };
-    while (wants_another()) {
-      const bool is_strict = starts.empty() && start.strict != nullptr;
-      starts.push_back(fresh(starts.count(), start.strict, track));
-      const double hot = is_strict ? start.hot : round.hot;
-      anneal(*starts.back(), dice_, placement_,
-             {heat(*starts.back(), hot), round.cold, times.from + each * starts.count()}, budget_);
-    }
-    return std::max(times.to, times.from + each * starts.count());
-  }
-  /// Of fewer than three nobody can say.
-  bool far_apart(const List<std::unique_ptr<Schedule>>& starts) const {
-    if (starts.count() < 3 || budget_.progress() >= 1) return false;
-    List<double> goals;
-    for (const auto& start : starts) goals.push_back(start->goal());
-    std::sort(goals.begin(), goals.end());
-    return goals[goals.size() / 2] > goals.front() * (1 + kFarApart);
   }
   /// `walks`: the free track begins with the strict one.
   Course course_of(Track track, bool walks) const {
