@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "core/error.h"
@@ -18,6 +18,7 @@ namespace {
 using core::Error;
 using core::ErrorKind;
 using core::Json;
+using planner::Field;
 
 constexpr const char* kFormat = "ropewalk-topology/1";
 constexpr const char* kWhat = "a topology";
@@ -27,50 +28,29 @@ constexpr std::array<const char*, 3> kTimes{"forward_s", "backward_input_s", "ba
   throw Error(ErrorKind::kRecipe, fmt::format("{}: got {}, want {}", where, got, want));
 }
 
-std::string shown(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60);
-}
-
-const Json& member(const Json& json, const char* key, const std::string& where) {
-  if (!json.is_object() || !json.contains(key)) {
-    fail(where, json.is_object() ? fmt::format("no `{}`", key) : shown(json),
-         fmt::format("an object with `{}`", key));
-  }
-  return json.at(key);
-}
-
-double seconds(const Json& json, const std::string& where, bool above_zero) {
-  const bool good = json.is_number() && std::isfinite(json.get<double>()) &&
-                    (above_zero ? json.get<double>() > 0 : json.get<double>() >= 0);
-  if (!good) fail(where, shown(json), above_zero ? "a number > 0" : "a number >= 0");
-  return json.get<double>();
-}
-
 /// A number, or a list of one per stage.
-std::vector<double> per_stage(const Json& json, const std::string& where, bool above_zero) {
-  if (!json.is_array()) return {seconds(json, where, above_zero)};
+std::vector<double> per_stage(const Field& in, bool above_zero) {
+  if (!in.is_list()) return {in.number(0, above_zero)};
   std::vector<double> out;
-  for (const Json& one : json) {
-    out.push_back(seconds(one, fmt::format("{}[{}]", where, out.size()), above_zero));
+  for (const Field& one : in.list(Field::kAny, "stages")) {
+    out.push_back(one.number(0, above_zero));
   }
-  if (out.empty()) fail(where, "an empty list", "a number, or one per stage");
+  if (out.empty()) in.fail("an empty list", "a number, or one per stage");
   return out;
 }
 
 /// The lists of a node have one length, and its plain numbers hold for every stage.
-void read_stages(const Json& json, const std::string& where, TopologyNode& out) {
+void read_stages(const Field& in, TopologyNode& out) {
   std::array<std::vector<double>, 3> read;  // absent: empty
   std::size_t count = 1;
-  member(json, "forward_s", where);
   for (std::size_t i = 0; i < read.size(); ++i) {
-    const auto found = json.find(kTimes[i]);
-    if (found == json.end()) continue;
-    const std::string at = fmt::format("{}.{}", where, kTimes[i]);
-    read[i] = per_stage(*found, at, i == 0);
-    if (!found->is_array()) continue;
+    if (i > 0 && !in.has(kTimes[i])) continue;
+    const Field times = in.at(kTimes[i]);
+    read[i] = per_stage(times, i == 0);
+    if (!times.is_list()) continue;
     if (!out.listed.empty() && read[i].size() != count) {
-      fail(at, fmt::format("{} numbers", read[i].size()),
-           fmt::format("{}, as {} has", count, out.listed));
+      times.fail(fmt::format("{} numbers", read[i].size()),
+                 fmt::format("{}, as {} has", count, out.listed));
     }
     if (out.listed.empty()) out.listed = kTimes[i];
     count = read[i].size();
@@ -84,41 +64,25 @@ void read_stages(const Json& json, const std::string& where, TopologyNode& out) 
   }
 }
 
-TopologyNode node_from(const Json& json, const std::string& where, std::size_t index) {
+TopologyNode node_from(const Field& in, std::size_t index) {
   TopologyNode out;
-  read_stages(json, where, out);
-  planner::Field(json, where)
-      .only({kTimes[0], kTimes[1], kTimes[2], "name", "head_s", "memory_micro_batches"}, kWhat);
-  out.name = fmt::format("rank {}", index);
-  if (json.contains("name")) out.name = planner::Field(json, where).at("name").text();
-  if (json.contains("head_s")) out.head_s = seconds(json.at("head_s"), where + ".head_s", false);
-  const Json& memory = member(json, "memory_micro_batches", where);
-  if (!memory.is_number_integer() || memory.get<std::int64_t>() < 1 ||
-      memory.get<std::int64_t>() > (1 << 16)) {
-    fail(where + ".memory_micro_batches", shown(memory), "a whole number from 1 to 65536");
-  }
-  out.memory_micro_batches = memory.get<int>();
+  in.only({kTimes[0], kTimes[1], kTimes[2], "name", "head_s", "memory_micro_batches"}, kWhat);
+  read_stages(in, out);
+  out.name = in.has("name") ? in.at("name").text() : fmt::format("rank {}", index);
+  if (in.has("head_s")) out.head_s = in.at("head_s").number(0);
+  out.memory_micro_batches = in.at("memory_micro_batches").whole(1, 1 << 16);
   return out;
 }
 
-planner::Matrix matrix_from(const Json& json, const std::string& where, int nodes,
-                            bool above_zero) {
-  const auto size = static_cast<std::size_t>(nodes);
-  if (!json.is_array() || json.size() != size) {
-    fail(where, json.is_array() ? fmt::format("{} rows", json.size()) : shown(json),
-         fmt::format("{} rows, one per node", nodes));
-  }
+/// A table [from][to]; nothing travels on its diagonal, which is not read.
+planner::Matrix matrix_from(const Field& in, int nodes, bool above_zero) {
+  constexpr double kMost = std::numeric_limits<double>::max();
   planner::Matrix out(nodes);
+  const auto rows = in.list(nodes, "the nodes");
   for (int i = 0; i < nodes; ++i) {
-    const Json& row = json.at(static_cast<std::size_t>(i));
-    const std::string at = fmt::format("{}[{}]", where, i);
-    if (!row.is_array() || row.size() != size) {
-      fail(at, shown(row), fmt::format("{} numbers", nodes));
-    }
+    const auto row = rows[i].list(nodes, "the nodes");
     for (int j = 0; j < nodes; ++j) {
-      if (i == j) continue;  // nothing travels there
-      out.at(i, j) =
-          seconds(row.at(static_cast<std::size_t>(j)), fmt::format("{}[{}]", at, j), above_zero);
+      if (i != j) out.at(i, j) = row[j].number(0, above_zero, kMost);
     }
   }
   return out;
@@ -195,22 +159,19 @@ Json to_json(const Topology& topology) {
 }
 
 Topology topology_from_json(const Json& json, const std::string& where) {
-  const Json& format = member(json, "format", where);
-  if (format != kFormat) fail(where + ".format", shown(format), fmt::format("\"{}\"", kFormat));
-  planner::Field(json, where)
-      .only({"format", "nodes", "latency_s", "bandwidth_bytes_per_s"}, kWhat);
+  const Field in(json, where);
+  const Field format = in.at("format");
+  if (format.shown() != Json(kFormat).dump()) format.fail(format.shown(), Json(kFormat).dump());
+  in.only({"format", "nodes", "latency_s", "bandwidth_bytes_per_s"}, kWhat);
   Topology out;
   out.where = where;
-  const Json& nodes = member(json, "nodes", where);
-  if (!nodes.is_array() || nodes.empty()) fail(where + ".nodes", shown(nodes), "a list of ranks");
-  for (const Json& node : nodes) {
-    const std::size_t index = out.nodes.size();
-    out.nodes.push_back(node_from(node, fmt::format("{}.nodes[{}]", where, index), index));
+  for (const Field& node : in.at("nodes").list(Field::kAny, "ranks")) {
+    out.nodes.push_back(node_from(node, out.nodes.size()));
   }
+  if (out.nodes.empty()) in.at("nodes").fail("an empty list", "a list of ranks");
   const int size = static_cast<int>(out.nodes.size());
-  out.latency_s = matrix_from(member(json, "latency_s", where), where + ".latency_s", size, false);
-  out.bandwidth = matrix_from(member(json, "bandwidth_bytes_per_s", where),
-                              where + ".bandwidth_bytes_per_s", size, true);
+  out.latency_s = matrix_from(in.at("latency_s"), size, false);
+  out.bandwidth = matrix_from(in.at("bandwidth_bytes_per_s"), size, true);
   return out;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <set>
 #include <string>
 #include <utility>
@@ -41,6 +42,7 @@ class Field {
     }
     return {*found, fmt::format("{}.{}", where_, key)};
   }
+  bool is_list() const { return json_.is_array(); }
   List<Field> list(std::int64_t size, const std::string& of) const {
     if (!json_.is_array()) fail(shown(), fmt::format("a list of {}", of));
     if (size != kAny && static_cast<std::int64_t>(json_.size()) != size) {
@@ -58,8 +60,9 @@ class Field {
     if (!json_.is_number()) fail(shown(), "a number");
     const auto value = json_.get<double>();
     if (!(value <= most) || value < least || (open && value == least)) {
-      fail(shown(),
-           fmt::format("a finite number {} {}, at most {:g}", open ? ">" : ">=", least, most));
+      const bool any = most == std::numeric_limits<double>::max();
+      fail(shown(), fmt::format("a finite number {} {}{}", open ? ">" : ">=", least,
+                                any ? std::string() : fmt::format(", at most {:g}", most)));
     }
     return value;
   }
