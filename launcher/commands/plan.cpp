@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/signal_handlers.h"
 #include "data/corpus.h"
 #include "launcher/assemble.h"
 #include "launcher/ranks.h"
@@ -123,7 +124,7 @@ int profile(const Place& place, const LoadedJob& job, const PlanFiles& files) {
 
 namespace {
 
-/// Set by INT or TERM while a Stop lives; a second one of the same kind ends the process as ever. A handler
+/// Set by INT or TERM while a problem is solved; a second one of the same kind ends the process as ever. A handler
 /// has no argument of its own to write to.
 std::atomic<bool>& stopped() {
   static constinit std::atomic<bool> flag{false};
@@ -131,27 +132,6 @@ std::atomic<bool>& stopped() {
   return flag;
 }
 extern "C" void ropewalk_stop_planning(int /*signal*/) { stopped() = true; }
-
-class Stop {
- public:
-  Stop() {
-    stopped() = false;
-    struct sigaction action {};
-    action.sa_handler = ropewalk_stop_planning;
-    action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);
-    sigemptyset(&action.sa_mask);
-    for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &action, &old_[i]);
-  }
-  Stop(const Stop&) = delete;
-  Stop& operator=(const Stop&) = delete;
-  ~Stop() {
-    for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &old_[i], nullptr);
-  }
-
- private:
-  static constexpr std::array<int, 2> kSignals{SIGINT, SIGTERM};
-  std::array<struct sigaction, 2> old_{};
-};
 
 planner::Solution solve(const PlanCommandOptions& options, const planner::Problem& problem,
                         std::chrono::steady_clock::time_point begin) {
@@ -180,7 +160,7 @@ int solve_file(const PlanCommandOptions& options, const std::string& path, const
   const auto begin = std::chrono::steady_clock::now();
   const auto problem =
       planner::problem_from_json(pipeline::read_json("--problem", path, ErrorKind::kRecipe), path);
-  const Stop until_stopped;
+  const core::SignalHandlers<2> handlers({SIGINT, SIGTERM}, ropewalk_stop_planning, SA_RESETHAND);
   const auto solution = solve(options, problem, begin);
   const std::string text = planner::to_json(solution).dump() + "\n";
   if (!out.empty()) write_text(*store::make_posix(), out, text);

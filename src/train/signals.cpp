@@ -1,9 +1,10 @@
 // Part of Ropewalk, MIT licence.
 #include "train/signals.h"
 
+#include <array>
 #include <atomic>
 #include <cerrno>
-#include <cstddef>
+#include <csignal>
 
 #include <unistd.h>
 
@@ -12,7 +13,6 @@
 namespace rw::train {
 namespace {
 
-constexpr std::array<int, 3> kSignals{SIGUSR1, SIGUSR2, SIGTERM};
 constexpr unsigned kSave = 1;
 constexpr unsigned kLeave = 2;
 constexpr unsigned kAtOnce = 4;
@@ -50,15 +50,11 @@ Signals::Signals() {
     throw core::Error(core::ErrorKind::kBug, "Signals: got a second object, want one a process");
   }
   mailbox().came.store(0);
-  struct sigaction action {};
-  action.sa_handler = ropewalk_on_signal;
-  action.sa_flags = SA_RESTART;
-  sigemptyset(&action.sa_mask);
-  for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &action, &old_[i]);
+  handlers_.emplace(std::array{SIGUSR1, SIGUSR2, SIGTERM}, ropewalk_on_signal);
 }
 
 Signals::~Signals() {
-  for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &old_[i], nullptr);
+  handlers_.reset();
   mailbox().in_use.store(false);
 }
 

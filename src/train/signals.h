@@ -1,8 +1,9 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
-#include <array>
-#include <csignal>
+#include <optional>
 #include <string>
+
+#include "core/signal_handlers.h"
 
 namespace rw::train {
 
@@ -22,7 +23,7 @@ class Signals {
   Request take();
 
  private:
-  std::array<struct sigaction, 3> old_{};
+  std::optional<core::SignalHandlers<3>> handlers_;
 };
 
 /// The files SAVE (save) and STOP (save and leave) of a run's folder, removed when taken; a file
