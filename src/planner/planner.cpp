@@ -27,6 +27,7 @@ namespace {
 // Found by trial on the three samples (docs/log.md). Temperatures are shares of the cost.
 constexpr double kMeanWeight = 0.05;
 constexpr double kStartHot = 1e-1;  // a node may change its group
+constexpr double kSeedHot = 5e-3;   // starts on arrangements with a good outlook
 constexpr double kHot = 2e-3;       // orders and paths change, groups hardly
 constexpr double kCold = 1e-4;
 /// A part of a search on its schedules, the best of the round before or, in the first one, fresh ones, until
@@ -49,10 +50,10 @@ struct Course {
 };
 constexpr Round kOneStart[] = {{1, 1, kStartHot, kCold}};
 constexpr Round kFreeRounds[] = {
-    {3, 0.6, kStartHot, 5e-4}, {2, 0.93, 1.2e-3, 6e-4, kTempered}, {1, 1, 5e-4, kCold}};
-// Where there is time for it: more starts, cool ones, and one long walk of the best.
+    {3, 0.6, kSeedHot, 5e-4}, {2, 0.93, 1.2e-3, 6e-4, kTempered}, {1, 1, 5e-4, kCold}};
+// Where there is time for it: more starts, and one long walk of the best.
 constexpr Round kLongRounds[] = {
-    {8, 0.35, 3e-2, 5e-4}, {1, 0.94, 8e-4, 8e-4, kTempered}, {1, 1, 5e-4, kCold}};
+    {8, 0.35, kSeedHot, 5e-4}, {1, 0.94, 8e-4, 8e-4, kTempered}, {1, 1, 5e-4, kCold}};
 constexpr double kLongSeconds = 30;
 constexpr std::int64_t kLongEvaluations = 20'000'000;
 // Fewer good schedules: one start.
@@ -71,7 +72,21 @@ constexpr Round kManyAfterStrict[] = {
     {1, 0.4, 5e-3, 4e-4}, {1, 0.8, 4e-4, 3e-4, kTempered}, {1, 1, 3e-4, kCold}};
 constexpr double kReplanHot = 2e-2;  // a slower source wants other paths everywhere
 constexpr double kReplanShare = 0.7;
+// Exchanges that look for a start's arrangement: under the cap, then with a good outlook. Of the latter, so
+// many for every second or schedule there is, but no more than are worth it nor than take 0.1 to 0.2 s.
 constexpr int kSeedTries = 20000;
+constexpr double kOutlookPerSecond = 300, kOutlookPerEvaluation = 4e-4;
+constexpr double kOutlookMost = 10000, kOutlookSteps = 1e8;
+
+/// How many exchanges are tried for the outlook of each start.
+int outlook_tries(const Problem& p, const Limits& limits) {
+  const double inner = p.size() - p.sources();
+  const double steps = 4 * inner * inner * p.sources() * (p.path_length - 1);
+  const double wanted = limits.evaluations > 0
+                            ? kOutlookPerEvaluation * static_cast<double>(limits.evaluations)
+                            : kOutlookPerSecond * limits.time_s;
+  return static_cast<int>(std::min({kOutlookMost, wanted, kOutlookSteps / std::max(1.0, steps)}));
+}
 
 /// Under the cap first, then the better objective.
 bool better(const Schedule& one, const Schedule& other) {
@@ -89,6 +104,7 @@ class Search {
         dice_(options.seed, static_cast<std::uint32_t>(stream)),
         budget_(evaluations, options.limits.time_s, options.limits.elapsed_s),
         placement_(problem.arrangement.empty() ? Placement::kOpen : Placement::kFixed),
+        outlook_tries_(outlook_tries(problem, options.limits)),
         long_(evaluations > 0 ? evaluations >= kLongEvaluations
                               : options.limits.time_s >= kLongSeconds) {
     if (stream == 0) budget_.report_to(options.limits.report);
@@ -173,8 +189,8 @@ class Search {
     const double bound = lower_bound(problem_, &schedule.arrangement());
     return schedule.goal() <= bound * (1 + 1e-9) ? kStartHot : hot;
   }
-  /// The i-th start: from the strict solution where there is one, else from a random arrangement, half of
-  /// them aiming at cheap reductions, half at nothing.
+  /// The i-th start: from the strict solution where there is one, else from a random arrangement with a good
+  /// outlook; for the objective iteration half of them come from cheap reductions, half from anywhere.
   std::unique_ptr<Schedule> fresh(int i, const Schedule* strict, Track track) {
     if (i == 0 && strict != nullptr) return in_free_track(*strict);
     const bool cheap = problem_.objective == Objective::kMakespan || i % 2 == 0;
@@ -183,9 +199,10 @@ class Search {
   /// On an arrangement that no start had, if a few draws find one.
   std::unique_ptr<Schedule> seeded(Track track, int tries) {
     constexpr int kDraws = 8;
-    Arrangement arrangement = seed_arrangement(problem_, track, dice_, tries);
+    Arrangement arrangement = seed_arrangement(problem_, track, dice_, tries, outlook_tries_);
     for (int i = 1; i < kDraws && !is_new(arrangement); ++i) {
-      arrangement = seed_arrangement(problem_, track, dice_, tries);
+      // Fewer exchanges: less alike.
+      arrangement = seed_arrangement(problem_, track, dice_, tries, outlook_tries_ / (2 * i));
     }
     return std::make_unique<Schedule>(problem_, track, seed_paths(problem_, track, arrangement),
                                       kMeanWeight, coverage_);
@@ -205,6 +222,7 @@ class Search {
   Dice dice_;
   Budget budget_;
   Placement placement_;
+  int outlook_tries_;
   bool long_;
   std::set<List<int>> started_;  // arrangements of starts: the stage of every node
   std::unique_ptr<Schedule> best_;

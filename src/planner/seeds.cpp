@@ -6,6 +6,8 @@
 #include <limits>
 #include <numeric>
 
+#include "planner/outlook.h"
+
 namespace rw::planner {
 
 namespace {
@@ -74,7 +76,8 @@ List<int> cheapest_nodes(const Problem& p, const Arrangement& arrangement, int s
 
 }  // namespace
 
-Arrangement seed_arrangement(const Problem& p, Track track, Dice& dice, int tries) {
+Arrangement seed_arrangement(const Problem& p, Track track, Dice& dice, int cap_tries,
+                             int outlook_tries) {
   if (!p.arrangement.empty()) return Arrangement(p.arrangement);
   List<int> nodes(p.nodes.size());
   std::iota(nodes.begin(), nodes.end(), 0);
@@ -93,7 +96,7 @@ Arrangement seed_arrangement(const Problem& p, Track track, Dice& dice, int trie
   for (const auto& group : out.members()) excesses.push_back(excess(p, group));
   double sum = std::accumulate(excesses.begin(), excesses.end(), 0.0);
   double heat = 0.1 * sum / p.stages();
-  for (int i = 0; i < tries; ++i) {
+  for (int i = 0; i < cap_tries; ++i) {
     if (p.objective == Objective::kMakespan && sum <= 0) break;
     const int a = dice.below(p.size());
     const int b = dice.below(p.size());
@@ -104,7 +107,7 @@ Arrangement seed_arrangement(const Problem& p, Track track, Dice& dice, int trie
     const double one = excess(p, out.group(from));
     const double other = excess(p, out.group(to));
     const double change = one + other - excesses[from] - excesses[to];
-    heat *= 1 - 6.0 / tries;
+    heat *= 1 - 6.0 / cap_tries;
     if (change > 0 && change >= -heat * std::log(dice.uniform())) {
       out.swap(a, b);
       continue;
@@ -113,6 +116,7 @@ Arrangement seed_arrangement(const Problem& p, Track track, Dice& dice, int trie
     excesses[to] = other;
     sum = std::accumulate(excesses.begin(), excesses.end(), 0.0);
   }
+  if (outlook_tries > 0 && p.path_length > 1) improve_outlook(p, starts, dice, outlook_tries, out);
   return out;
 }
 

@@ -6,12 +6,13 @@
 
 namespace rw::planner {
 
-/// A random arrangement, its sources (free track too) about as fast as the fastest nodes that suffice, whose
-/// stages were then improved, by exchanging nodes between groups, until
-/// no reduction takes more than the cap, or for `tries` exchanges; with no cap (objective
-/// iteration) the largest reduction is brought down as far as the tries go. The problem's own
-/// arrangement when it has one. About 1 us · (nodes / stages) per try.
-Arrangement seed_arrangement(const Problem& problem, Track track, Dice& dice, int tries);
+/// A random arrangement, its sources (free track too) about as fast as the fastest nodes that suffice. Nodes
+/// are exchanged between groups until no reduction takes more than the cap, or for `cap_tries` exchanges;
+/// with no cap (objective iteration) the largest reduction is brought down as far as these go. Then
+/// `outlook_tries` exchanges improve its outlook (outlook.h). The problem's own arrangement when it has one.
+/// About 1 us · (nodes / stages) per exchange for the cap, 10 us per exchange for the outlook with 18 nodes.
+Arrangement seed_arrangement(const Problem& problem, Track track, Dice& dice, int cap_tries,
+                             int outlook_tries);
 
 /// Paths for all jobs on an arrangement: stages within the quotas, then for one job after the other
 /// the cheapest nodes by a shortest path whose nodes cost more the more jobs they have

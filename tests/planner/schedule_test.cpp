@@ -213,7 +213,7 @@ TEST(Schedule, EveryChangeIsPricedAsFromScratchAndUndoneWhole) {
         round % 3 == 0 && strict_refusal(p).empty() && !shared_stages(p, Track::kStrict).empty();
     const Track track = strict ? Track::kStrict : Track::kFree;
     Dice dice(7, static_cast<std::uint32_t>(round));
-    Schedule schedule(p, track, seed_paths(p, track, seed_arrangement(p, track, dice, 100)),
+    Schedule schedule(p, track, seed_paths(p, track, seed_arrangement(p, track, dice, 100, 20)),
                       kWeight);
     Moves moves(schedule, dice, p.arrangement.empty() ? Placement::kOpen : Placement::kFixed);
     for (int i = 0; i < 300; ++i) {
