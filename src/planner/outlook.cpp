@@ -11,9 +11,9 @@ namespace rw::planner {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kRoom = 1.25;      // visits that a node has room for, in shares of what is fair
-constexpr double kWorst = 0.3;      // from the mean to the worst source
-constexpr double kPriceStep = 0.04; // in shares of the trip
+constexpr double kRoom = 1.25;       // visits that a node has room for, in shares of what is fair
+constexpr double kWorst = 0.3;       // from the mean to the worst source
+constexpr double kPriceStep = 0.04;  // in shares of the trip
 constexpr double kSlowing = 0.3;
 
 }  // namespace
@@ -81,8 +81,8 @@ double Outlook::cheapest(int source) {
   double best = kInfinity;
   int at = -1;
   for (int i = 0; i < count; ++i) {
-    const double here = cost_[std::ptrdiff_t{steps - 1} * count + i] +
-                        (back ? hop(inner_[i], source) : 0);
+    const double here =
+        cost_[std::ptrdiff_t{steps - 1} * count + i] + (back ? hop(inner_[i], source) : 0);
     if (here >= best) continue;
     best = here;
     at = i;
@@ -132,7 +132,8 @@ void improve_outlook(const Problem& problem, const List<char>& may_be_source, Di
   const bool iteration = problem.objective == Objective::kIteration;
   Outlook outlook(problem);
   List<double> reductions;
-  for (const auto& group : arrangement.members()) reductions.push_back(reduction_s(reduction, group));
+  for (const auto& group : arrangement.members())
+    reductions.push_back(reduction_s(reduction, group));
   const auto price = [&](int rounds) {
     // A source's micro-batches go as many at a time as it holds.
     double memory = 0;
@@ -149,7 +150,8 @@ void improve_outlook(const Problem& problem, const List<char>& may_be_source, Di
   for (int i = 0; i < tries; ++i) {
     const int a = dice.below(problem.size()), b = dice.below(problem.size());
     const int one = arrangement.stage_of(a), other = arrangement.stage_of(b);
-    if (one == other || (one == 0 && may_be_source[b] == 0) || (other == 0 && may_be_source[a] == 0)) {
+    if (one == other || (one == 0 && may_be_source[b] == 0) ||
+        (other == 0 && may_be_source[a] == 0)) {
       continue;
     }
     const double before = std::max(reductions[one], reductions[other]);

@@ -33,12 +33,12 @@ class Outlook {
   const Problem& p_;
   Matrix hops_;  // there and back
   List<double> prices_, limits_;
-  double trip_ = 0;           // of the last call: what prices move by
-  List<int> inner_;           // nodes by stage
-  List<int> begin_;           // of each stage in `inner_`, and behind the last one
-  List<double> cost_;         // per step and inner node
-  List<int> from_;            // the same: index into `inner_`
-  List<double> visits_;       // per node
+  double trip_ = 0;      // of the last call: what prices move by
+  List<int> inner_;      // nodes by stage
+  List<int> begin_;      // of each stage in `inner_`, and behind the last one
+  List<double> cost_;    // per step and inner node
+  List<int> from_;       // the same: index into `inner_`
+  List<double> visits_;  // per node
 };
 
 /// Exchanges nodes between the groups of an arrangement, so that the outlook, for the objective iteration

@@ -58,7 +58,7 @@ constexpr double kLongSeconds = 30;
 constexpr std::int64_t kLongEvaluations = 20'000'000;
 // Fewer good schedules: one start.
 constexpr Round kStrictRounds[] = {
-    {1, 0.25, 3e-2, 5e-4}, {1, 0.95, 9e-4, 7e-4, kTempered}, {1, 1, 5e-4, kCold}};
+    {1, 0.25, 1.5e-2, 5e-4}, {1, 0.95, 9e-4, 7e-4, kTempered}, {1, 1, 5e-4, kCold}};
 constexpr int kFewOperations = 64;  // few good arrangements, and each start is cheap
 constexpr Round kFewRounds[] = {
     {12, 0.5, kStartHot, 5e-4}, {3, 0.93, 4e-3, 5e-4, kTempered}, {1, 1, 5e-4, kCold}};

@@ -106,7 +106,9 @@ TEST(Outlook, KeepsSizesSourcesAndTheCapOfRandomProblems) {
       is = std::max(is, reduction_s(p.reduction, after.group(stage)));
     }
     for (const int source : after.group(0)) EXPECT_EQ(may[source], 1);
-    if (p.objective == Objective::kMakespan) EXPECT_LE(is, std::max(was, p.reduction.max_s));
+    if (p.objective == Objective::kMakespan) {
+      EXPECT_LE(is, std::max(was, p.reduction.max_s));
+    }
     changed += after.members() != before.members() ? 1 : 0;
   }
   EXPECT_GT(changed, 50);
