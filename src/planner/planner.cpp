@@ -62,12 +62,10 @@ constexpr Round kStrictRounds[] = {
 constexpr int kFewOperations = 64;  // few good arrangements, and each start is cheap
 constexpr Round kFewRounds[] = {
     {12, 0.5, kStartHot, 5e-4}, {3, 0.93, 4e-3, 5e-4, kTempered}, {1, 1, 5e-4, kCold}};
-// Of many operations seconds are few schedules: starts are cooler, and the strict solution, if any, is the
-// only one.
+// Of many operations seconds are few schedules: the strict solution, if any, is the only start.
 constexpr int kManyOperations = 400;
-constexpr double kManyStartHot = 2e-2;
 constexpr Round kManyRounds[] = {
-    {2, 0.5, kManyStartHot, 4e-4}, {2, 0.95, 8e-4, 3e-4, kTempered}, {1, 1, 3e-4, kCold}};
+    {2, 0.5, kSeedHot, 4e-4}, {2, 0.95, 8e-4, 3e-4, kTempered}, {1, 1, 3e-4, kCold}};
 constexpr Round kManyAfterStrict[] = {
     {1, 0.4, 5e-3, 4e-4}, {1, 0.8, 4e-4, 3e-4, kTempered}, {1, 1, 3e-4, kCold}};
 constexpr double kReplanHot = 2e-2;  // a slower source wants other paths everywhere
