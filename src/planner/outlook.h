@@ -16,8 +16,8 @@ class Outlook {
   /// `problem` is not copied. For paths of two nodes and more.
   explicit Outlook(const Problem& problem);
 
-  /// The round trip in seconds from the F to the B of a source, alone on its way: the mean over the sources,
-  /// and from there some way to the worst of them. Moves the prices `rounds` times; each takes about
+  /// The round trip in seconds from the F to the B of a source, alone on its way, the loss by the source's
+  /// speed: the mean over the sources, and from there some way to the worst of them. Moves the prices `rounds` times; each takes about
   /// sources · path_length · (inner nodes)² / 2 ns.
   double trip(const Arrangement& arrangement, int rounds);
   /// One price per node, in seconds.
@@ -33,7 +33,7 @@ class Outlook {
   const Problem& p_;
   Matrix hops_;  // there and back
   List<double> prices_, limits_;
-  double trip_ = 0;      // of the last call: what prices move by
+  double trip_ = 0;      // of the first call: what prices move by
   List<int> inner_;      // nodes by stage
   List<int> begin_;      // of each stage in `inner_`, and behind the last one
   List<double> cost_;    // per step and inner node

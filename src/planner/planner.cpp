@@ -79,6 +79,7 @@ constexpr double kOutlookMost = 10000, kOutlookSteps = 1e8;
 /// How many exchanges are tried for the outlook of each start.
 int outlook_tries(const Problem& p, const Limits& limits) {
   const double inner = p.size() - p.sources();
+  // Of one exchange: eight rounds over half of the pairs of inner nodes.
   const double steps = 4 * inner * inner * p.sources() * (p.path_length - 1);
   const double wanted = limits.evaluations > 0
                             ? kOutlookPerEvaluation * static_cast<double>(limits.evaluations)
