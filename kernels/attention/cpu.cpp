@@ -273,6 +273,7 @@ const HeadKernels<float>* head_kernels() {
 template <>
 const HeadKernels<core::BF16>* head_kernels() {
   if (gemm_runs_here(GemmEngine::kAmx)) return &kAmxHeads;
+  if (gemm_runs_here(GemmEngine::kDot)) return &kDotHeads;
   return cpu_has_fma() ? &PanelHeads<core::BF16>::kTable : nullptr;
 }
 

@@ -46,10 +46,10 @@ const HeadKernels<float>* head_kernels();
 template <>
 const HeadKernels<core::BF16>* head_kernels();
 
-/// bf16 tiles (AMX-BF16). Operands of the products are bf16, probabilities and the gradients of scores too;
+/// bf16 instructions: tiles (AMX-BF16), dot products of pairs (AVX512_BF16). Operands of the products are bf16, probabilities and the gradients of scores too;
 /// sums, scores and softmax are f32. Scores are made as [32 keys, 32 queries], so that queries are the lanes
 /// of softmax and what it gives is already the right-hand operand of the next product.
-extern const HeadKernels<core::BF16> kAmxHeads;
+extern const HeadKernels<core::BF16> kAmxHeads, kDotHeads;
 
 /// Sums in memory, `stride` floats a row, as rows of a head.
 template <class T>

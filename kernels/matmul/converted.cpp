@@ -43,15 +43,8 @@ class Parts {
   std::int64_t size_, count_, longest_;
 };
 
-/// A bf16 operand: rows of `stride` elements.
-struct Operand {
-  const BF16* data;
-  std::int64_t stride;
-  Transpose transpose;
-};
-
 /// Rows × columns of op(operand), converted as they lie in memory; returns the stride of `to`.
-std::int64_t convert_block(const Operand& from, Part rows, Part columns, float* to) {
+std::int64_t convert_block(const GemmMatrix<BF16>& from, Part rows, Part columns, float* to) {
   if (from.transpose == Transpose::kYes) std::swap(rows, columns);
   const std::int64_t width = columns.size();
   const BF16* first = from.data + rows.begin * from.stride + columns.begin;
@@ -127,18 +120,12 @@ class BlockProduct {
   void multiply(Part rows, Part columns, Part depth, std::int64_t ldb, float* to, std::int64_t ldc,
                 bool adds) {
     const std::int64_t lda = convert_block(a_, rows, depth, a_room());
-    const char letter[] = {'N', 'T'};
-    const dnnl_status_t status =
-        dnnl_sgemm(letter[a_.transpose == Transpose::kYes], letter[b_.transpose == Transpose::kYes],
-                   rows.size(), columns.size(), depth.size(), 1.0F, a_room(), lda, b_room(), ldb,
-                   adds ? 1.0F : 0.0F, to, ldc);
-    if (status != dnnl_success) {
-      throw core::Error(core::ErrorKind::kDevice,
-                        "matmul: oneDNN failed (status " + std::to_string(status) + ")");
-    }
+    onednn_gemm(
+        {rows.size(), columns.size(), depth.size(), adds ? Accumulate::kYes : Accumulate::kNo},
+        {a_room(), lda, a_.transpose}, {b_room(), ldb, b_.transpose}, to, ldc);
   }
 
-  Operand a_, b_;
+  GemmMatrix<BF16> a_, b_;
   Tensor c_;
   std::int64_t columns_;
   bool adds_;
@@ -147,6 +134,19 @@ class BlockProduct {
 };
 
 }  // namespace
+
+void onednn_gemm(const GemmSizes& by, const GemmMatrix<float>& a, const GemmMatrix<float>& b,
+                 float* c, std::int64_t stride) {
+  const auto letter = [](Transpose of) { return of == Transpose::kYes ? 'T' : 'N'; };
+  const float before = by.c == Accumulate::kYes ? 1.0F : 0.0F;
+  const dnnl_status_t status =
+      dnnl_sgemm(letter(a.transpose), letter(b.transpose), by.m, by.n, by.k, 1.0F, a.data, a.stride,
+                 b.data, b.stride, before, c, stride);
+  if (status != dnnl_success) {
+    throw core::Error(core::ErrorKind::kDevice,
+                      "matmul: oneDNN failed (status " + std::to_string(status) + ")");
+  }
+}
 
 void matmul_converted(const Tensor& a, const Tensor& b, Tensor& c, const MatmulSizes& sizes,
                       MatmulOptions options) {

@@ -1,19 +1,10 @@
 // Part of Ropewalk, MIT licence.
-#include <omp.h>
-
 #include <algorithm>
-#include <memory>
-#include <oneapi/dnnl/dnnl.hpp>
-#include <string>
 #include <type_traits>
-#include <utility>
-#include <vector>
 
 #include "core/buffer.h"
-#include "core/error.h"
 #include "kernels/matmul/converted.h"
 #include "kernels/matmul/gemm.h"
-#include "kernels/matmul/native_bf16.h"
 #include "kernels/matmul/twins.h"
 #include "kernels/parallel.h"
 #include "kernels/row_math.h"
@@ -22,82 +13,6 @@ namespace rw::kernels {
 namespace {
 
 using core::BF16;
-
-struct Key {
-  MatmulSizes sizes;
-  Transpose a, b;
-  Accumulate c;
-  core::DType in, out;  // of a and b; of c
-  int threads;          // oneDNN fixes the division of work when a product is made
-  bool operator==(const Key&) const = default;
-};
-
-/// One compiled product and the three memories it is called with; only their addresses change.
-struct Product {
-  Key key;
-  dnnl::matmul call;
-  dnnl::memory a, b, c;
-};
-
-dnnl::memory::desc matrix(std::int64_t rows, std::int64_t columns, Transpose transpose,
-                          core::DType dtype) {
-  using Memory = dnnl::memory;
-  const auto tag = transpose == Transpose::kYes ? Memory::format_tag::ba : Memory::format_tag::ab;
-  const auto type = dtype == core::DType::kBF16 ? Memory::data_type::bf16 : Memory::data_type::f32;
-  return {{rows, columns}, type, tag};
-}
-
-const dnnl::engine& cpu_engine() {
-  static const dnnl::engine kEngine(dnnl::engine::kind::cpu, 0);
-  return kEngine;
-}
-
-std::unique_ptr<Product> make_product(const Key& key) {
-  const auto [m, n, k] = key.sizes;
-  const auto a = matrix(m, k, key.a, key.in);
-  const auto b = matrix(k, n, key.b, key.in);
-  const auto c = matrix(m, n, Transpose::kNo, key.out);
-  dnnl::primitive_attr attributes;
-  if (key.c == Accumulate::kYes) {
-    dnnl::post_ops after;
-    after.append_sum(1.0F);
-    attributes.set_post_ops(after);
-  }
-  const dnnl::engine& engine = cpu_engine();
-  const dnnl::matmul::primitive_desc description(dnnl::matmul::desc(a, b, c), attributes, engine);
-  void* const nothing = DNNL_MEMORY_NONE;
-  return std::make_unique<Product>(
-      Product{key, dnnl::matmul(description), dnnl::memory(a, engine, nothing),
-              dnnl::memory(b, engine, nothing), dnnl::memory(c, engine, nothing)});
-}
-
-/// The products one thread has used, latest first. A training step uses a few dozen; serving asks
-/// for ever new row counts, so the oldest go.
-class ProductCache {
- public:
-  Product& find(const Key& key) {
-    auto found = std::find_if(products_.begin(), products_.end(),
-                              [&](const auto& product) { return product->key == key; });
-    if (found == products_.end()) {
-      if (products_.size() == kMost) products_.pop_back();
-      products_.push_back(make_product(key));
-      found = products_.end() - 1;
-    }
-    std::rotate(products_.begin(), found, found + 1);
-    return *products_.front();
-  }
-  dnnl::stream& stream() { return stream_; }
-
- private:
-  static constexpr std::size_t kMost = 256;
-  std::vector<std::unique_ptr<Product>> products_;
-  dnnl::stream stream_{cpu_engine()};
-};
-
-ProductCache& cache_of_this_thread() {
-  thread_local ProductCache cache;
-  return cache;
-}
 
 template <class T>
 GemmMatrix<T> operand(const Tensor& x, Transpose transpose) {
@@ -150,30 +65,15 @@ void own_gemm(GemmEngine engine, const Tensor& a, const Tensor& b, Tensor& c,
 }
 
 void matmul_cpu(const Tensor& a, const Tensor& b, Tensor& c, const MatmulSizes& sizes,
-                MatmulOptions options, Stream& /*stream*/) try {
-  if (const auto engine = gemm_engine(a.dtype())) {
+                MatmulOptions options, Stream& /*stream*/) {
+  if (const auto engine = gemm_engine()) {
     own_gemm(*engine, a, b, c, sizes, options);
-    return;
-  }
-  if (a.dtype() == core::DType::kBF16 && !native_bf16()) {
+  } else if (a.dtype() == core::DType::kBF16) {
     matmul_converted(a, b, c, sizes, options);
-    return;
+  } else {
+    onednn_gemm({sizes.m, sizes.n, sizes.k, options.c}, operand<float>(a, options.a),
+                operand<float>(b, options.b), c.data<float>(), sizes.n);
   }
-  ProductCache& cache = cache_of_this_thread();
-  Product& product = cache.find(
-      {sizes, options.a, options.b, options.c, a.dtype(), c.dtype(), omp_get_max_threads()});
-  product.a.set_data_handle(a.address());
-  product.b.set_data_handle(b.address());
-  product.c.set_data_handle(c.address());
-  product.call.execute(
-      cache.stream(),
-      {{DNNL_ARG_SRC, product.a}, {DNNL_ARG_WEIGHTS, product.b}, {DNNL_ARG_DST, product.c}});
-  cache.stream().wait();
-} catch (const dnnl::error& error) {
-  throw core::Error(core::ErrorKind::kDevice, std::string("matmul: oneDNN failed: ") +
-                                                  error.what() + " (status " +
-                                                  std::to_string(static_cast<int>(error.status)) +
-                                                  ") for a " + a.text() + ", b " + b.text());
 }
 
 }  // namespace

@@ -13,20 +13,21 @@ namespace rw::kernels {
 ///
 ///   kAvx2    6 x 16, AVX2 and FMA; bf16 operands become f32 while they are packed
 ///   kAvx512  6 x 64, AVX-512F; otherwise as kAvx2
+///   kDot     32 x 32 by dot products of pairs (AVX512_BF16); subnormal numbers count as 0. f32 operands as
+///            kAvx512
 ///   kAmx     32 x 32 on bf16 tiles (AMX-BF16). f32 operands are taken apart into three numbers of bf16 each,
 ///            and six products of nine summed up: what is left out is less than f32 rounds away (2^-26 of each
 ///            term; docs/adr/0014). Subnormal numbers count as 0, numbers below 2^-108 lose bits, infinite ones
 ///            give NaN
 ///
 /// Sums of one element run over K in one order, whatever the number of threads.
-enum class GemmEngine : std::uint8_t { kAvx2, kAvx512, kAmx };
+enum class GemmEngine : std::uint8_t { kAvx2, kAvx512, kDot, kAmx };
 
 /// Whether this CPU (and, for tiles, its kernel) can run an engine.
 bool gemm_runs_here(GemmEngine engine);
-/// The engine for operands of a dtype on this machine; none: oneDNN's product is the better one (bf16
-/// instructions without tiles), or nothing else can run. By instruction set alone: what changes bits must
-/// not depend on a measurement.
-std::optional<GemmEngine> gemm_engine(core::DType operands);
+/// The engine of this machine, the last of them that it can run: by instruction set alone, for what changes bits
+/// must not depend on a measurement. None where there is no AVX2.
+std::optional<GemmEngine> gemm_engine();
 /// AVX2 and FMA are there, AVX-512 or not.
 bool cpu_has_fma();
 

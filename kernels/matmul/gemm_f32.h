@@ -11,7 +11,7 @@ struct F32Panels {
   using Packed = float;
   static constexpr std::int64_t kGrain = 4;
   // A block of a stays in the second-level cache, all of b's block in the third.
-  static constexpr std::int64_t kMostDepth = 512;
+  static constexpr std::int64_t kMostTiles = 16, kLeastTiles = 2;
   static constexpr std::int64_t kColumnElems = std::int64_t{4096} * 512;
 
   static std::int64_t packed_depth(std::int64_t depth) { return depth; }
@@ -69,7 +69,7 @@ struct F32Panels {
 /// A panel of b stays in the first-level cache.
 struct Avx2Engine : F32Panels {
   static constexpr std::int64_t kRows = kTileRows, kColumns = kTileColumns;
-  static constexpr std::int64_t kMostTiles = 16, kLeastTiles = 2;
+  static constexpr std::int64_t kMostDepth = 512;
 
   template <class C>
   RW_AVX2 static void multiply(const GemmPart& part, const float* packed_a, const float* packed_b,
@@ -89,12 +89,12 @@ struct Avx2Engine : F32Panels {
   }
 };
 
-/// A panel of rows meets four of columns. A slice of these stays in the first-level cache while all rows of a
-/// block pass by; their sums so far come from there, or from the second.
+/// A panel of rows meets four of columns, which come from the second-level cache: the tile wants 256 bytes of them
+/// for 24 multiply-adds.
 struct Avx512Engine : F32Panels {
   static constexpr int kPanels = 4;
   static constexpr std::int64_t kRows = kTileRows, kColumns = kPanels * kTileColumns;
-  static constexpr std::int64_t kMostTiles = 16, kLeastTiles = 2;
+  static constexpr std::int64_t kMostDepth = 1024;
 
   template <class T>
   RW_AVX512 static void pack_a(const GemmMatrix<T>& a, const GemmPart& part, float* to) {
@@ -107,21 +107,11 @@ struct Avx512Engine : F32Panels {
   template <class C>
   RW_AVX512 static void multiply(const GemmPart& part, const float* packed_a, const float* packed_b,
                                  const GemmTarget<C>& into) {
-    constexpr std::int64_t kSlice = 128;
-    // A sum that is rounded cannot be taken up again.
-    const std::int64_t slice = sizeof(C) == sizeof(float) ? kSlice : part.depth;
     for (std::int64_t column = part.column; column < part.column_end; column += kColumns) {
-      GemmTarget<C> to = into;
-      for (std::int64_t k = 0; k < part.depth; k += slice) {
-        const float* a = packed_a + k * kTileRows;
-        const PanelsAt b{packed_b + (column - part.column) * part.depth + k * kTileColumns,
-                         kTileColumns * part.depth};
-        GemmPart at = part;
-        at.column = column;
-        at.depth = std::min(slice, part.depth - k);
-        all_rows(at, a, kTileRows * part.depth, b, to);
-        to.add = Accumulate::kYes;
-      }
+      const PanelsAt b{packed_b + (column - part.column) * part.depth, kTileColumns * part.depth};
+      GemmPart at = part;
+      at.column = column;
+      all_rows(at, packed_a, b, into);
     }
   }
 
@@ -147,20 +137,20 @@ struct Avx512Engine : F32Panels {
     }
   }
 
-  /// What begins at a column of c; panels of a lie `stride` floats apart.
+  /// What begins at a column of c.
   template <class C>
-  RW_AVX512_INLINE static void all_rows(const GemmPart& part, const float* a, std::int64_t stride,
+  RW_AVX512_INLINE static void all_rows(const GemmPart& part, const float* packed_a,
                                         const PanelsAt& b, const GemmTarget<C>& into) {
     const std::int64_t columns = std::min(kColumns, part.column_end - part.column);
     with_panels((columns + kTileColumns - 1) / kTileColumns, [&](auto panels) RW_AVX512 {
-      const float* panel = a;
-      for (std::int64_t row = part.row; row < part.row_end; row += kRows, panel += stride) {
+      const float* a = packed_a;
+      for (std::int64_t row = part.row; row < part.row_end; row += kRows, a += kRows * part.depth) {
         const std::int64_t rows = std::min(kRows, part.row_end - row);
         C* to = into.c + row * into.stride + part.column;
         into.prefetch(to, rows, columns);
         GemmTile512<decltype(panels)::value> tile;
         tile.clear();
-        tile.add(0, panel, b, part.depth);
+        tile.add(0, a, b, part.depth);
         tile.store(to, into.stride, rows, columns, into.add);
       }
     });

@@ -21,8 +21,8 @@ struct MatmulOptions {
 ///            transposed
 ///   c        [M, N] f32, must not overlap a or b; M, N, K >= 1. With bf16 a and b also bf16, but
 ///            not to add to; added up in f32 and rounded once
-///   bf16     on bf16 instructions where the CPU has them (tiles: gemm.h, others: native_bf16.h), otherwise
-///            widened in the kernel; on CUDA refused so far
+///   bf16     on bf16 instructions where the CPU has them (gemm.h), otherwise widened in the kernel; on CUDA
+///            refused so far
 ///   done     on return on the CPU; on CUDA queued on `stream`
 ///   throws   Error{kShape} on any mismatch, before anything runs
 ///   bits     depend on shapes, dtypes, number of threads and instruction set only

@@ -61,8 +61,14 @@ void expect_product(GemmEngine engine, const GemmSizes& by, Transpose ta, Transp
   }
 }
 
+const auto kEngines =
+    ::testing::Values(GemmEngine::kAvx2, GemmEngine::kAvx512, GemmEngine::kDot, GemmEngine::kAmx);
+
 const char* name_of(GemmEngine engine) {
-  return engine == GemmEngine::kAvx2 ? "Avx2" : engine == GemmEngine::kAvx512 ? "Avx512" : "Amx";
+  return engine == GemmEngine::kAvx2     ? "Avx2"
+         : engine == GemmEngine::kAvx512 ? "Avx512"
+         : engine == GemmEngine::kDot    ? "Dot"
+                                         : "Amx";
 }
 
 /// An engine needs instructions that not every machine has.
@@ -94,12 +100,11 @@ TEST_P(GemmShapes, ExactOnWholeNumbersInEveryTransposition) {
 
 INSTANTIATE_TEST_SUITE_P(
     Odd, GemmShapes,
-    ::testing::Combine(::testing::Values(GemmEngine::kAvx2, GemmEngine::kAvx512, GemmEngine::kAmx),
-                       ::testing::Values(GemmSizes{1, 1, 1}, GemmSizes{5, 15, 3},
-                                         GemmSizes{6, 16, 4}, GemmSizes{7, 17, 9},
-                                         GemmSizes{13, 48, 31}, GemmSizes{200, 33, 37},
-                                         GemmSizes{64, 96, 64}, GemmSizes{97, 50, 1024},
-                                         GemmSizes{13, 19, 1200}, GemmSizes{8, 4111, 5})),
+    ::testing::Combine(kEngines, ::testing::Values(GemmSizes{1, 1, 1}, GemmSizes{5, 15, 3},
+                                                   GemmSizes{6, 16, 4}, GemmSizes{7, 17, 9},
+                                                   GemmSizes{13, 48, 31}, GemmSizes{200, 33, 37},
+                                                   GemmSizes{64, 96, 64}, GemmSizes{97, 50, 1024},
+                                                   GemmSizes{13, 19, 1200}, GemmSizes{8, 4111, 5})),
     [](const auto& shape) {
       const GemmSizes& by = std::get<1>(shape.param);
       return std::string(name_of(std::get<0>(shape.param))) + "_" + std::to_string(by.m) + "x" +
@@ -124,9 +129,7 @@ TEST_P(Gemm, SameBitsForAnyNumberOfThreads) {
   set_threads(before);
 }
 
-INSTANTIATE_TEST_SUITE_P(, Gemm,
-                         ::testing::Values(GemmEngine::kAvx2, GemmEngine::kAvx512,
-                                           GemmEngine::kAmx),
+INSTANTIATE_TEST_SUITE_P(, Gemm, kEngines,
                          [](const auto& engine) { return std::string(name_of(engine.param)); });
 
 /// c [m, n] is a [m, k] · b [k, n] to within `share` of the sum of each element's |terms|.

@@ -9,17 +9,18 @@
 
 #include "kernels/matmul/gemm_pack.h"
 
-/// Code for bf16 tiles within a program that must start without them. Every CPU that has tiles has these.
-#define RW_AMX \
+/// Code for bf16 instructions within a program that must start without them. Every CPU that has AVX512_BF16 has
+/// these, but for tiles: they are in what must be called by name (gemm_amx.h), no compiler chooses them.
+#define RW_BF16 \
   __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512bf16,avx2,fma")))
-#define RW_AMX_INLINE                                                                       \
+#define RW_BF16_INLINE                                                                      \
   __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512bf16,avx2,fma"), \
                  always_inline)) inline
 
 namespace rw::kernels {
 
 /// Numbers of two vectors in bf16, each beside its neighbour in the other one.
-RW_AMX_INLINE __m512i bf16_pairs(__m512 even, __m512 odd) {
+RW_BF16_INLINE __m512i bf16_pairs(__m512 even, __m512 odd) {
   alignas(64) static constexpr std::int16_t kInterleave[32] = {
       0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
       8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
@@ -32,7 +33,7 @@ RW_AMX_INLINE __m512i bf16_pairs(__m512 even, __m512 odd) {
 /// it in bf16, and what is left of that, which together are the number (8 bits and a sign each), down to 2^-108;
 /// smaller numbers lose their last planes.
 template <class T>
-struct AmxPack {
+struct Bf16Pack {
   static constexpr int kPlanes = std::is_same_v<T, float> ? 3 : 1;
   static constexpr std::int64_t kLanes = 32, kGrain = 32;
   static constexpr std::int64_t kHalf = 512;                  // numbers of one tile register
@@ -42,7 +43,7 @@ struct AmxPack {
   /// kByLane: tiles of a, a row for every lane; else those of b, a row for every pair of k. Lanes that lie
   /// side by side are packed 32 deep at a time, 512 of them; meanwhile the next 32 deep are asked for.
   template <bool kByLane>
-  RW_AMX_INLINE static void pack(const Lanes& all, core::BF16* to) {
+  RW_BF16_INLINE static void pack(const Lanes& all, core::BF16* to) {
     const bool beside = all.lane_stride == 1;
     const std::int64_t together = beside ? 512 : kLanes;
     const std::int64_t panel = (all.depth + kGrain - 1) / kGrain * kStep;
@@ -61,8 +62,8 @@ struct AmxPack {
 
  private:
   /// Lanes [first, end) from depth k on or, at the end of the depth, the lanes behind them.
-  RW_AMX_INLINE static void ask_for(const Lanes& all, std::int64_t first, std::int64_t end,
-                                    std::int64_t k) {
+  RW_BF16_INLINE static void ask_for(const Lanes& all, std::int64_t first, std::int64_t end,
+                                     std::int64_t k) {
     constexpr std::int64_t kLine = 64 / std::int64_t{sizeof(T)};
     if (k >= all.depth) {
       k = 0;
@@ -70,7 +71,7 @@ struct AmxPack {
     }
     const T* from = all.from + first * all.lane_stride + k * all.depth_stride;
     const auto ask = [](const T* at)
-                         RW_AMX { _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T0); };
+                         RW_BF16 { _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T0); };
     if (all.lane_stride == 1) {
       for (std::int64_t i = k; i < std::min(k + kGrain, all.depth); ++i, from += all.depth_stride) {
         for (std::int64_t lane = 0; lane < end - first; lane += kLine) ask(from + lane);
@@ -84,8 +85,8 @@ struct AmxPack {
   }
   /// One tile of every plane: sixteen lanes, 32 deep.
   template <bool kByLane>
-  RW_AMX_INLINE static void pack_half(const Lanes& all, std::int64_t lane, std::int64_t k,
-                                      core::BF16* to) {
+  RW_BF16_INLINE static void pack_half(const Lanes& all, std::int64_t lane, std::int64_t k,
+                                       core::BF16* to) {
     const std::int64_t lanes = std::clamp<std::int64_t>(all.lanes - lane, 0, 16);
     const std::int64_t depth = std::min(kGrain, all.depth - k);
     const T* from = all.from + lane * all.lane_stride + k * all.depth_stride;
@@ -105,9 +106,9 @@ struct AmxPack {
   }
 
   /// rows[plane][l]: 32 numbers of lane l.
-  RW_AMX_INLINE static void rows_of_lanes(const core::BF16* from, std::int64_t stride,
-                                          std::int64_t lanes, std::int64_t depth,
-                                          __m512i (*rows)[16]) {
+  RW_BF16_INLINE static void rows_of_lanes(const core::BF16* from, std::int64_t stride,
+                                           std::int64_t lanes, std::int64_t depth,
+                                           __m512i (*rows)[16]) {
     const auto there = static_cast<__mmask32>(depth == 32 ? 0xffffffffU : (1U << depth) - 1);
 #pragma GCC unroll 16
     for (int l = 0; l < 16; ++l) {
@@ -115,9 +116,9 @@ struct AmxPack {
           l < lanes ? _mm512_maskz_loadu_epi16(there, from + l * stride) : _mm512_setzero_si512();
     }
   }
-  RW_AMX_INLINE static void rows_of_lanes(const float* from, std::int64_t stride,
-                                          std::int64_t lanes, std::int64_t depth,
-                                          __m512i (*rows)[16]) {
+  RW_BF16_INLINE static void rows_of_lanes(const float* from, std::int64_t stride,
+                                           std::int64_t lanes, std::int64_t depth,
+                                           __m512i (*rows)[16]) {
     const auto there = static_cast<__mmask32>(depth == 32 ? 0xffffffffU : (1U << depth) - 1);
     const auto low = static_cast<__mmask16>(there), high = static_cast<__mmask16>(there >> 16U);
     for (int l = 0; l < 16; ++l) {
@@ -135,16 +136,16 @@ struct AmxPack {
       }
     }
   }
-  RW_AMX_INLINE static __m512 widened(__m256i bf16) {
+  RW_BF16_INLINE static __m512 widened(__m256i bf16) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bf16), 16));
   }
 
   /// rows[plane][p]: numbers 2p and 2p + 1 of each of 16 lanes.
-  RW_AMX_INLINE static void rows_of_pairs(const core::BF16* from, std::int64_t stride,
-                                          std::int64_t lanes, std::int64_t depth,
-                                          __m512i (*rows)[16]) {
+  RW_BF16_INLINE static void rows_of_pairs(const core::BF16* from, std::int64_t stride,
+                                           std::int64_t lanes, std::int64_t depth,
+                                           __m512i (*rows)[16]) {
     const auto there = static_cast<__mmask16>((1U << lanes) - 1);
-    const auto row_of = [&](std::int64_t k) RW_AMX {
+    const auto row_of = [&](std::int64_t k) RW_BF16 {
       return k < depth ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, from + k * stride))
                        : _mm512_setzero_si512();
     };
@@ -153,11 +154,11 @@ struct AmxPack {
       rows[0][p] = _mm512_or_si512(row_of(2 * p), _mm512_slli_epi32(row_of(2 * p + 1), 16));
     }
   }
-  RW_AMX_INLINE static void rows_of_pairs(const float* from, std::int64_t stride,
-                                          std::int64_t lanes, std::int64_t depth,
-                                          __m512i (*rows)[16]) {
+  RW_BF16_INLINE static void rows_of_pairs(const float* from, std::int64_t stride,
+                                           std::int64_t lanes, std::int64_t depth,
+                                           __m512i (*rows)[16]) {
     const auto there = static_cast<__mmask16>((1U << lanes) - 1);
-    const auto row_of = [&](std::int64_t k) RW_AMX {
+    const auto row_of = [&](std::int64_t k) RW_BF16 {
       return k < depth ? _mm512_maskz_loadu_ps(there, from + k * stride) : _mm512_setzero_ps();
     };
     const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000U));
@@ -173,7 +174,7 @@ struct AmxPack {
     }
   }
   /// Sixteen rows of sixteen 32-bit numbers, turned.
-  RW_AMX_INLINE static void turn(__m512i* rows) {
+  RW_BF16_INLINE static void turn(__m512i* rows) {
     __m512i two[16], four[16];
 #pragma GCC unroll 8
     for (int i = 0; i < 16; i += 2) {

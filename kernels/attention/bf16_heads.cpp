@@ -5,7 +5,7 @@
 
 #include "kernels/attention/heads.h"
 #include "kernels/attention/panel_packs.h"
-#include "kernels/matmul/gemm_amx.h"
+#include "kernels/matmul/gemm_bf16.h"
 
 namespace rw::kernels {
 namespace {
@@ -20,12 +20,12 @@ constexpr std::int64_t kBackwardQueries = kBackwardTiles * kTile;
 constexpr float kLog2E = 1.44269504F;
 
 /// Sizes of the packed arrays of one key/value head and one group of queries.
-struct AmxRoom {
+struct Bf16Room {
   std::int64_t tokens = 0, width = 0;
   std::int64_t elems = 0;  // floats taken so far
 
-  std::int64_t keys() const { return AmxEngine::packed_depth(tokens); }
-  std::int64_t dims() const { return AmxEngine::packed_depth(width); }
+  std::int64_t keys() const { return DotEngine::packed_depth(tokens); }
+  std::int64_t dims() const { return DotEngine::packed_depth(width); }
   std::int64_t key_elems() const { return keys() * dims(); }
 
   float* take(float* scratch, std::int64_t count) {
@@ -38,14 +38,14 @@ struct AmxRoom {
   }
 };
 
-/// Panels of tiles as AmxEngine packs them; beside each, what its rows (left operands) or columns (right
+/// Panels as Bf16Squares packs them; beside each, what its rows (left operands) or columns (right
 /// ones) and its depth are.
-struct AmxForwardRoom : AmxRoom {
+struct Bf16ForwardRoom : Bf16Room {
   BF16 *k, *v;    // left: keys, dims; dims, keys
   BF16 *q, *p;    // right: queries, dims; queries, keys
   float* scores;  // [keys of a block, 32]
   float* o;       // [2, dims, 16]
-  AmxForwardRoom(std::int64_t t, std::int64_t d, float* scratch) : AmxRoom{t, d} {
+  Bf16ForwardRoom(std::int64_t t, std::int64_t d, float* scratch) : Bf16Room{t, d} {
     k = take_bf16(scratch, key_elems());
     v = take_bf16(scratch, key_elems());
     q = take_bf16(scratch, kTile * dims());
@@ -55,7 +55,7 @@ struct AmxForwardRoom : AmxRoom {
   }
 };
 
-struct AmxBackwardRoom : AmxRoom {
+struct Bf16BackwardRoom : Bf16Room {
   BF16 *k, *v, *k_columns;         // left: keys, dims (twice); dims, keys
   BF16 *q, *dout;                  // right: queries, dims
   BF16 *q_columns, *dout_columns;  // right: dims, queries
@@ -63,7 +63,7 @@ struct AmxBackwardRoom : AmxRoom {
   BF16* ds_columns;                // right: queries, keys of a block
   float* dq;                       // [2, dims, 16] for every tile of queries
   float *dk, *dv;                  // sums of the head, [keys, dims]
-  AmxBackwardRoom(std::int64_t t, std::int64_t d, float* scratch) : AmxRoom{t, d} {
+  Bf16BackwardRoom(std::int64_t t, std::int64_t d, float* scratch) : Bf16Room{t, d} {
     k = take_bf16(scratch, key_elems());
     v = take_bf16(scratch, key_elems());
     k_columns = take_bf16(scratch, key_elems());
@@ -81,21 +81,21 @@ struct AmxBackwardRoom : AmxRoom {
 };
 
 /// Rows of a head as panels of tiles. Left and right as in a product; kYes: rows of the head are the depth.
-RW_AMX_INLINE void pack_left(const HeadRows<BF16>& rows, std::int64_t count, std::int64_t width,
-                             Transpose turned, BF16* to) {
+RW_BF16_INLINE void pack_left(const HeadRows<BF16>& rows, std::int64_t count, std::int64_t width,
+                              Transpose turned, BF16* to) {
   const bool deep = turned == Transpose::kYes;
-  AmxEngine::pack_a({rows.data, rows.stride, turned},
+  DotEngine::pack_a({rows.data, rows.stride, turned},
                     {0, deep ? width : count, 0, 0, 0, deep ? count : width}, to);
 }
-RW_AMX_INLINE void pack_right(const HeadRows<BF16>& rows, std::int64_t count, std::int64_t width,
-                              Transpose turned, BF16* to) {
+RW_BF16_INLINE void pack_right(const HeadRows<BF16>& rows, std::int64_t count, std::int64_t width,
+                               Transpose turned, BF16* to) {
   const bool deep = turned == Transpose::kNo;
-  AmxEngine::pack_b({rows.data, rows.stride, turned},
+  DotEngine::pack_b({rows.data, rows.stride, turned},
                     {0, 0, 0, deep ? width : count, 0, deep ? count : width}, to);
 }
 
 /// 2^x for x <= 0, 0 below 2^-126 and where a lane is not in `seen`. Relative error 1.7e-7, of 2^0 none.
-RW_AMX_INLINE __m512 exp2_of(__m512 x, __mmask16 seen) {
+RW_BF16_INLINE __m512 exp2_of(__m512 x, __mmask16 seen) {
   const __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   const __m512 r = _mm512_sub_ps(x, n);
   __m512 p = _mm512_set1_ps(0.00132647273F);
@@ -107,19 +107,19 @@ RW_AMX_INLINE __m512 exp2_of(__m512 x, __mmask16 seen) {
 }
 
 /// Lanes of half `half` of a tile of queries that see key `key` of the tile on the diagonal.
-RW_AMX_INLINE __mmask16 lanes_from(std::int64_t key, std::int64_t half) {
+RW_BF16_INLINE __mmask16 lanes_from(std::int64_t key, std::int64_t half) {
   const std::int64_t hidden = std::clamp<std::int64_t>(key - 16 * half, 0, 16);
   return static_cast<__mmask16>(0xffffU << hidden);
 }
 
-struct AmxSoftmax {
+struct RunningSoftmax {
   alignas(64) float largest[kTile];
   alignas(64) float sum[kTile] = {};
-  AmxSoftmax() { std::fill_n(largest, kTile, -std::numeric_limits<float>::infinity()); }
+  RunningSoftmax() { std::fill_n(largest, kTile, -std::numeric_limits<float>::infinity()); }
 };
 
 /// Hides the keys behind each query in the tile on the diagonal.
-RW_AMX void hide(float* scores) {
+RW_BF16 void hide(float* scores) {
   const __m512 never = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
   for (std::int64_t key = 1; key < kTile; ++key) {
     for (std::int64_t half = 0; half < 2; ++half) {
@@ -129,7 +129,7 @@ RW_AMX void hide(float* scores) {
   }
 }
 
-RW_AMX_INLINE __m512 largest_of(const float* scores, std::int64_t keys, __m512 before) {
+RW_BF16_INLINE __m512 largest_of(const float* scores, std::int64_t keys, __m512 before) {
   __m512 most[8];
 #pragma GCC unroll 8
   for (int i = 0; i < 8; ++i) most[i] = before;
@@ -146,8 +146,8 @@ RW_AMX_INLINE __m512 largest_of(const float* scores, std::int64_t keys, __m512 b
 
 /// Takes one block of scores into the running softmax; p becomes its exponentials, what was summed before is
 /// scaled.
-RW_AMX void take_block(std::int64_t keys, float scale, AmxSoftmax& running, bool first,
-                       const AmxForwardRoom& room) {
+RW_BF16 void take_block(std::int64_t keys, float scale, RunningSoftmax& running, bool first,
+                        const Bf16ForwardRoom& room) {
   const __m512 by = _mm512_set1_ps(scale * kLog2E);
   for (std::int64_t half = 0; half < 2; ++half) {
     const float* scores = room.scores + half * 16;
@@ -177,43 +177,45 @@ RW_AMX void take_block(std::int64_t keys, float scale, AmxSoftmax& running, bool
 }
 
 /// Where the sums [dims, 32 queries] of dimensions d to d + 31 lie.
-AmxSums dims_of(float* sums, std::int64_t dims, std::int64_t d) {
+SquareSums dims_of(float* sums, std::int64_t dims, std::int64_t d) {
   return {sums + d * 16, 16, 16 * 16, dims * 16};
 }
 
-RW_AMX_INLINE void add_tiles(bool first, const BF16* a, const BF16* b, std::int64_t depth,
-                             const AmxSums& sums) {
+template <class Square>
+RW_BF16_INLINE void add_tiles(bool first, const BF16* a, const BF16* b, std::int64_t depth,
+                              const SquareSums& sums) {
   if (first) {
-    AmxEngine::multiply_tiles<Accumulate::kNo>(a, b, depth, sums);
+    Square::template multiply<Accumulate::kNo>(a, b, depth, sums);
   } else {
-    AmxEngine::multiply_tiles<Accumulate::kYes>(a, b, depth, sums);
+    Square::template multiply<Accumulate::kYes>(a, b, depth, sums);
   }
 }
 
-RW_AMX void forward(const ForwardHead<BF16>& head, std::int64_t begin, std::int64_t tokens,
-                    float* scratch) {
+template <class Square>
+RW_BF16 void forward(const ForwardHead<BF16>& head, std::int64_t begin, std::int64_t tokens,
+                     float* scratch) {
   const std::int64_t width = head.head_dim;
-  const AmxForwardRoom room(tokens, width, scratch);
+  const Bf16ForwardRoom room(tokens, width, scratch);
   const std::int64_t queries = std::min(kTile, tokens - begin);
   const float scale = score_scale(width);
   pack_right({head.q.row(begin), head.q.stride}, queries, width, Transpose::kYes, room.q);
-  AmxSoftmax running;
-  _tile_loadconfig(&kAmxTileConfig);
+  RunningSoftmax running;
+  Square::begin();
   for (std::int64_t first = 0; first < begin + kTile; first += kForwardKeys) {
     const std::int64_t keys = std::min(kForwardKeys, begin + kTile - first);
     for (std::int64_t key = 0; key < keys; key += kTile) {
-      AmxEngine::multiply_tiles<Accumulate::kNo>(
+      Square::template multiply<Accumulate::kNo>(
           room.k + (first + key) * room.dims(), room.q, room.dims(),
           {room.scores + key * kTile, kTile, 16 * kTile, 16});
     }
     if (first + keys > begin) hide(room.scores + (begin - first) * kTile);
     take_block(keys, scale, running, first == 0, room);
     for (std::int64_t d = 0; d < room.dims(); d += kTile) {
-      add_tiles(first == 0, room.v + d * room.keys() + first * kTile, room.p, keys,
-                dims_of(room.o, room.dims(), d));
+      add_tiles<Square>(first == 0, room.v + d * room.keys() + first * kTile, room.p, keys,
+                        dims_of(room.o, room.dims(), d));
     }
   }
-  _tile_release();
+  Square::end();
   for (std::int64_t half = 0; half * 16 < queries; ++half) {
     alignas(64) float factors[16];
     for (std::int64_t i = 0; i < 16; ++i) factors[i] = 1.0F / running.sum[half * 16 + i];
@@ -230,20 +232,20 @@ RW_AMX void forward(const ForwardHead<BF16>& head, std::int64_t begin, std::int6
 }
 
 /// Of the queries of a tile: lse in powers of two, and along times the scale.
-struct AmxQueries {
+struct TileQueries {
   const float *lse, *along;
   float scale;
 };
 /// Where what comes of one tile of keys and one of queries goes.
-struct AmxProbabilities {
+struct TileProbabilities {
   BF16 *p, *ds, *ds_columns;
 };
 
 /// Scores and products of dout with the values [32 keys, 32 queries] become p = exp(score - lse) and
 /// ds = p (product - along) times the scale. kDiagonal: keys behind a query are hidden.
 template <bool kDiagonal>
-RW_AMX_INLINE void take_tile(const float* scores, const float* products, const AmxQueries& of,
-                             const AmxProbabilities& to) {
+RW_BF16_INLINE void take_tile(const float* scores, const float* products, const TileQueries& of,
+                              const TileProbabilities& to) {
   const __m512 by = _mm512_set1_ps(of.scale * kLog2E);
   const __m512 scale = _mm512_set1_ps(of.scale);
   const __m512 lse[] = {_mm512_load_ps(of.lse), _mm512_load_ps(of.lse + 16)};
@@ -274,10 +276,10 @@ RW_AMX_INLINE void take_tile(const float* scores, const float* products, const A
 }
 
 /// One group of queries while a block of keys passes: keys and queries in tiles.
-struct AmxGroup {
-  const AmxBackwardRoom& room;
+struct QueryGroup {
+  const Bf16BackwardRoom& room;
   std::int64_t tile, tiles;  // the first of its queries, and how many
-  AmxQueries queries;
+  TileQueries queries;
 
   std::int64_t first_that_sees(std::int64_t key_tile) const {
     return std::max<std::int64_t>(0, key_tile - tile);
@@ -286,24 +288,25 @@ struct AmxGroup {
 };
 
 /// p, ds and ds_columns of a block of keys.
-RW_AMX void take_keys(const AmxGroup& group, std::int64_t first, std::int64_t key_tiles) {
-  const AmxBackwardRoom& room = group.room;
+template <class Square>
+RW_BF16 void take_keys(const QueryGroup& group, std::int64_t first, std::int64_t key_tiles) {
+  const Bf16BackwardRoom& room = group.room;
   const std::int64_t panel = kTile * room.dims();
   alignas(64) float scores[kSquare];
   alignas(64) float products[kSquare];
-  const AmxSums to_scores{scores, kTile, 16 * kTile, 16};
-  const AmxSums to_products{products, kTile, 16 * kTile, 16};
+  const SquareSums to_scores{scores, kTile, 16 * kTile, 16};
+  const SquareSums to_products{products, kTile, 16 * kTile, 16};
   for (std::int64_t k = 0; k < key_tiles; ++k) {
     for (std::int64_t i = group.first_that_sees(first + k); i < group.tiles; ++i) {
-      AmxEngine::multiply_tiles<Accumulate::kNo>(room.k + (first + k) * panel, room.q + i * panel,
+      Square::template multiply<Accumulate::kNo>(room.k + (first + k) * panel, room.q + i * panel,
                                                  room.dims(), to_scores);
-      AmxEngine::multiply_tiles<Accumulate::kNo>(room.v + (first + k) * panel,
+      Square::template multiply<Accumulate::kNo>(room.v + (first + k) * panel,
                                                  room.dout + i * panel, room.dims(), to_products);
-      const AmxQueries of{group.queries.lse + i * kTile, group.queries.along + i * kTile,
-                          group.queries.scale};
+      const TileQueries of{group.queries.lse + i * kTile, group.queries.along + i * kTile,
+                           group.queries.scale};
       const std::int64_t by_key = (k * kBackwardTiles + i) * kSquare;
       const std::int64_t by_query = (i * kBackwardTiles + k) * kSquare;
-      const AmxProbabilities to{room.p + by_key, room.ds + by_key, room.ds_columns + by_query};
+      const TileProbabilities to{room.p + by_key, room.ds + by_key, room.ds_columns + by_query};
       if (first + k == group.tile + i) {
         take_tile<true>(scores, products, of, to);
       } else {
@@ -314,8 +317,9 @@ RW_AMX void take_keys(const AmxGroup& group, std::int64_t first, std::int64_t ke
 }
 
 /// dv += p · dout and dk += ds · q over the queries of the group, dq += ds · k over the block of keys.
-RW_AMX void add_products(const AmxGroup& group, std::int64_t first, std::int64_t key_tiles) {
-  const AmxBackwardRoom& room = group.room;
+template <class Square>
+RW_BF16 void add_products(const QueryGroup& group, std::int64_t first, std::int64_t key_tiles) {
+  const Bf16BackwardRoom& room = group.room;
   const std::int64_t dims = room.dims();
   for (std::int64_t k = 0; k < key_tiles; ++k) {
     const std::int64_t from = group.first_that_sees(first + k);
@@ -324,9 +328,9 @@ RW_AMX void add_products(const AmxGroup& group, std::int64_t first, std::int64_t
     for (std::int64_t d = 0; d < dims; d += kTile) {
       const std::int64_t right = d * group.depth() + from * kSquare;
       const std::int64_t at = (first + k) * kTile * dims + d;
-      AmxEngine::multiply_tiles<Accumulate::kYes>(room.p + left, room.dout_columns + right, depth,
+      Square::template multiply<Accumulate::kYes>(room.p + left, room.dout_columns + right, depth,
                                                   {room.dv + at, dims, 16 * dims, 16});
-      AmxEngine::multiply_tiles<Accumulate::kYes>(room.ds + left, room.q_columns + right, depth,
+      Square::template multiply<Accumulate::kYes>(room.ds + left, room.q_columns + right, depth,
                                                   {room.dk + at, dims, 16 * dims, 16});
     }
   }
@@ -334,17 +338,18 @@ RW_AMX void add_products(const AmxGroup& group, std::int64_t first, std::int64_t
     const std::int64_t seen = std::min(key_tiles, group.tile + i + 1 - first);
     if (seen <= 0) continue;
     for (std::int64_t d = 0; d < dims; d += kTile) {
-      add_tiles(first == 0, room.k_columns + d * room.keys() + first * kSquare,
-                room.ds_columns + i * kBackwardTiles * kSquare, seen * kTile,
-                dims_of(room.dq + i * kTile * dims, dims, d));
+      add_tiles<Square>(first == 0, room.k_columns + d * room.keys() + first * kSquare,
+                        room.ds_columns + i * kBackwardTiles * kSquare, seen * kTile,
+                        dims_of(room.dq + i * kTile * dims, dims, d));
     }
   }
 }
 
-RW_AMX void backward(const BackwardHead<BF16>& head, std::int64_t begin, std::int64_t tokens,
-                     float* scratch) {
+template <class Square>
+RW_BF16 void backward(const BackwardHead<BF16>& head, std::int64_t begin, std::int64_t tokens,
+                      float* scratch) {
   const std::int64_t width = head.head_dim;
-  const AmxBackwardRoom room(tokens, width, scratch);
+  const Bf16BackwardRoom room(tokens, width, scratch);
   const std::int64_t count = std::min(kBackwardQueries, tokens - begin);
   const HeadRows<BF16> q{head.q.row(begin), head.q.stride};
   const HeadRows<BF16> dout{head.dout.row(begin), head.dout.stride};
@@ -360,14 +365,14 @@ RW_AMX void backward(const BackwardHead<BF16>& head, std::int64_t begin, std::in
     lse[i] = head.lse[begin + i] * kLog2E;
     along[i] *= scale;
   }
-  const AmxGroup group{room, begin / kTile, (count + kTile - 1) / kTile, {lse, along, scale}};
-  _tile_loadconfig(&kAmxTileConfig);
+  const QueryGroup group{room, begin / kTile, (count + kTile - 1) / kTile, {lse, along, scale}};
+  Square::begin();
   for (std::int64_t first = 0; first < group.tile + group.tiles; first += kBackwardTiles) {
     const std::int64_t key_tiles = std::min(kBackwardTiles, group.tile + group.tiles - first);
-    take_keys(group, first, key_tiles);
-    add_products(group, first, key_tiles);
+    take_keys<Square>(group, first, key_tiles);
+    add_products<Square>(group, first, key_tiles);
   }
-  _tile_release();
+  Square::end();
   alignas(64) float ones[16];
   std::fill_n(ones, 16, 1.0F);
   for (std::int64_t i = 0; i < count; i += 16) {
@@ -377,15 +382,15 @@ RW_AMX void backward(const BackwardHead<BF16>& head, std::int64_t begin, std::in
   }
 }
 
-RW_AMX void pack_forward_keys(const HeadRows<BF16>& k, const HeadRows<BF16>& v, std::int64_t tokens,
-                              std::int64_t head_dim, float* scratch) {
-  const AmxForwardRoom room(tokens, head_dim, scratch);
+RW_BF16 void pack_forward_keys(const HeadRows<BF16>& k, const HeadRows<BF16>& v,
+                               std::int64_t tokens, std::int64_t head_dim, float* scratch) {
+  const Bf16ForwardRoom room(tokens, head_dim, scratch);
   pack_left(k, tokens, head_dim, Transpose::kNo, room.k);
   pack_left(v, tokens, head_dim, Transpose::kYes, room.v);
 }
-RW_AMX void pack_backward_keys(const HeadRows<BF16>& k, const HeadRows<BF16>& v,
-                               std::int64_t tokens, std::int64_t head_dim, float* scratch) {
-  const AmxBackwardRoom room(tokens, head_dim, scratch);
+RW_BF16 void pack_backward_keys(const HeadRows<BF16>& k, const HeadRows<BF16>& v,
+                                std::int64_t tokens, std::int64_t head_dim, float* scratch) {
+  const Bf16BackwardRoom room(tokens, head_dim, scratch);
   pack_left(k, tokens, head_dim, Transpose::kNo, room.k);
   pack_left(v, tokens, head_dim, Transpose::kNo, room.v);
   pack_left(k, tokens, head_dim, Transpose::kYes, room.k_columns);
@@ -394,22 +399,26 @@ RW_AMX void pack_backward_keys(const HeadRows<BF16>& k, const HeadRows<BF16>& v,
 }
 void write_key_gradients(const MutableHeadRows<BF16>& dk, const MutableHeadRows<BF16>& dv,
                          std::int64_t tokens, std::int64_t head_dim, float* scratch) {
-  const AmxBackwardRoom room(tokens, head_dim, scratch);
+  const Bf16BackwardRoom room(tokens, head_dim, scratch);
   write_rows(room.dk, room.dims(), tokens, head_dim, dk);
   write_rows(room.dv, room.dims(), tokens, head_dim, dv);
 }
 
 std::int64_t forward_elems(std::int64_t tokens, std::int64_t head_dim) {
-  return AmxForwardRoom(tokens, head_dim, nullptr).elems;
+  return Bf16ForwardRoom(tokens, head_dim, nullptr).elems;
 }
 std::int64_t backward_elems(std::int64_t tokens, std::int64_t head_dim) {
-  return AmxBackwardRoom(tokens, head_dim, nullptr).elems;
+  return Bf16BackwardRoom(tokens, head_dim, nullptr).elems;
 }
+
+template <class Square>
+constexpr HeadKernels<BF16> kHeads{kTile,           kBackwardQueries,  forward_elems,
+                                   backward_elems,  pack_forward_keys, pack_backward_keys,
+                                   forward<Square>, backward<Square>,  write_key_gradients};
 
 }  // namespace
 
-const HeadKernels<BF16> kAmxHeads{kTile,          kBackwardQueries,  forward_elems,
-                                  backward_elems, pack_forward_keys, pack_backward_keys,
-                                  forward,        backward,          write_key_gradients};
+const HeadKernels<BF16> kAmxHeads = kHeads<AmxSquare<BF16>>;
+const HeadKernels<BF16> kDotHeads = kHeads<DotSquare>;
 
 }  // namespace rw::kernels
