@@ -154,7 +154,7 @@ def measure(how, case):
     matrices, everything = flops_per_token(case["model"], case["seq"])
     with tempfile.TemporaryDirectory() as folder:
         mine, theirs = sides = [ours(how, case, folder), peer(how, case, attention)]
-        for side in sides:
+        for side in reversed(sides):  # the peer first: it answers when it has started, which takes a core for seconds
             side.gemm = side.ask("gemm")["gemm_flops"]
         bound = theirs.gemm / matrices
         stepping = sides if TOKENS_PER_STEP / bound < how.peer_step_s else [mine]
