@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
 #include <type_traits>
 
 #include "core/buffer.h"
@@ -87,6 +88,31 @@ TEST(PanelHeadsTest, Bf16IsF32RoundedOnce) {
   EXPECT_LT(test::rounding_error(half.dk, test::numbers(full.dk), 5e-6), 1.001);
   EXPECT_LT(test::rounding_error(half.dv, test::numbers(full.dv), 5e-6), 1.001);
 }
+
+class Bf16Heads : public ::testing::TestWithParam<GemmEngine> {};
+
+/// Tiles and dot products round probabilities and gradients of scores to bf16, and nothing else that panels do not:
+/// a unit in the last place of a result (2^-7 of it) or so.
+TEST_P(Bf16Heads, AreNearPanels) {
+  if (!gemm_runs_here(GetParam())) GTEST_SKIP() << "this CPU has no such instructions";
+  const auto& by = GetParam() == GemmEngine::kAmx ? kAmxHeads : kDotHeads;
+  HeadRun<core::BF16> run(1), panels(1);
+  run.forward(by);
+  panels.forward(PanelHeads<core::BF16>::kTable);
+  EXPECT_LT(test::relative_error(run.out, test::numbers(panels.out)), 1e-2);
+  EXPECT_LT(test::relative_error(run.lse, test::numbers(panels.lse)), 1e-6);
+  run.out = panels.out;
+  run.lse = panels.lse;
+  run.backward(by);
+  panels.backward(PanelHeads<core::BF16>::kTable);
+  EXPECT_LT(test::relative_error(run.dq, test::numbers(panels.dq)), 1e-2);
+  EXPECT_LT(test::relative_error(run.dk, test::numbers(panels.dk)), 1e-2);
+  EXPECT_LT(test::relative_error(run.dv, test::numbers(panels.dv)), 1e-2);
+}
+INSTANTIATE_TEST_SUITE_P(, Bf16Heads, ::testing::Values(GemmEngine::kDot, GemmEngine::kAmx),
+                         [](const auto& engine) {
+                           return std::string(engine.param == GemmEngine::kAmx ? "Tiles" : "Dots");
+                         });
 
 }  // namespace
 }  // namespace rw::kernels
