@@ -58,6 +58,7 @@ struct AmxSquare {
     _tile_stored(2, lower, bytes);
     _tile_stored(3, lower + sums.right, bytes);
   }
+
  private:
   static constexpr int kTileBytes = 64;
   static constexpr std::int64_t kPlane = 2 * Pack::kHalf;

@@ -100,12 +100,12 @@ struct Operands {
 };
 
 /// Memory is asked for as it lies: rows beside each other are more than the prefetchers of the hardware
-/// follow.
-template <int kCount, class W>
+/// follow. kCache: 3 into the first-level cache, 2 into the second.
+template <int kCount, int kCache = 3, class W>
 [[gnu::always_inline]] inline void ask_for(const W* first) {
   constexpr std::int64_t kLine = 64 / sizeof(W);
 #pragma GCC unroll 8
-  for (std::int64_t i = 0; i < kCount; i += kLine) __builtin_prefetch(first + i);
+  for (std::int64_t i = 0; i < kCount; i += kLine) __builtin_prefetch(first + i, 0, kCache);
 }
 
 /// out[r · kColumns + c] = Σ over [0, k) of x[r] · w[c]. Each sum's order depends on k alone.
@@ -114,13 +114,18 @@ template <int kLanes, int kRows, int kShare, class W, class Later, int kColumns>
                                         float* out) {
   constexpr int kOuts = kRows * kColumns;
   constexpr int kPadded = (kOuts + 3) / 4 * 4;
+  // Memory comes faster to one row through the second level, and without being asked for to one column
+  // (docs/performance.md, Decoding).
+  constexpr int kCache = kRows == 1 && kLanes == 16 ? 2 : 3;
   Float<kLanes> sums[kPadded] = {};
   std::int64_t i = 0;
   for (; i + kLanes <= k; i += kLanes) {
     Float<kLanes> rows[kRows];
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) load<kLanes>(at.x + r * at.x_stride + i, rows[r]);
-    ask_for<kLanes * kColumns / kShare>(at.later + i * kColumns / kShare);
+    if constexpr (kColumns > 1) {
+      ask_for<kLanes * kColumns / kShare, kCache>(at.later + i * kColumns / kShare);
+    }
 #pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) {
       Float<kLanes> column;
@@ -286,6 +291,9 @@ void many_rows(const NarrowProduct& by, std::int64_t begin, std::int64_t end) {
 template <int kLanes, class W>
 void columns(const NarrowProduct& by, std::int64_t begin, std::int64_t end) {
   constexpr int kWide = kLanes == 16 ? 6 : 3;  // 32 registers there, 16 elsewhere
+  if constexpr (kLanes == 16 && sizeof(W) == sizeof(float)) {
+    if (by.rows == 1 && by.k <= kPiece) return few_rows<kLanes, W, 1, 1>(by, begin, end);
+  }
   if (by.rows == 1) return few_rows<kLanes, W, 1, 6>(by, begin, end);
   if (by.rows == 2) return few_rows<kLanes, W, 2, 6>(by, begin, end);
   if (by.rows == 3) return few_rows<kLanes, W, 3, 4>(by, begin, end);
