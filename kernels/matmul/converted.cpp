@@ -144,7 +144,9 @@ void onednn_gemm(const GemmSizes& by, const GemmMatrix<float>& a, const GemmMatr
                  b.data, b.stride, before, c, stride);
   if (status != dnnl_success) {
     throw core::Error(core::ErrorKind::kDevice,
-                      "matmul: oneDNN failed (status " + std::to_string(status) + ")");
+                      "matmul: oneDNN failed (status " + std::to_string(status) + ") for m " +
+                          std::to_string(by.m) + ", n " + std::to_string(by.n) + ", k " +
+                          std::to_string(by.k));
   }
 }
 

@@ -5,6 +5,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <type_traits>
+
 #include "core/error.h"
 #include "kernels/matmul/gemm_bf16.h"
 #include "kernels/matmul/gemm_f32.h"

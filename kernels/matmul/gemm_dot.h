@@ -14,7 +14,7 @@ struct DotSquare {
   static void begin() {}
   static void end() {}
 
-  /// As AmxSquare::multiply.
+  /// As AmxSquare::multiply; every row of sums at a multiple of 64 bytes.
   template <Accumulate kAdd, class NextLines = NothingAhead>
   RW_BF16_INLINE static void multiply(const core::BF16* a, const core::BF16* b, std::int64_t depth,
                                       const SquareSums& sums, NextLines ahead = {}) {

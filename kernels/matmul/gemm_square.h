@@ -6,7 +6,7 @@
 namespace rw::kernels {
 
 /// Where a sum of 32 x 32 lies: four quarters of sixteen rows, `stride` floats apart; the lower ones begin
-/// `lower` floats behind the upper ones, the right ones `right` behind the left ones.
+/// `lower` floats behind the upper ones, the right ones `right` behind the left ones. The memory is the caller's.
 struct SquareSums {
   float* data = nullptr;
   std::int64_t stride = 0, lower = 0, right = 0;
