@@ -37,6 +37,8 @@ struct Sizes {
     }
   }
   std::int64_t qkv() const { return attended + 2 * kv_heads * head_dim; }
+  /// Positions, and as many more as keep two threads' scores on cache lines of their own.
+  std::int64_t scores() const { return (positions + 15) / 16 * 16; }
 
   std::int64_t vocab, hidden, sequences, kv_heads, positions, head_dim, attended, inner, group;
 };
@@ -70,11 +72,13 @@ void require_scratch(const DecodeScratch& scratch, const Sizes& by, Stream& stre
   require_arguments(
       kOp, stream,
       {{"scratch x", &scratch.x, {rows, by.hidden}},
-       {"scratch normed", &scratch.normed, {rows, by.hidden}},
+       {"scratch delta", &scratch.delta, {rows, by.hidden}},
+       {"scratch normed", &scratch.normed, {scratch.scores.shape()[0], rows, by.hidden}},
        {"scratch qkv", &scratch.qkv, {rows, by.qkv()}},
        {"scratch attended", &scratch.attended, {rows, by.attended}},
        {"scratch gate_up", &scratch.gate_up, {rows, 2 * by.inner}},
-       {"scratch scores", &scratch.scores, {scratch.scores.shape()[0], by.group, by.positions}}});
+       {"scratch inside", &scratch.inside, {rows, by.inner}},
+       {"scratch scores", &scratch.scores, {scratch.scores.shape()[0], by.group, by.scores()}}});
 }
 
 void require_below(const char* what, std::int64_t got, std::int64_t limit, std::size_t row) {
@@ -109,11 +113,13 @@ DecodeScratch::DecodeScratch(const DecodeModel& model, std::int64_t rows) {
     return Tensor::empty(shape, core::DType::kF32, device);
   };
   x = room({rows, by.hidden});
-  normed = room({rows, by.hidden});
+  delta = room({rows, by.hidden});
+  normed = room({threads(), rows, by.hidden});
   qkv = room({rows, by.qkv()});
   attended = room({rows, by.attended});
   gate_up = room({rows, 2 * by.inner});
-  scores = room({threads(), by.group, by.positions});
+  inside = room({rows, by.inner});
+  scores = room({threads(), by.group, by.scores()});
 }
 
 void decode(const DecodeModel& model, std::span<const DecodeRow> rows, DecodeScratch& scratch,

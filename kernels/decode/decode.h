@@ -44,11 +44,13 @@ struct DecodeRow {
 struct DecodeScratch {
   /// For up to `rows` rows a call and as many threads as kernels use now.
   DecodeScratch(const DecodeModel& model, std::int64_t rows);
-  Tensor x, normed;  // [rows, D]
-  Tensor qkv;        // [rows, (H + 2·Hkv)·Dh]
-  Tensor attended;   // [rows, H·Dh]
-  Tensor gate_up;    // [rows, 2F]
-  Tensor scores;     // [threads, H / Hkv, P]
+  Tensor x, delta;  // [rows, D]
+  Tensor normed;    // [threads, rows, D]
+  Tensor qkv;       // [rows, (H + 2·Hkv)·Dh]
+  Tensor attended;  // [rows, H·Dh]
+  Tensor gate_up;   // [rows, 2F]
+  Tensor inside;    // [rows, F], of the MLP
+  Tensor scores;    // [threads, H / Hkv, P], P up to whole cache lines
 };
 
 /// Takes tokens through the whole model: each weight is read once for all rows, keys and values go

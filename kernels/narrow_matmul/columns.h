@@ -23,8 +23,8 @@ struct NarrowProduct {
   const void* instead = nullptr;
 };
 
-/// Threads take columns in multiples of this: whole tiles, and whole cache lines of y.
-inline constexpr std::int64_t kNarrowGrain = 48;
+/// Threads take columns in multiples of this: whole cache lines of y.
+inline constexpr std::int64_t kNarrowGrain = 16;
 
 /// What one instruction set provides; all of it runs on the calling thread.
 struct NarrowLoops {

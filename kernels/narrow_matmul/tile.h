@@ -99,9 +99,14 @@ struct Operands {
   const Later* later;  // of as many elements as the tile has, that are read later, one kShare-th
 };
 
+/// One row meets each element of a matrix once: nothing is waited for but memory. kCache of ask_for(): with
+/// AVX-512 it comes faster through the second level (docs/performance.md, Decoding).
+template <int kLanes>
+inline constexpr int kCacheOfOneRow = kLanes == 16 ? 2 : 3;
+
 /// Memory is asked for as it lies: rows beside each other are more than the prefetchers of the hardware
 /// follow. kCache: 3 into the first-level cache, 2 into the second.
-template <int kCount, int kCache = 3, class W>
+template <int kCount, int kCache, class W>
 [[gnu::always_inline]] inline void ask_for(const W* first) {
   constexpr std::int64_t kLine = 64 / sizeof(W);
 #pragma GCC unroll 8
@@ -114,16 +119,14 @@ template <int kLanes, int kRows, int kShare, class W, class Later, int kColumns>
                                         float* out) {
   constexpr int kOuts = kRows * kColumns;
   constexpr int kPadded = (kOuts + 3) / 4 * 4;
-  // Memory comes faster to one row through the second level, and without being asked for to one column
-  // (docs/performance.md, Decoding).
-  constexpr int kCache = kRows == 1 && kLanes == 16 ? 2 : 3;
+  constexpr int kCache = kRows == 1 ? kCacheOfOneRow<kLanes> : 3;
   Float<kLanes> sums[kPadded] = {};
   std::int64_t i = 0;
   for (; i + kLanes <= k; i += kLanes) {
     Float<kLanes> rows[kRows];
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) load<kLanes>(at.x + r * at.x_stride + i, rows[r]);
-    if constexpr (kColumns > 1) {
+    if constexpr (kColumns > 1) {  // memory comes faster to one column without
       ask_for<kLanes * kColumns / kShare, kCache>(at.later + i * kColumns / kShare);
     }
 #pragma GCC unroll 8
@@ -292,7 +295,9 @@ template <int kLanes, class W>
 void columns(const NarrowProduct& by, std::int64_t begin, std::int64_t end) {
   constexpr int kWide = kLanes == 16 ? 6 : 3;  // 32 registers there, 16 elsewhere
   if constexpr (kLanes == 16 && sizeof(W) == sizeof(float)) {
-    if (by.rows == 1 && by.k <= kPiece) return few_rows<kLanes, W, 1, 1>(by, begin, end);
+    if (by.rows == 1 && by.k <= kPiece &&
+        by.instead == nullptr)  // the keys of a head are short rows
+      return few_rows<kLanes, W, 1, 1>(by, begin, end);
   }
   if (by.rows == 1) return few_rows<kLanes, W, 1, 6>(by, begin, end);
   if (by.rows == 2) return few_rows<kLanes, W, 2, 6>(by, begin, end);
@@ -309,7 +314,7 @@ template <int kLanes, int kVectors, class V>
   Float<kLanes> sums[kVectors] = {};
   for (std::int64_t t = 0; t < rows; ++t) {
     const Float<kLanes> factor = Float<kLanes>{} + p[t];
-    ask_for<kLanes * kVectors>(next + t * width);
+    ask_for<kLanes * kVectors, kCacheOfOneRow<kLanes>>(next + t * width);
 #pragma GCC unroll 8
     for (int j = 0; j < kVectors; ++j) {
       Float<kLanes> value;
