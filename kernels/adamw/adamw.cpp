@@ -15,11 +15,6 @@ void adamw_update(Tensor& param, const Tensor& grad, Tensor& exp_avg, Tensor& ex
                      {"grad", &grad, shape},
                      {"exp_avg", &exp_avg, shape},
                      {"exp_avg_sq", &exp_avg_sq, shape}});
-  const Tensor& copy = options.bf16_copy;
-  if (copy.defined()) {
-    require_arguments(op, stream, {{"bf16_copy", &copy, shape, core::DType::kBF16}});
-    float_dtype(op, "bf16_copy", copy);
-  }
   if (options.step < 1) refuse(op, "step " + std::to_string(options.step), "a step from 1");
   core::twins<AdamwTwins>(param.device()).update(param, grad, exp_avg, exp_avg_sq, options, stream);
 }

@@ -11,8 +11,6 @@ struct AdamwStep {
   double lr = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
   std::int64_t step = 1;     // from 1; gives the bias corrections
   float gradient_scale = 1;  // clipping factor, multiplied into grad as it is read
-  Tensor bf16_copy;  // of param's shape: receives the new value, rounded to nearest even, in
-                     // the same pass; undefined: none. CPU only so far
 };
 /// param, grad, exp_avg, exp_avg_sq: f32, one shape. One pass over memory; grad is read only.
 void adamw_update(Tensor& param, const Tensor& grad, Tensor& exp_avg, Tensor& exp_avg_sq,

@@ -8,13 +8,12 @@
 namespace rw::kernels {
 namespace {
 
-/// The arrays of one parameter from some element on; copy may be null.
+/// The arrays of one parameter from some element on.
 struct Arrays {
   float* param;
   const float* grad;
   float* exp_avg;
   float* exp_avg_sq;
-  core::BF16* copy;
 };
 
 RW_CLONES void update_part(const Arrays& at, const AdamwFactors& factors, std::int64_t elems) {
@@ -29,34 +28,14 @@ RW_CLONES void update_part(const Arrays& at, const AdamwFactors& factors, std::i
   }
 }
 
-RW_CLONES void update_part_and_copy(const Arrays& at, const AdamwFactors& factors,
-                                    std::int64_t elems) {
-  const AdamwFactors by = factors;
-  float* param = at.param;
-  const float* grad = at.grad;
-  float* exp_avg = at.exp_avg;
-  float* exp_avg_sq = at.exp_avg_sq;
-  core::BF16* copy = at.copy;
-#pragma omp simd
-  for (std::int64_t i = 0; i < elems; ++i) {
-    float value = param[i];
-    adamw_element(by, grad[i], value, exp_avg[i], exp_avg_sq[i]);
-    param[i] = value;
-    put(value, copy[i]);
-  }
-}
-
 void update_cpu(Tensor& param, const Tensor& grad, Tensor& exp_avg, Tensor& exp_avg_sq,
                 const AdamwStep& options, Stream& /*stream*/) {
   const AdamwFactors factors = adamw_factors(options);
-  const bool copies = options.bf16_copy.defined();
   const Arrays all{param.data<float>(), grad.data<float>(), exp_avg.data<float>(),
-                   exp_avg_sq.data<float>(),
-                   copies ? options.bf16_copy.data<core::BF16>() : nullptr};
+                   exp_avg_sq.data<float>()};
   for_elems(param.elems(), [&](std::int64_t begin, std::int64_t end) {
-    const Arrays part{all.param + begin, all.grad + begin, all.exp_avg + begin,
-                      all.exp_avg_sq + begin, copies ? all.copy + begin : nullptr};
-    (copies ? update_part_and_copy : update_part)(part, factors, end - begin);
+    update_part({all.param + begin, all.grad + begin, all.exp_avg + begin, all.exp_avg_sq + begin},
+                factors, end - begin);
   });
 }
 

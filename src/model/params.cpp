@@ -18,6 +18,7 @@ namespace rw::model {
 namespace {
 
 constexpr std::int64_t kAlignElems = 16;  // 64 bytes
+const char* const kCopies = "bf16 copies";
 
 ParamSpec matrix(std::string name, std::int64_t rows, std::int64_t columns) {
   return {.name = std::move(name), .shape = {rows, columns}, .decays = true, .ones = false};
@@ -234,24 +235,28 @@ void Params::compute_in_bf16(core::Stream& stream) {
   for (Weight& weight : weights) {
     const bool looked_up = weight.name == "model.embed_tokens.weight" && !head_reads_embedding;
     if (weight.value.shape().rank() < 2 || looked_up) continue;
-    const core::MemoryLabel label("bf16 copies");
+    const core::MemoryLabel label(kCopies);
     weight.copy =
         core::Tensor::empty(weight.value.shape(), core::DType::kBF16, weight.value.device());
-    std::int64_t row = 0;
-    for (Param& param : all) {
-      if (weight_name(param.spec.name) != weight.name) continue;
-      const std::int64_t rows = param.spec.shape[0];
-      param.copy = weight.copy.rows(row, row + rows);
-      row += rows;
-    }
+    weight.copy.give_back();
   }
-  for (int bucket = 0; bucket < buckets; ++bucket) refresh_copies(bucket, stream);
+  for (int bucket = 0; bucket < buckets; ++bucket) hold_copies(bucket, stream);
 }
 
-void Params::refresh_copies(int bucket, core::Stream& stream) {
+void Params::drop_copies(int bucket) {
   for (Weight& weight : weights) {
-    if (weight.bucket == bucket && weight.copy.defined())
-      kernels::convert(weight.value, weight.copy, stream);
+    if (weight.bucket == bucket && weight.copy.defined()) weight.copy.give_back();
+  }
+}
+
+void Params::hold_copies(int bucket, core::Stream& stream) {
+  for (Weight& weight : weights) {
+    if (weight.bucket != bucket || !weight.copy.defined() || weight.copy.address() != nullptr) {
+      continue;
+    }
+    const core::MemoryLabel label(kCopies);
+    weight.copy.take();
+    kernels::convert(weight.value, weight.copy, stream);
   }
 }
 

@@ -35,7 +35,6 @@ struct Param {
   ParamSpec spec;
   core::Tensor value;
   core::Tensor grad;
-  core::Tensor copy = {};  // its rows of Weight::copy
   int bucket = 0;
 };
 
@@ -84,9 +83,11 @@ class Params {
   /// (norms and a table that is only looked up in get none). Values stay f32, as do gradients. Before
   /// any Stage is made from these parameters, and once.
   void compute_in_bf16(core::Stream& stream);
-  /// Rounds the values of a bucket into the copies again. Whoever changes values calls this, or writes
-  /// the copies as well; without copies it does nothing.
-  void refresh_copies(int bucket, core::Stream& stream);
+  /// The copies of a bucket have no memory from now on (core::Tensor::give_back) until hold_copies, which rounds
+  /// the values into those that have none. Whoever changes values drops, whoever multiplies holds; without
+  /// copies both do nothing.
+  void drop_copies(int bucket);
+  void hold_copies(int bucket, core::Stream& stream);
   /// Random start: a function of (seed, name, element) alone.
   void initialise(const Options& options, std::uint64_t seed);
   std::int64_t elems() const;

@@ -39,7 +39,6 @@ void Adamw::update(std::int64_t step, double lr, std::span<const float> gradient
     AdamwParam& param = params_[i];
     options.weight_decay = param.decays ? options_.weight_decay : 0.0;
     options.gradient_scale = gradient_scales[i];
-    options.bf16_copy = param.bf16_copy;
     kernels::adamw_update(param.value, param.grad, exp_avg_[i], exp_avg_sq_[i], options, stream);
     if (updated) updated(i + 1);
   }

@@ -18,7 +18,6 @@ struct AdamwParam {
   std::string name;
   core::Tensor value, grad;
   bool decays = false;
-  core::Tensor bf16_copy = {};  // written with the new value in the same pass; undefined: none
 };
 
 /// AdamW (decoupled weight decay on those parameters that decay). Not thread-safe.

@@ -149,10 +149,9 @@ std::vector<optim::AdamwParam> adamw_params(const model::Params& params,
   for (const Segment& segment : segments) {
     const model::Param& param = params.all[segment.param];
     const auto part = [&](const core::Tensor& whole) {
-      return whole.defined() ? whole.flat(segment.begin, segment.end) : core::Tensor();
+      return whole.flat(segment.begin, segment.end);
     };
-    out.push_back({param.spec.name, part(param.value), part(param.grad), param.spec.decays,
-                   part(param.copy)});
+    out.push_back({param.spec.name, part(param.value), part(param.grad), param.spec.decays});
   }
   return out;
 }

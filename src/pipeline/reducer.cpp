@@ -54,9 +54,11 @@ bool Reducer::mine(const Sending& one, int stage) {
   return std::find(stages.begin(), stages.end(), stage) != stages.end();
 }
 
-void Reducer::bucket_done(int stage, int bucket) {
+bool Reducer::bucket_done(int stage, int bucket) {
   const auto at = static_cast<std::size_t>(bucket);
-  if (++reported_[at] == expected_[at]) launch(stage, bucket);
+  if (++reported_[at] < expected_[at]) return false;
+  launch(stage, bucket);
+  return true;
 }
 
 void Reducer::launch(int stage, int bucket) {

@@ -39,8 +39,9 @@ class Reducer {
   /// A new step: nothing has been reported. token_ids(m): [n] i32, those of a micro-batch that begins on
   /// this rank. Collective over the replicas of the first stage.
   void begin(const std::function<core::Tensor(int micro_batch)>& token_ids);
-  /// `stage` has added one micro-batch's last contribution to `bucket`.
-  void bucket_done(int stage, int bucket);
+  /// `stage` has added one micro-batch's last contribution to `bucket`. True when that was this rank's last in
+  /// this step: nothing here works with the bucket's parameters any more.
+  bool bucket_done(int stage, int bucket);
   /// Sends off what `stage` still holds back and waits until its sums are there.
   void finish(int stage);
 

@@ -89,6 +89,7 @@ class Trainer final : public core::Method {
   std::int64_t await(int bucket);
   std::int64_t need(int bucket);
   void settle();
+  void drop_copies();
   Tensor fetch(const ParamLayout& param);
 
   TrainerOptions options_;
@@ -116,8 +117,7 @@ class Trainer final : public core::Method {
   std::vector<double> stage_factor_;  // per stage: what its gradients are multiplied by
   PlanWatch watch_;
   double bubble_pct_planned_ = 0;
-  std::uint64_t step_ = 0;          // done
-  std::vector<bool> copies_stale_;  // per bucket: values were loaded, or came from other replicas
+  std::uint64_t step_ = 0;  // done
 
   Plan evaluation_plan_;
   std::unique_ptr<Executor> evaluator_;
@@ -135,7 +135,6 @@ Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, PlanCycle pl
   const auto held = layout_.stages_of(rank);
   const auto ranges = ranges_of(layout_, held);
   params_ = model::make_params(options_.model, ranges, options_.device);
-  copies_stale_.assign(at(params_->buckets), false);
   params_->drop_grad();  // the moments lie there now, and no step finds gaps in its memory
   if (options_.model.from.empty()) {
     params_->initialise(options_.model, options_.seed);
@@ -143,6 +142,7 @@ Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, PlanCycle pl
     model::load_hf(options_.model.from, options_.model, *params_);
   }
   if (options_.compute == core::DType::kBF16) params_->compute_in_bf16(stream_);
+  drop_copies();
   for (std::size_t i = 0; i < held.size(); ++i) {
     auto& stage = stages_[held[i]];
     stage = std::make_unique<model::Stage>(options_.model, ranges[i], params_, options_.device,
@@ -213,17 +213,19 @@ void Trainer::make_evaluation() {
 std::int64_t Trainer::await(int bucket) {
   if (values_ == nullptr) return 0;
   const std::int64_t begin = metrics::now_ns();
-  if (!values_->wait(bucket)) return 0;
-  copies_stale_[at(bucket)] = true;
-  return metrics::now_ns() - begin;
+  return values_->wait(bucket) ? metrics::now_ns() - begin : 0;
 }
 
 /// A forward is about to read the values of `bucket`. Returns how long it had to wait, in ns.
 std::int64_t Trainer::need(int bucket) {
   const std::int64_t waited = await(bucket);
-  if (copies_stale_[at(bucket)]) params_->refresh_copies(bucket, stream_);
-  copies_stale_[at(bucket)] = false;
+  params_->hold_copies(bucket, stream_);
   return waited;
+}
+
+/// Values are about to change.
+void Trainer::drop_copies() {
+  for (int bucket = 0; bucket < params_->buckets; ++bucket) params_->drop_copies(bucket);
 }
 
 /// All values are there and may be read and changed by whoever wants to.
@@ -253,7 +255,9 @@ core::StepResult Trainer::step(std::int64_t n) {
   hooks.token_ids = [&](int m) { return to_device(batch(m).token_ids); };
   hooks.targets = [&](int m) { return to_device(batch(m).targets); };
   hooks.bucket_needed = [&](int bucket) { return need(bucket); };
-  hooks.bucket_done = [&](int stage, int bucket) { reducer_->bucket_done(stage, bucket); };
+  hooks.bucket_done = [&](int stage, int bucket) {
+    if (reducer_->bucket_done(stage, bucket)) params_->drop_copies(bucket);
+  };
   hooks.reduce = [&](int stage) {
     for (const int bucket : stage_of_.at(stage)->buckets()) params_->hold_grad(bucket, stream_);
     stream_.sync();
@@ -333,6 +337,7 @@ double Trainer::norm_of(const StepNumbers& numbers) const {
 }
 
 void Trainer::update(std::int64_t n, const Execution& so_far, core::StepResult& result) {
+  drop_copies();
   for (int bucket = 0; bucket < params_->buckets; ++bucket) params_->hold_grad(bucket, stream_);
   numbers_ = exchange(plan(), parts_.world, so_far, own_numbers(so_far), watch_.offers());
   result.loss = numbers_.loss();
@@ -406,7 +411,7 @@ std::optional<double> Trainer::validate() {
 
 void Trainer::visit_state(core::StateVisitor& visitor) {
   settle();
-  copies_stale_.assign(copies_stale_.size(), true);
+  drop_copies();
   visitor.number("step", step_);
   visitor.number("seed", options_.seed);
   const auto first = [&](std::size_t param) {
