@@ -40,7 +40,8 @@ struct DecodeRow {
   bool wants_logits = false;
 };
 
-/// Memory that decode() works in, kept from call to call: it allocates nothing itself.
+/// Memory that decode() works in, kept from call to call: it allocates nothing itself. Shapes are sizes: the
+/// parts of delta, qkv and gate_up that are one thread's lie together, with strides of their own.
 struct DecodeScratch {
   /// For up to `rows` rows a call and as many threads as kernels use now.
   DecodeScratch(const DecodeModel& model, std::int64_t rows);

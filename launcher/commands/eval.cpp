@@ -35,7 +35,8 @@ int run_eval(const EvalOptions& options) {
   const LoadedModel model = load_model(options.model);
   if (precision == core::DType::kBF16) {
     core::Stream stream;
-    model.params->compute_in_bf16(stream);
+    model.params->compute_in_bf16();
+    model.params->hold_copies(stream);
   }
   std::vector<std::int32_t> ids;
   if (has_text) {

@@ -226,7 +226,7 @@ bool Params::take_grad(int bucket) {
   return true;
 }
 
-void Params::compute_in_bf16(core::Stream& stream) {
+void Params::compute_in_bf16() {
   const auto holds = [&](const char* name) {
     return std::any_of(weights.begin(), weights.end(),
                        [&](const Weight& weight) { return weight.name == name; });
@@ -240,7 +240,6 @@ void Params::compute_in_bf16(core::Stream& stream) {
         core::Tensor::empty(weight.value.shape(), core::DType::kBF16, weight.value.device());
     weight.copy.give_back();
   }
-  for (int bucket = 0; bucket < buckets; ++bucket) hold_copies(bucket, stream);
 }
 
 void Params::drop_copies(int bucket) {
@@ -258,6 +257,10 @@ void Params::hold_copies(int bucket, core::Stream& stream) {
     weight.copy.take();
     kernels::convert(weight.value, weight.copy, stream);
   }
+}
+
+void Params::hold_copies(core::Stream& stream) {
+  for (int bucket = 0; bucket < buckets; ++bucket) hold_copies(bucket, stream);
 }
 
 void Params::initialise(const Options& options, std::uint64_t seed) {

@@ -80,14 +80,15 @@ class Params {
   /// matrices are still to be written (Accumulate::kNo), not added to; all else in it is 0.
   bool hold_grad_beside_matrices(int bucket, core::Stream& stream);
   /// From now on products are in bf16: every matrix that one reads gets a bf16 copy of its values
-  /// (norms and a table that is only looked up in get none). Values stay f32, as do gradients. Before
-  /// any Stage is made from these parameters, and once.
-  void compute_in_bf16(core::Stream& stream);
-  /// The copies of a bucket have no memory from now on (core::Tensor::give_back) until hold_copies, which rounds
-  /// the values into those that have none. Whoever changes values drops, whoever multiplies holds; without
-  /// copies both do nothing.
-  void drop_copies(int bucket);
+  /// (norms and a table that is only looked up in get none), without memory yet. Values stay f32, as do
+  /// gradients. Before any Stage is made from these parameters, and once.
+  void compute_in_bf16();
+  /// Gives the copies of a bucket that have no memory some and rounds the values into them; until drop_copies
+  /// (core::Tensor::give_back). Whoever multiplies holds, whoever changes values drops; without copies both
+  /// do nothing.
   void hold_copies(int bucket, core::Stream& stream);
+  void hold_copies(core::Stream& stream);  // of all buckets
+  void drop_copies(int bucket);
   /// Random start: a function of (seed, name, element) alone.
   void initialise(const Options& options, std::uint64_t seed);
   std::int64_t elems() const;

@@ -55,7 +55,8 @@ Measured measure_stage(const TrainerOptions& options, const model::StageRange& r
   core::Stream stream(options.device);
   const auto params = model::make_params(options.model, {range}, options.device);
   params->initialise(options.model, options.seed);
-  if (options.compute == core::DType::kBF16) params->compute_in_bf16(stream);
+  if (options.compute == core::DType::kBF16) params->compute_in_bf16();
+  params->hold_copies(stream);
   model::Stage stage(options.model, range, params, options.device, options.recompute);
   const std::int64_t rows = options.micro_batch_size * options.seq_len;
   model::StageInput input;

@@ -56,7 +56,7 @@ bool Reducer::mine(const Sending& one, int stage) {
 
 bool Reducer::bucket_done(int stage, int bucket) {
   const auto at = static_cast<std::size_t>(bucket);
-  if (++reported_[at] < expected_[at]) return false;
+  if (++reported_[at] != expected_[at]) return false;
   launch(stage, bucket);
   return true;
 }

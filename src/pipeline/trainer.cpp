@@ -141,8 +141,7 @@ Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, PlanCycle pl
   } else {
     model::load_hf(options_.model.from, options_.model, *params_);
   }
-  if (options_.compute == core::DType::kBF16) params_->compute_in_bf16(stream_);
-  drop_copies();
+  if (options_.compute == core::DType::kBF16) params_->compute_in_bf16();
   for (std::size_t i = 0; i < held.size(); ++i) {
     auto& stage = stages_[held[i]];
     stage = std::make_unique<model::Stage>(options_.model, ranges[i], params_, options_.device,

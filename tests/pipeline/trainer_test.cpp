@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <map>
 #include <mutex>
@@ -313,6 +314,13 @@ TEST(TrainerInBf16, StateSavedAndLoadedGoesOnToTheBit) {
 /// bf16 products change a loss by some tenths of a percent; twenty steps from the same start stay
 /// within this of f32.
 constexpr double kBf16Band = 0.01;
+constexpr std::array<Layout, 7> kBf16Layouts{{{1, 1, "1f1b", true},
+                                              {2, 1, "1f1b", true},
+                                              {1, 2, "1f1b", true},
+                                              {2, 2, "1f1b", false},
+                                              {1, 2, "zero_bubble", true},
+                                              {1, 2, "interleaved", true},
+                                              {2, 2, "gpipe", true}}};
 
 TEST(TrainerInBf16, ShardedOptimizerStateChangesNoBit) {
   TinyJob job(true);
@@ -324,13 +332,35 @@ TEST(TrainerInBf16, ShardedOptimizerStateChangesNoBit) {
   for (std::size_t i = 0; i < whole.size(); ++i) EXPECT_EQ(sharded[i].loss, whole[i].loss) << i;
 }
 
-TEST(TrainerInBf16, FollowsF32OnEveryKindOfLayout) {
-  for (const auto& [dp, pp] : {std::pair{1, 1}, {2, 1}, {1, 2}, {2, 2}}) {
-    TinyJob job(true);
+/// A validation gives every copy of a weight memory; a step finds them there, or rounds them itself.
+TEST(TrainerInBf16, ValidationBetweenStepsChangesNoBit) {
+  for (const Layout& layout : kBf16Layouts) {
+    TinyJob job(layout.tied);
     job.options.compute = core::DType::kBF16;
-    job.options.parallel = {dp, pp};
+    job.options.parallel = {layout.dp, layout.pp};
+    job.options.pipeline.schedule = layout.schedule;
+    job.data.validation = {{job.folder / "corpus.h5", 1.0}};
+    job.data.validation_rows = 4;
+    const auto want = run(job, 6);
+    test::on_ranks(layout.dp * layout.pp, [&](comm::Communicator& world) {
+      const auto trainer = make_trainer(job.options, job.parts(world));
+      for (int n = 1; n <= 6; ++n) {
+        const double loss = trainer->step(n).loss;
+        EXPECT_EQ(loss, want[static_cast<std::size_t>(n - 1)].loss) << layout.schedule << n;
+        EXPECT_TRUE(trainer->validate().has_value());
+      }
+    });
+  }
+}
+
+TEST(TrainerInBf16, FollowsF32OnEveryKindOfLayout) {
+  for (const Layout& layout : kBf16Layouts) {
+    TinyJob job(layout.tied);
+    job.options.compute = core::DType::kBF16;
+    job.options.parallel = {layout.dp, layout.pp};
+    job.options.pipeline.schedule = layout.schedule;
     const auto got = run(job);
-    const auto& want = one_rank(true);
+    const auto& want = one_rank(layout.tied);
     double apart = 0;
     for (std::size_t i = 0; i < want.size(); ++i) {
       EXPECT_LE(std::abs(got[i].loss - want[i].loss), kBf16Band * want[i].loss) << "step " << i + 1;
