@@ -3,7 +3,6 @@
 #include "kernels/adamw/twins.h"
 #include "kernels/multiversion.h"
 #include "kernels/parallel.h"
-#include "kernels/simd_math.h"
 
 namespace rw::kernels {
 namespace {

@@ -63,7 +63,7 @@ class Pass {
   template <class T>
   void append(const DecodeLayer& layer, std::int64_t task) const;
   template <class T>
-  void attend(const DecodeLayer& layer, std::int64_t i) const;
+  void attend(const DecodeLayer& layer, std::int64_t task, std::int64_t next) const;
   void add_product(const Tensor& from, const Tensor& weight, const void* after) const;
   void gate_up(const DecodeLayer& layer) const;
   void head(Tensor& logits) const;
@@ -108,11 +108,18 @@ class Pass {
     if (own_heads_ > 0) return count_ * own_heads_;
     return (count_ * kv_heads_ - member_.rank + member_.size - 1) / member_.size;
   }
-  /// The query heads of a task [H / Hkv, Dh].
+  /// The query heads [H / Hkv, Dh] and the key head [Dh] of a task; its value head lies heads_ · Dh behind that.
   float* query(std::int64_t task) const {
-    const std::int64_t head = task % kv_heads_ - first_head_;
-    return qkv_ + (task / kv_heads_ * heads_ * (group_ + 2) + head * group_) * head_dim_;
+    return qkv_row(task) + own_head(task) * group_ * head_dim_;
   }
+  float* key(std::int64_t task) const {
+    return qkv_row(task) + (heads_ * group_ + own_head(task)) * head_dim_;
+  }
+  float* qkv_row(std::int64_t task) const {
+    return qkv_ + task / kv_heads_ * heads_ * (group_ + 2) * head_dim_;
+  }
+  /// Its head as one of those in qkv_.
+  std::int64_t own_head(std::int64_t task) const { return task % kv_heads_ - first_head_; }
   const DecodeRow& row(std::int64_t n) const { return rows_[static_cast<std::size_t>(n)]; }
   /// The keys or values [P, Dh] of one key/value head of row n's sequence.
   template <class T>
@@ -184,7 +191,9 @@ void Pass::run_layer(const DecodeLayer& layer, const void* after) const {
     using T = typename decltype(tag)::type;
     for (std::int64_t i = 0; i < tasks(); ++i) append<T>(layer, task(i));
     if (own_heads_ == 0) member_.meet();  // rows of one sequence see each other's keys
-    for (std::int64_t i = 0; i < tasks(); ++i) attend<T>(layer, i);
+    for (std::int64_t i = 0; i < tasks(); ++i) {
+      attend<T>(layer, task(i), i + 1 < tasks() ? task(i + 1) : -1);
+    }
   });
   member_.meet();
   add_product(scratch_.attended, layer.o, mine(layer.gate_up, 0, inner_));
@@ -202,11 +211,9 @@ void store(const float* from, core::BF16* to, std::int64_t width) { row_convert(
 /// Norms and turns one key head and its query heads; key and value go into the cache.
 template <class T>
 void Pass::append(const DecodeLayer& layer, std::int64_t task) const {
-  const std::int64_t n = task / kv_heads_;
-  const std::int64_t kv_head = task % kv_heads_;
-  const std::int64_t position = row(n).position;
+  const std::int64_t position = row(task / kv_heads_).position;
   float* q = query(task);
-  float* k = q + ((heads_ - kv_head + first_head_) * group_ + kv_head - first_head_) * head_dim_;
+  float* k = key(task);
   if (layer.q_norm.defined()) {
     norm_row(k, layer.k_norm.data<float>(), model_.eps, k, head_dim_);
     for (std::int64_t h = 0; h < group_; ++h) {
@@ -224,27 +231,27 @@ void Pass::append(const DecodeLayer& layer, std::int64_t task) const {
   store(k + heads_ * head_dim_, cached<T>(layer.values, task) + at, head_dim_);
 }
 
-/// The query heads that share one key head, over positions [0, position]; of task i.
+/// The query heads that share one key head, over positions [0, position]. `next`: the task after it, -1: none.
 template <class T>
-void Pass::attend(const DecodeLayer& layer, std::int64_t i) const {
-  const std::int64_t n = task(i) / kv_heads_;
-  const std::int64_t kv_head = task(i) % kv_heads_;
+void Pass::attend(const DecodeLayer& layer, std::int64_t task, std::int64_t next) const {
+  const std::int64_t n = task / kv_heads_;
+  const std::int64_t kv_head = task % kv_heads_;
   const std::int64_t seen = row(n).position + 1;
   const std::int64_t column = kv_head * group_ * head_dim_;
   const std::int64_t stride = scratch_.scores.shape()[2];
   float* scores = scratch_.scores.data<float>() + member_.rank * group_ * stride;
   NarrowProduct by;
-  by.x = query(task(i));
+  by.x = query(task);
   by.x_stride = head_dim_;
   by.rows = group_;
-  by.w = cached<T>(layer.keys, task(i));
+  by.w = cached<T>(layer.keys, task);
   by.k = head_dim_;
   by.y = scores;
   by.y_stride = stride;
-  const T* values = cached<T>(layer.values, task(i));
+  const T* values = cached<T>(layer.values, task);
   by.instead = values;
   loops_.columns(layer.keys.dtype(), by, 0, seen);
-  const T* next_keys = i + 1 < tasks() ? cached<T>(layer.keys, task(i + 1)) : values;
+  const T* next_keys = next >= 0 ? cached<T>(layer.keys, next) : values;
   const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim_)));
   for (std::int64_t h = 0; h < group_; ++h) {
     float* p = scores + h * stride;

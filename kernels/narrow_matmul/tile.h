@@ -295,9 +295,8 @@ template <int kLanes, class W>
 void columns(const NarrowProduct& by, std::int64_t begin, std::int64_t end) {
   constexpr int kWide = kLanes == 16 ? 6 : 3;  // 32 registers there, 16 elsewhere
   if constexpr (kLanes == 16 && sizeof(W) == sizeof(float)) {
-    if (by.rows == 1 && by.k <= kPiece &&
-        by.instead == nullptr)  // the keys of a head are short rows
-      return few_rows<kLanes, W, 1, 1>(by, begin, end);
+    const bool keys = by.instead != nullptr;  // of a head: short rows
+    if (by.rows == 1 && by.k <= kPiece && !keys) return few_rows<kLanes, W, 1, 1>(by, begin, end);
   }
   if (by.rows == 1) return few_rows<kLanes, W, 1, 6>(by, begin, end);
   if (by.rows == 2) return few_rows<kLanes, W, 2, 6>(by, begin, end);

@@ -18,7 +18,6 @@ namespace rw::model {
 namespace {
 
 constexpr std::int64_t kAlignElems = 16;  // 64 bytes
-const char* const kCopies = "bf16 copies";
 
 ParamSpec matrix(std::string name, std::int64_t rows, std::int64_t columns) {
   return {.name = std::move(name), .shape = {rows, columns}, .decays = true, .ones = false};
@@ -235,7 +234,6 @@ void Params::compute_in_bf16() {
   for (Weight& weight : weights) {
     const bool looked_up = weight.name == "model.embed_tokens.weight" && !head_reads_embedding;
     if (weight.value.shape().rank() < 2 || looked_up) continue;
-    const core::MemoryLabel label(kCopies);
     weight.copy =
         core::Tensor::empty(weight.value.shape(), core::DType::kBF16, weight.value.device());
     weight.copy.give_back();
@@ -248,12 +246,16 @@ void Params::drop_copies(int bucket) {
   }
 }
 
+void Params::drop_copies() {
+  for (int bucket = 0; bucket < buckets; ++bucket) drop_copies(bucket);
+}
+
 void Params::hold_copies(int bucket, core::Stream& stream) {
   for (Weight& weight : weights) {
     if (weight.bucket != bucket || !weight.copy.defined() || weight.copy.address() != nullptr) {
       continue;
     }
-    const core::MemoryLabel label(kCopies);
+    const core::MemoryLabel label("bf16 copies");
     weight.copy.take();
     kernels::convert(weight.value, weight.copy, stream);
   }

@@ -87,8 +87,9 @@ class Params {
   /// (core::Tensor::give_back). Whoever multiplies holds, whoever changes values drops; without copies both
   /// do nothing.
   void hold_copies(int bucket, core::Stream& stream);
-  void hold_copies(core::Stream& stream);  // of all buckets
   void drop_copies(int bucket);
+  void hold_copies(core::Stream& stream);  // of all buckets, as the next
+  void drop_copies();
   /// Random start: a function of (seed, name, element) alone.
   void initialise(const Options& options, std::uint64_t seed);
   std::int64_t elems() const;

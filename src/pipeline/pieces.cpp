@@ -148,10 +148,8 @@ std::vector<optim::AdamwParam> adamw_params(const model::Params& params,
   std::vector<optim::AdamwParam> out;
   for (const Segment& segment : segments) {
     const model::Param& param = params.all[segment.param];
-    const auto part = [&](const core::Tensor& whole) {
-      return whole.flat(segment.begin, segment.end);
-    };
-    out.push_back({param.spec.name, part(param.value), part(param.grad), param.spec.decays});
+    out.push_back({param.spec.name, param.value.flat(segment.begin, segment.end),
+                   param.grad.flat(segment.begin, segment.end), param.spec.decays});
   }
   return out;
 }

@@ -89,7 +89,6 @@ class Trainer final : public core::Method {
   std::int64_t await(int bucket);
   std::int64_t need(int bucket);
   void settle();
-  void drop_copies();
   Tensor fetch(const ParamLayout& param);
 
   TrainerOptions options_;
@@ -222,11 +221,6 @@ std::int64_t Trainer::need(int bucket) {
   return waited;
 }
 
-/// Values are about to change.
-void Trainer::drop_copies() {
-  for (int bucket = 0; bucket < params_->buckets; ++bucket) params_->drop_copies(bucket);
-}
-
 /// All values are there and may be read and changed by whoever wants to.
 void Trainer::settle() {
   for (int bucket = 0; bucket < params_->buckets; ++bucket) await(bucket);
@@ -336,7 +330,7 @@ double Trainer::norm_of(const StepNumbers& numbers) const {
 }
 
 void Trainer::update(std::int64_t n, const Execution& so_far, core::StepResult& result) {
-  drop_copies();
+  params_->drop_copies();
   for (int bucket = 0; bucket < params_->buckets; ++bucket) params_->hold_grad(bucket, stream_);
   numbers_ = exchange(plan(), parts_.world, so_far, own_numbers(so_far), watch_.offers());
   result.loss = numbers_.loss();
@@ -410,7 +404,7 @@ std::optional<double> Trainer::validate() {
 
 void Trainer::visit_state(core::StateVisitor& visitor) {
   settle();
-  drop_copies();
+  params_->drop_copies();
   visitor.number("step", step_);
   visitor.number("seed", options_.seed);
   const auto first = [&](std::size_t param) {

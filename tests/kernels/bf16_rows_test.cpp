@@ -3,7 +3,6 @@
 // rounding. Their f32 forms are held against float64 in tests of their own.
 #include <gtest/gtest.h>
 
-#include "kernels/adamw/adamw.h"
 #include "kernels/cross_entropy/cross_entropy.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/rms_norm/rms_norm.h"

@@ -314,6 +314,14 @@ TEST(TrainerInBf16, StateSavedAndLoadedGoesOnToTheBit) {
 /// bf16 products change a loss by some tenths of a percent; twenty steps from the same start stay
 /// within this of f32.
 constexpr double kBf16Band = 0.01;
+/// A job on that layout.
+struct Bf16Job : TinyJob {
+  explicit Bf16Job(const Layout& layout) : TinyJob(layout.tied) {
+    options.compute = core::DType::kBF16;
+    options.parallel = {layout.dp, layout.pp};
+    options.pipeline.schedule = layout.schedule;
+  }
+};
 constexpr std::array<Layout, 7> kBf16Layouts{{{1, 1, "1f1b", true},
                                               {2, 1, "1f1b", true},
                                               {1, 2, "1f1b", true},
@@ -335,10 +343,7 @@ TEST(TrainerInBf16, ShardedOptimizerStateChangesNoBit) {
 /// A validation gives every copy of a weight memory; a step finds them there, or rounds them itself.
 TEST(TrainerInBf16, ValidationBetweenStepsChangesNoBit) {
   for (const Layout& layout : kBf16Layouts) {
-    TinyJob job(layout.tied);
-    job.options.compute = core::DType::kBF16;
-    job.options.parallel = {layout.dp, layout.pp};
-    job.options.pipeline.schedule = layout.schedule;
+    Bf16Job job(layout);
     job.data.validation = {{job.folder / "corpus.h5", 1.0}};
     job.data.validation_rows = 4;
     const auto want = run(job, 6);
@@ -355,10 +360,7 @@ TEST(TrainerInBf16, ValidationBetweenStepsChangesNoBit) {
 
 TEST(TrainerInBf16, FollowsF32OnEveryKindOfLayout) {
   for (const Layout& layout : kBf16Layouts) {
-    TinyJob job(layout.tied);
-    job.options.compute = core::DType::kBF16;
-    job.options.parallel = {layout.dp, layout.pp};
-    job.options.pipeline.schedule = layout.schedule;
+    Bf16Job job(layout);
     const auto got = run(job);
     const auto& want = one_rank(layout.tied);
     double apart = 0;
