@@ -7,7 +7,7 @@ packages=(
   libhdf5-dev libyaml-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev libdnnl-dev libcli11-dev
   libspdlog-dev libfmt-dev nlohmann-json3-dev liburing-dev libxxhash-dev libzstd-dev libisal-dev zlib1g-dev
   libpcre2-dev libutf8proc-dev librandom123-dev libhwloc-dev
-  clang-format-14 clang-tidy-14 clang-14 libomp-14-dev
+  clang-format-14 clang-tidy-14 clang-14 libomp-14-dev libclang-rt-14-dev
   dict-gcide wordnet-base iproute2)
 missing=()
 for package in "${packages[@]}"; do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The one test command: setup, lint, build, all tests, each once; ctest's summary of everything comes last.
 #   scripts/test.sh          presets cpu and asan (labels unit, mpi), cuda compiled where nvcc is found
-#   scripts/test.sh --all    also tsan, the label slow, clang-tidy on every file
+#   scripts/test.sh --all    also tsan, the label slow, 20 s of each fuzz target, clang-tidy on every file
 set -euo pipefail
 cd "$(dirname "$0")/.."
 all=${1:-}
@@ -38,6 +38,8 @@ if [[ "$all" == --all ]]; then
   cmake --preset tsan >/dev/null
   cmake --build --preset tsan
   ctest --preset tsan
+  say "build and run: fuzz targets"
+  scripts/fuzz.sh 20
   say "tests: slow"
   ctest --test-dir build/cpu -L slow --output-on-failure --no-tests=error
 fi
