@@ -95,7 +95,7 @@ RunLock lock_run(const std::string& output_dir) {
   const fs::path run(output_dir);
   const std::string path = (run / ".lock").string();
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg)
-  RunLock lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  RunLock lock(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644));
   if (lock.get() < 0) {
     throw Error(ErrorKind::kStorage,
                 fmt::format("output_dir: cannot write to {}: {}; choose another with "

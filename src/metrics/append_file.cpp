@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -14,6 +15,8 @@
 
 namespace rw::metrics {
 namespace {
+
+constexpr std::int64_t kMostTextBytes = std::int64_t{1} << 32;
 
 [[noreturn]] void fail(const std::string& path, const char* operation, int error_number) {
   throw core::Error(core::ErrorKind::kStorage,
@@ -46,9 +49,15 @@ AppendFile::AppendFile(std::string path, Start start) : path_(std::move(path)) {
   std::error_code code;
   if (!folder.empty()) std::filesystem::create_directories(folder, code);
   if (code) fail(folder.string(), "make folder", code.value());
-  handle_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | open_flags(start),
-                   S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH);
+  // A link that someone else put there is not followed, and a pipe without a reader not waited for.
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+  handle_ =
+      ::open(path_.c_str(), kFlags | open_flags(start), S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH);
   if (handle_ < 0) fail(path_, "open", errno);
+  struct stat status {};
+  if (::fstat(handle_, &status) == 0 && S_ISREG(status.st_mode)) return;
+  ::close(handle_);
+  fail(path_, "open, a pipe or a device", EINVAL);
 }
 
 AppendFile::~AppendFile() { ::close(handle_); }
@@ -67,9 +76,18 @@ void AppendFile::sync() {
 }
 
 std::string read_text(const std::string& path) {
-  const int handle = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int handle = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   if (handle < 0 && errno == ENOENT) return {};
   if (handle < 0) fail_reading(path, errno);
+  struct stat status {};
+  if (::fstat(handle, &status) != 0 || !S_ISREG(status.st_mode) ||
+      status.st_size > kMostTextBytes) {
+    ::close(handle);
+    throw core::Error(core::ErrorKind::kDataMalformed,
+                      fmt::format("{}: got a folder, pipe or device, or {} bytes; want a regular "
+                                  "file of at most {}",
+                                  path, status.st_size, kMostTextBytes));
+  }
   std::string text;
   std::array<char, 65536> part{};
   while (true) {

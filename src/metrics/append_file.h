@@ -14,7 +14,8 @@ class AppendFile {
     kAtEnd,     // made or continued
     kMustBeNew  // made; it is an error when it is there
   };
-  /// Folders on the way are made. Throws Error{kStorage} with path and errno text.
+  /// Folders on the way are made; a symbolic link at `path` is not followed. Throws Error{kStorage}
+  /// with path and errno text.
   AppendFile(std::string path, Start start);
   AppendFile(const AppendFile&) = delete;
   AppendFile& operator=(const AppendFile&) = delete;
@@ -29,7 +30,8 @@ class AppendFile {
   int handle_ = -1;
 };
 
-/// The whole file, or "" when there is none. Throws Error{kStorage}.
+/// The whole file, or "" when there is none. Never waits. Throws Error{kStorage};
+/// Error{kDataMalformed} for what is no regular file, or longer than any record of a run.
 std::string read_text(const std::string& path);
 
 }  // namespace rw::metrics

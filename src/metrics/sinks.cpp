@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/json.h"
+#include "core/random_name.h"
 #include "metrics/append_file.h"
 
 namespace rw::metrics {
@@ -44,12 +45,24 @@ std::string cut(std::string_view text, std::int64_t last_step) {
   return kept;
 }
 
+/// What jobs left that died while they cut: the run's lock says that none of them lives.
+void remove_left_behind(const std::string& path) {
+  const std::filesystem::path target(path);
+  const std::string front = target.filename().string() + ".part-";
+  std::error_code code;
+  for (const auto& entry : std::filesystem::directory_iterator(target.parent_path(), code)) {
+    if (entry.path().filename().string().rfind(front, 0) != 0) continue;
+    std::filesystem::remove(entry.path(), code);
+  }
+}
+
 void cut_file(const std::string& path, std::int64_t last_step) {
   const std::string before = read_text(path);
   const std::string after = cut(before, last_step);
   if (after == before) return;
-  const std::string aside = path + ".part";
-  AppendFile file(aside, AppendFile::Start::kEmpty);
+  const std::string aside = path + ".part-" + core::random_name();
+  remove_left_behind(path);
+  AppendFile file(aside, AppendFile::Start::kMustBeNew);
   file.append(after);
   file.sync();
   std::error_code code;

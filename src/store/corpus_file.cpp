@@ -1,11 +1,8 @@
 // Part of Ropewalk, MIT licence.
 #include "store/corpus_file.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -13,7 +10,9 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "store/corpus_file_digest.h"
 #include "store/corpus_file_hdf5.h"
+#include "store/regular_file.h"
 #include "store/sha256.h"
 
 namespace rw::store {
@@ -24,6 +23,8 @@ using core::ErrorKind;
 namespace {
 
 constexpr std::int64_t kVerifyTokens = 1 << 20;
+constexpr std::int64_t kSampledDocuments = 64;
+constexpr std::size_t kMostTextBytes = 1 << 16;  // HDF5 keeps longer attributes elsewhere
 
 [[noreturn]] void malformed(const std::string& path, const std::string& what) {
   throw Error(
@@ -32,12 +33,16 @@ constexpr std::int64_t kVerifyTokens = 1 << 20;
                   what));
 }
 
-struct DescriptorPolicy {
-  using Native = int;
-  static int none() { return -1; }
-  static void close(int descriptor) noexcept { ::close(descriptor); }
-};
-using Descriptor = core::Handle<DescriptorPolicy>;
+RegularFile open_corpus(const std::string& path) {
+  try {
+    return open_regular(path);
+  } catch (const Error& error) {
+    throw Error(error.kind(),
+                fmt::format("{}; make a corpus with `ropewalk data build`, or correct "
+                            "data.sources",
+                            error.what()));
+  }
+}
 
 std::uint64_t load_u64(std::span<const std::byte> array, std::int64_t i) {
   std::uint64_t value = 0;
@@ -51,27 +56,18 @@ std::uint64_t load_u64(std::span<const std::byte> array, std::int64_t i) {
 class CorpusFile::Mapping {
  public:
   explicit Mapping(const std::string& path) {
-    const Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (descriptor.get() < 0) {
-      const auto kind = errno == ENOENT ? ErrorKind::kDataMissing : ErrorKind::kStorage;
-      throw Error(kind, fmt::format("{}: cannot open the corpus: {}; make it with `ropewalk data "
-                                    "build`, or correct data.sources",
-                                    path, core::errno_text(errno)));
-    }
-    struct stat status {};
-    if (::fstat(descriptor.get(), &status) != 0) {
-      throw Error(ErrorKind::kStorage, fmt::format("{}: fstat: {}", path, core::errno_text(errno)));
-    }
-    if (!S_ISREG(status.st_mode)) malformed(path, "is not a regular file");
-    bytes_ = static_cast<std::size_t>(status.st_size);
+    const RegularFile file = open_corpus(path);
+    bytes_ = static_cast<std::size_t>(file.bytes);
     if (bytes_ == 0) {
       throw Error(ErrorKind::kDataMissing,
                   fmt::format("{}: the corpus is empty (0 bytes); build it again", path));
     }
-    address_ = ::mmap(nullptr, bytes_, PROT_READ, MAP_SHARED, descriptor.get(), 0);
+    address_ = ::mmap(nullptr, bytes_, PROT_READ, MAP_SHARED, file.descriptor.get(), 0);
     if (address_ == MAP_FAILED) {
-      throw Error(ErrorKind::kStorage,
-                  fmt::format("{}: mmap of {} bytes: {}", path, bytes_, core::errno_text(errno)));
+      throw Error(errno == ENOMEM ? ErrorKind::kDevice : ErrorKind::kStorage,
+                  fmt::format("{}: cannot map the {} bytes of the corpus into memory: {}; is the "
+                              "address space limited (ulimit -v)?",
+                              path, bytes_, core::errno_text(errno)));
     }
   }
   ~Mapping() { ::munmap(address_, bytes_); }
@@ -98,6 +94,8 @@ struct CorpusFile::Reader {
     return found;
   }
 
+  bool has(const char* name) const { return H5Aexists(file, name) > 0; }
+
   std::int64_t number(const char* name) const {
     const auto found = attribute(name);
     const hdf5::Type type(H5Aget_type(found.get()));
@@ -118,7 +116,11 @@ struct CorpusFile::Reader {
         H5Sget_simple_extent_npoints(space.get()) != 1) {
       malformed(path, fmt::format("attribute `{}` is not one string of fixed length", name));
     }
-    std::string value(H5Tget_size(type.get()), '\0');
+    const std::size_t bytes = H5Tget_size(type.get());
+    if (bytes > kMostTextBytes) {
+      malformed(path, fmt::format("attribute `{}` has {} bytes", name, bytes));
+    }
+    std::string value(bytes, '\0');
     if (H5Aread(found.get(), type.get(), value.data()) < 0) {
       malformed(path, fmt::format("attribute `{}` cannot be read", name));
     }
@@ -166,34 +168,81 @@ CorpusFile::CorpusFile(const std::string& path)
   const hdf5::File file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()));
   if (file.get() < 0) malformed(path, "is truncated, or not an HDF5 file");
   const Reader reader{path_, file.get(), mapping_->span()};
-  const std::int64_t schema = reader.number("schema_version");
-  if (schema != hdf5::kSchemaVersion) {
-    malformed(path, fmt::format("has schema_version {}, want {}", schema, hdf5::kSchemaVersion));
-  }
-  info_.vocab_size = reader.number("vocab_size");
-  info_.end_of_text = reader.number("end_of_text");
-  info_.text_bytes = reader.number("text_bytes");
-  info_.tokenizer_sha256 = reader.text("tokenizer_sha256");
-  info_.content_sha256 = reader.text("content_sha256");
-  info_.tokenizer_name = reader.text("tokenizer_name");
-  if (info_.vocab_size < 1 || info_.vocab_size > INT32_MAX) {
-    malformed(path, fmt::format("has vocab_size {}", info_.vocab_size));
-  }
-  if (info_.end_of_text < 0 || info_.end_of_text >= info_.vocab_size || info_.text_bytes < 0) {
-    malformed(path, fmt::format("has end_of_text {}, text_bytes {} for vocab_size {}",
-                                info_.end_of_text, info_.text_bytes, info_.vocab_size));
-  }
-  info_.token_bytes = info_.vocab_size <= 65536 ? 2 : 4;
+  read_attributes(reader);
   tokens_ = reader.array("/docs/tokens", static_cast<std::size_t>(info_.token_bytes));
   offsets_ = reader.array("/docs/offsets", 8);
   hashes_ = reader.array("/docs/hash", 8);
   tokenizer_ = reader.array("/tokenizer/json", 1);
   info_.tokens = static_cast<std::int64_t>(tokens_.size()) / info_.token_bytes;
   info_.documents = static_cast<std::int64_t>(hashes_.size()) / 8;
+  check_arrays();
+  check_attributes();
+}
+
+void CorpusFile::read_attributes(const Reader& reader) {
+  const std::int64_t schema = reader.number("schema_version");
+  if (schema != kSchemaVersion) {
+    malformed(path_, fmt::format("has schema_version {}, want {}", schema, kSchemaVersion));
+  }
+  const std::string endian = reader.text("endian");
+  if (endian != kEndian) malformed(path_, fmt::format("has endian `{}`, want {}", endian, kEndian));
+  info_.vocab_size = reader.number("vocab_size");
+  info_.end_of_text = reader.number("end_of_text");
+  info_.text_bytes = reader.number("text_bytes");
+  info_.tokenizer_sha256 = reader.text("tokenizer_sha256");
+  info_.content_sha256 = reader.text("content_sha256");
+  info_.tokenizer_name = reader.text("tokenizer_name");
+  info_.builder = reader.text("builder");
+  if (reader.has("attributes_sha256") || reader.has("hash_sha256")) {
+    info_.attributes_sha256 = reader.text("attributes_sha256");
+    info_.hash_sha256 = reader.text("hash_sha256");
+  }
+  if (info_.vocab_size < 1 || info_.vocab_size > INT32_MAX) {
+    malformed(path_, fmt::format("has vocab_size {}", info_.vocab_size));
+  }
+  if (info_.end_of_text < 0 || info_.end_of_text >= info_.vocab_size || info_.text_bytes < 0) {
+    malformed(path_, fmt::format("has end_of_text {}, text_bytes {} for vocab_size {}",
+                                 info_.end_of_text, info_.text_bytes, info_.vocab_size));
+  }
+  info_.token_bytes = info_.vocab_size <= 65536 ? 2 : 4;
+}
+
+void CorpusFile::check_arrays() const {
   if (info_.documents < 1 || offsets_.size() != hashes_.size() + 8 || load_u64(offsets_, 0) != 0 ||
       load_u64(offsets_, info_.documents) != static_cast<std::uint64_t>(info_.tokens)) {
-    malformed(path, fmt::format("/docs/offsets does not fit {} tokens in {} documents",
-                                info_.tokens, info_.documents));
+    malformed(path_, fmt::format("/docs/offsets does not fit {} tokens in {} documents",
+                                 info_.tokens, info_.documents));
+  }
+  if (sha256_hex(tokenizer_json()) != info_.tokenizer_sha256) {
+    malformed(path_, "the stored tokenizer is not the one of tokenizer_sha256");
+  }
+}
+
+void CorpusFile::check_ends(std::int64_t stride) const {
+  for (std::int64_t i = 0; i < info_.documents; i += stride) {
+    const std::uint64_t begin = load_u64(offsets_, i), end = load_u64(offsets_, i + 1);
+    if (begin > end || end > static_cast<std::uint64_t>(info_.tokens)) {
+      malformed(path_, fmt::format("/docs/offsets descends after document {}", i));
+    }
+    if (begin == end) continue;
+    std::int32_t last = 0;
+    read_tokens(static_cast<std::int64_t>(end) - 1, {&last, 1});
+    if (last != info_.end_of_text) {
+      malformed(path_, fmt::format("document {} ends with token {}, but the attribute end_of_text "
+                                   "is {}",
+                                   i, last, info_.end_of_text));
+    }
+  }
+}
+
+/// New corpora are held against their digest; of older ones some documents must end as they say.
+void CorpusFile::check_attributes() const {
+  if (info_.attributes_sha256.empty()) {
+    return check_ends(std::max<std::int64_t>(1, info_.documents / kSampledDocuments));
+  }
+  if (attributes_digest(info_) != info_.attributes_sha256) {
+    malformed(path_,
+              "its attributes or counts are not those of attributes_sha256: one was changed");
   }
 }
 
@@ -257,19 +306,17 @@ std::vector<std::uint64_t> CorpusFile::document_hashes(std::int64_t first,
 }
 
 void CorpusFile::verify() const {
-  for (std::int64_t i = 0; i < info_.documents; ++i) {
-    if (load_u64(offsets_, i) > load_u64(offsets_, i + 1)) {
-      malformed(path_, fmt::format("/docs/offsets descends after document {}", i));
-    }
-  }
-  if (sha256_hex(tokenizer_json()) != info_.tokenizer_sha256) {
-    malformed(path_, "the stored tokenizer is not the one of tokenizer_sha256");
-  }
+  check_ends(1);
   Sha256 content;
   content.update(tokens_);
   content.update(offsets_);
   if (content.finish_hex() != info_.content_sha256) {
     malformed(path_, "tokens or offsets are not those of content_sha256");
+  }
+  Sha256 hashes;
+  hashes.update(hashes_);
+  if (!info_.hash_sha256.empty() && hashes.finish_hex() != info_.hash_sha256) {
+    malformed(path_, "the hashes of the documents are not those of hash_sha256");
   }
   std::vector<std::int32_t> ids;
   for (std::int64_t first = 0; first < info_.tokens; first += kVerifyTokens) {

@@ -20,6 +20,9 @@ struct CorpusInfo {
   std::string content_sha256;     // of the token array's bytes, then the offsets' (as stored)
   std::string tokenizer_name;     // "bytes", or the tokenizer file's name
   std::int64_t text_bytes = 0;    // UTF-8 bytes that were encoded, without end tokens
+  std::string builder;            // program and version that wrote it
+  std::string hash_sha256;        // of the documents' hashes; "": written before 0.3
+  std::string attributes_sha256;  // of all that stands above; "": written before 0.3
 };
 
 /// A corpus file, read-only: HDF5 as the container, its contiguous arrays mapped into memory
@@ -28,7 +31,8 @@ struct CorpusInfo {
 class CorpusFile {
  public:
   /// Throws Error{kDataMissing}: no such file, or an empty one; Error{kDataMalformed}: truncated,
-  /// not a corpus, another schema, or sizes inside that contradict each other.
+  /// not a corpus, another schema, an attribute or tokenizer that its digest does not cover, or
+  /// sizes inside that contradict each other.
   explicit CorpusFile(const std::string& path);
   ~CorpusFile();
   CorpusFile(const CorpusFile&) = delete;
@@ -52,6 +56,11 @@ class CorpusFile {
  private:
   class Mapping;
   struct Reader;
+  void read_attributes(const Reader& reader);
+  void check_arrays() const;
+  void check_attributes() const;
+  /// Every stride-th document ends with end_of_text.
+  void check_ends(std::int64_t stride) const;
   std::string path_;
   CorpusInfo info_;
   std::unique_ptr<Mapping> mapping_;

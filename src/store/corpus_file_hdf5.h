@@ -37,6 +37,4 @@ class Quiet {
   void* data_ = nullptr;
 };
 
-inline constexpr unsigned kSchemaVersion = 1;
-
 }  // namespace rw::store::hdf5

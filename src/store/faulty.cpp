@@ -206,6 +206,16 @@ void Faulty::remove(const std::string& path) {
   }
 }
 
+void Faulty::remove_abandoned(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  pass(Call::kRemove, path, "remove");
+  auto before = bytes_at(path);
+  inner_.remove_abandoned(path);
+  if (!before || inner_.exists(path)) return;
+  forget(path);
+  changes_.push_back({Call::kRemove, path, "", std::move(before), {parent_of(path)}});
+}
+
 void Faulty::remove_tree(const std::string& path) {
   const std::lock_guard lock(mutex_);
   pass(Call::kRemoveTree, path, "remove the tree");

@@ -71,6 +71,7 @@ class Faulty final : public Store {
   void sync_folder(const std::string& path) override;
   void make_folders(const std::string& path) override;
   void remove(const std::string& path) override;
+  void remove_abandoned(const std::string& path) override;
   void remove_tree(const std::string& path) override;
   std::vector<std::string> list(const std::string& folder) override;
   std::uint64_t free_bytes(const std::string& path) override;

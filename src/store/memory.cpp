@@ -117,8 +117,7 @@ class Memory final : public Store {
     const std::string name = normal(path);
     if (!has(name)) throw Error(ErrorKind::kDataMissing, path + ": no such file");
     if (is_folder(name)) {
-      throw Error(ErrorKind::kDataMissing,
-                  path + ": got something that is not a file, want a file");
+      throw Error(ErrorKind::kDataMissing, path + ": got a folder, want a regular file");
     }
     return std::make_unique<MemoryReadable>(path, tree_, tree_->nodes[name]);
   }
@@ -172,6 +171,12 @@ class Memory final : public Store {
     const std::string name = normal(path);
     if (!below(name).empty()) fail_storage(path, "remove", ENOTEMPTY);
     tree_->nodes.erase(name);
+  }
+
+  void remove_abandoned(const std::string& path) override {
+    const std::lock_guard lock(tree_->mutex);
+    const auto found = tree_->nodes.find(normal(path));
+    if (found != tree_->nodes.end() && found->second.use_count() == 1) tree_->nodes.erase(found);
   }
 
   void remove_tree(const std::string& path) override {

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -13,8 +14,9 @@
 #include <filesystem>
 
 #include "core/error.h"
-#include "core/handle.h"
+#include "store/aside.h"
 #include "store/failure.h"
+#include "store/regular_file.h"
 
 namespace rw::store {
 namespace {
@@ -22,13 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 using core::Error;
 using core::ErrorKind;
-
-struct DescriptorPolicy {
-  using Native = int;
-  static int none() { return -1; }
-  static void close(int descriptor) noexcept { ::close(descriptor); }
-};
-using Descriptor = core::Handle<DescriptorPolicy>;
 
 Descriptor open_descriptor(const std::string& path, int flags) {
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg)
@@ -84,28 +79,18 @@ class PosixWritable final : public WritableFile {
 
 class PosixReadable final : public ReadableFile {
  public:
-  PosixReadable(std::string path, Descriptor descriptor)
-      : path_(std::move(path)), descriptor_(std::move(descriptor)) {
-    struct stat status {};
-    if (::fstat(descriptor_.get(), &status) != 0) fail_storage(path_, "fstat", errno);
-    if (!S_ISREG(status.st_mode)) {
-      throw Error(ErrorKind::kDataMissing, path_ +
-                                               ": got something that is not a file, want a "
-                                               "file");
-    }
-    bytes_ = static_cast<std::uint64_t>(status.st_size);
-  }
-  std::uint64_t bytes() const override { return bytes_; }
+  explicit PosixReadable(const std::string& path) : path_(path), file_(open_regular(path)) {}
+  std::uint64_t bytes() const override { return file_.bytes; }
   void read_at(std::uint64_t offset, std::span<std::byte> out) const override {
     while (!out.empty()) {
       const ssize_t done =
-          ::pread(descriptor_.get(), out.data(), out.size(), static_cast<off_t>(offset));
+          ::pread(file_.descriptor.get(), out.data(), out.size(), static_cast<off_t>(offset));
       if (done < 0 && errno == EINTR) continue;
       if (done < 0) fail_storage(path_, "read", errno);
       if (done == 0) {
         throw Error(ErrorKind::kDataMalformed,
                     fmt::format("{}: the file ends at byte {}, want {} more bytes from byte {}",
-                                path_, bytes_, out.size(), offset));
+                                path_, file_.bytes, out.size(), offset));
       }
       offset += static_cast<std::uint64_t>(done);
       out = out.subspan(static_cast<std::size_t>(done));
@@ -114,27 +99,28 @@ class PosixReadable final : public ReadableFile {
 
  private:
   std::string path_;
-  Descriptor descriptor_;
-  std::uint64_t bytes_ = 0;
+  RegularFile file_;
 };
+
+/// Taken by whoever makes a file, and held until it is closed. False: another one holds it. Where a
+/// file system has no such locks nobody holds any.
+bool lock_for_writing(const Descriptor& descriptor) {
+  return ::flock(descriptor.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
 
 class Posix final : public Store {
  public:
   std::unique_ptr<WritableFile> create(const std::string& path) override {
-    Descriptor descriptor = open_descriptor(path, O_WRONLY | O_CREAT | O_EXCL);
+    Descriptor descriptor = open_descriptor(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
     if (descriptor.get() < 0) fail_storage(path, "create", errno);
+    struct stat status {};
+    const bool gone = ::fstat(descriptor.get(), &status) == 0 && status.st_nlink == 0;
+    if (!lock_for_writing(descriptor) || gone) fail_storage(path, "create", EBUSY);
     return std::make_unique<PosixWritable>(path, std::move(descriptor));
   }
 
   std::unique_ptr<ReadableFile> open(const std::string& path) override {
-    Descriptor descriptor = open_descriptor(path, O_RDONLY);
-    if (descriptor.get() < 0) {
-      if (errno == ENOENT || errno == ENOTDIR) {
-        throw Error(ErrorKind::kDataMissing, path + ": no such file");
-      }
-      fail_storage(path, "open", errno);
-    }
-    return std::make_unique<PosixReadable>(path, std::move(descriptor));
+    return std::make_unique<PosixReadable>(path);
   }
 
   bool exists(const std::string& path) override {
@@ -149,6 +135,14 @@ class Posix final : public Store {
   }
 
   void rename(const std::string& from, const std::string& to) override {
+    struct stat status {};
+    const bool there = ::lstat(to.c_str(), &status) == 0;
+    if (there && (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode) || S_ISFIFO(status.st_mode) ||
+                  S_ISSOCK(status.st_mode))) {
+      throw Error(ErrorKind::kStorage,
+                  fmt::format("{}: is {}, which a file would replace; want the name of a file", to,
+                              file_type_name(status.st_mode)));
+    }
     if (::rename(from.c_str(), to.c_str()) != 0) fail_storage(from, "rename to " + to, errno);
   }
 
@@ -175,6 +169,15 @@ class Posix final : public Store {
 
   void remove(const std::string& path) override {
     if (std::remove(path.c_str()) != 0 && errno != ENOENT) fail_storage(path, "remove", errno);
+  }
+
+  void remove_abandoned(const std::string& path) override {
+    const Descriptor descriptor = open_descriptor(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK);
+    struct stat status {};
+    if (descriptor.get() < 0 || ::fstat(descriptor.get(), &status) != 0) return;
+    if (S_ISREG(status.st_mode) && ::flock(descriptor.get(), LOCK_EX | LOCK_NB) == 0) {
+      ::unlink(path.c_str());
+    }
   }
 
   void remove_tree(const std::string& path) override {
@@ -206,31 +209,22 @@ class Posix final : public Store {
 
 std::unique_ptr<Store> make_posix() { return std::make_unique<Posix>(); }
 
-std::string read_whole(Store& store, const std::string& path) {
+std::string read_whole(Store& store, const std::string& path, std::uint64_t max_bytes) {
   const auto file = store.open(path);
+  if (file->bytes() > max_bytes) {
+    throw Error(ErrorKind::kDataMalformed,
+                fmt::format("{}: got a file of {} bytes, want at most {}; is it the right file?",
+                            path, file->bytes(), max_bytes));
+  }
   std::string out(file->bytes(), '\0');
   file->read_at(0, std::as_writable_bytes(std::span(out)));
   return out;
 }
 
 void write_whole(Store& store, const std::string& path, std::string_view bytes) {
-  const std::string aside = path + ".part";
-  store.remove(aside);
-  try {
-    const auto file = store.create(aside);
-    file->write_at(0, std::as_bytes(std::span(bytes)));
-    file->sync();
-    file->close();
-    store.rename(aside, path);
-  } catch (const Error&) {
-    try {
-      store.remove(aside);
-    } catch (const Error&) {  // the first failure is the one to tell
-    }
-    throw;
-  }
-  const auto parent = fs::path(path).parent_path().string();
-  store.sync_folder(parent.empty() ? "." : parent);
+  AsideFile aside(store, path);
+  aside.file().write_at(0, std::as_bytes(std::span(bytes)));
+  aside.commit();
 }
 
 }  // namespace rw::store

@@ -277,7 +277,7 @@ void SafetensorsModel::read_f32(const std::string& name, core::Tensor& out) cons
 SafetensorsWriter::SafetensorsWriter(Store& store, const std::string& path,
                                      std::vector<SafetensorsEntry> entries,
                                      const std::map<std::string, std::string>& metadata)
-    : store_(store), path_(path), aside_(path + ".part"), entries_(std::move(entries)) {
+    : path_(path), aside_(std::make_unique<AsideFile>(store, path)), entries_(std::move(entries)) {
   Json header = Json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::uint64_t at = 0;
@@ -301,19 +301,10 @@ SafetensorsWriter::SafetensorsWriter(Store& store, const std::string& path,
   }
   front += text;
   data_begin_ = front.size();
-  store_.remove(aside_);
-  file_ = store_.create(aside_);
-  file_->write_at(0, std::as_bytes(std::span(front)));
+  aside_->file().write_at(0, std::as_bytes(std::span(front)));
 }
 
-SafetensorsWriter::~SafetensorsWriter() {
-  if (file_ == nullptr) return;
-  file_.reset();
-  try {
-    store_.remove(aside_);
-  } catch (...) {  // what made us stop is already on its way
-  }
-}
+SafetensorsWriter::~SafetensorsWriter() = default;
 
 void SafetensorsWriter::write(const std::string& name, const core::Tensor& tensor) {
   const auto found = std::find_if(entries_.begin(), entries_.end(),
@@ -325,7 +316,7 @@ void SafetensorsWriter::write(const std::string& name, const core::Tensor& tenso
   core::require("safetensors", name.c_str(), tensor, found->shape, found->dtype);
   std::vector<std::byte> raw(tensor.bytes());
   core::copy_to_host(tensor, raw.data(), raw.size());
-  file_->write_at(data_begin_ + found->begin, raw);
+  aside_->file().write_at(data_begin_ + found->begin, raw);
 }
 
 void SafetensorsWriter::finish() {
@@ -333,12 +324,7 @@ void SafetensorsWriter::finish() {
     throw Error(ErrorKind::kBug,
                 fmt::format("{}: tensor {} was not written", path_, *missing_.begin()));
   }
-  file_->sync();
-  file_->close();
-  store_.rename(aside_, path_);
-  file_.reset();
-  const auto slash = path_.rfind('/');
-  store_.sync_folder(slash == std::string::npos ? "." : path_.substr(0, slash));
+  aside_->commit();
 }
 
 }  // namespace rw::store

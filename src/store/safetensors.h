@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/tensor.h"
+#include "store/aside.h"
 #include "store/store.h"
 
 namespace rw::store {
@@ -77,11 +78,10 @@ class SafetensorsWriter {
   void finish();
 
  private:
-  Store& store_;
-  std::string path_, aside_;
+  std::string path_;
+  std::unique_ptr<AsideFile> aside_;
   std::vector<SafetensorsEntry> entries_;
   std::set<std::string> missing_;
-  std::unique_ptr<WritableFile> file_;
   std::uint64_t data_begin_ = 0;
 };
 

@@ -31,7 +31,8 @@ class ReadableFile {
 };
 
 /// A tree of files with the operations that commits need. Errors: Error{kStorage} with path,
-/// operation and errno text; Error{kDataMissing} when a file to read is not there. Backends: posix,
+/// operation and errno text; of a file to read Error{kDataMissing} when it is not there, and
+/// Error{kDataMalformed} when it is a pipe, device or socket: open() never waits. Backends: posix,
 /// uring, memory, faulty (wraps another and fails on cue).
 class Store {
  public:
@@ -48,15 +49,22 @@ class Store {
       const std::string& path) = 0;  // with those above it; they last once this returns
   virtual void remove(
       const std::string& path) = 0;  // a file or an empty folder; nothing there is fine
+  /// Removes a file that create() made and whose writer died before it closed it; leaves any other.
+  virtual void remove_abandoned(const std::string& path) = 0;
   virtual void remove_tree(const std::string& path) = 0;
   virtual std::vector<std::string> list(
       const std::string& folder) = 0;  // names, sorted; empty when there is no folder
   virtual std::uint64_t free_bytes(const std::string& path) = 0;
 };
 
-/// Whole-file helpers. write_whole: aside, sync, rename, folder sync: the file is there whole or
+/// More than any file that is read whole has: models' configurations, tokenizers, recipes, manifests.
+inline constexpr std::uint64_t kWholeFileBytes = std::uint64_t{1} << 28;
+
+/// Whole-file helpers. read_whole: Error{kDataMalformed} with size and limit before a byte of a
+/// longer file is read. write_whole: aside, sync, rename, folder sync: the file is there whole or
 /// not at all.
-std::string read_whole(Store& store, const std::string& path);
+std::string read_whole(Store& store, const std::string& path,
+                       std::uint64_t max_bytes = kWholeFileBytes);
 void write_whole(Store& store, const std::string& path, std::string_view bytes);
 
 }  // namespace rw::store

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -10,6 +11,8 @@
 
 #include "core/error.h"
 #include "store/corpus_file_writer.h"
+#include "store/faulty.h"
+#include "store/memory.h"
 #include "store/sha256.h"
 
 namespace rw::store {
@@ -154,9 +157,71 @@ TEST_F(CorpusFileTest, WriterNamesAFolderThatIsNotThere) {
   EXPECT_NE(message.find("no/c.h5"), std::string::npos) << message;
 }
 
+/// Every write, sync and rename in turn finds the disk full: an error each time, and nothing left.
+TEST_F(CorpusFileTest, AFullDiskIsAnErrorWhereverItFills) {
+  int failures = 0;
+  for (const Call call : {Call::kCreate, Call::kWrite, Call::kSync, Call::kClose, Call::kRename}) {
+    for (int number = 1;; ++number) {
+      const auto memory = make_memory();
+      Faulty faulty(*memory);
+      faulty.set({call, number, Fault::What::kShortWrite, ENOSPC, true});
+      try {
+        CorpusWriter writer(faulty, "c.h5", {300, 256, "small", "{\"json\": 1}"});
+        for (int i = 0; i < 3; ++i) writer.add(Ids(1 << 18, i), 7, 1);
+        writer.finish();
+      } catch (const core::Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::kStorage) << error.what();
+      }
+      if (!faulty.fired()) break;
+      ++failures;
+      EXPECT_TRUE(memory->list(".").empty()) << "call " << static_cast<int>(call) << " " << number;
+    }
+  }
+  EXPECT_GT(failures, 10);
+}
+
+TEST_F(CorpusFileTest, TheSameBytesThroughAnyStore) {
+  write();
+  const auto memory = make_memory();
+  CorpusWriter writer(*memory, "c.h5", {300, 256, "small", "{\"json\": 1}"});
+  writer.append(Ids{1});
+  writer.append(Ids{2, 256});
+  writer.end_document(hash_document("one"), 3);
+  writer.append(Ids(1 << 20, 5));
+  writer.drop_document();
+  writer.add(Ids{256}, hash_document(""), 0);
+  writer.add(Ids{299, 256}, hash_document("x"), 1);
+  writer.finish();
+  EXPECT_TRUE(read_whole(*memory, "c.h5") == bytes());
+}
+
+TEST_F(CorpusFileTest, ADocumentGoesOverToAnotherCorpus) {
+  const std::string other_path = path_ + ".other";
+  CorpusWriter one(path_, {70000, 256, "small", "{}"});
+  CorpusWriter other(other_path, {70000, 256, "small", "{}"});
+  const Ids large(300000, 69999);  // more than a buffer
+  one.add(Ids{1, 256}, 1, 1);
+  other.add(Ids{2, 256}, 2, 1);
+  one.append(large);
+  one.append(Ids{256});
+  one.give_document(other);
+  other.end_document(3, 300000);
+  one.add(Ids{4, 256}, 4, 1);
+  EXPECT_EQ(one.finish().tokens, 4);
+  EXPECT_EQ(other.finish().tokens, 300003);
+  CorpusFile(path_).verify();
+  const CorpusFile file(other_path);
+  file.verify();
+  EXPECT_EQ(file.document_offsets(0, 3), (std::vector<std::int64_t>{0, 2, 300003}));
+  Ids ids(300003);
+  file.read_tokens(0, ids);
+  EXPECT_EQ(ids[2], 69999);
+  EXPECT_EQ(ids[300002], 256);
+}
+
 TEST_F(CorpusFileTest, MissingAndEmptyFiles) {
   auto message = message_of(ErrorKind::kDataMissing, [&] { CorpusFile{path_}; });
-  EXPECT_NE(message.find("No such file"), std::string::npos) << message;
+  EXPECT_NE(message.find("no such file"), std::string::npos) << message;
   replace("");
   message = message_of(ErrorKind::kDataMissing, [&] { CorpusFile{path_}; });
   EXPECT_NE(message.find("0 bytes"), std::string::npos) << message;
@@ -166,8 +231,8 @@ TEST_F(CorpusFileTest, OtherFilesAreRefused) {
   replace("this is no corpus");
   auto message = message_of(ErrorKind::kDataMalformed, [&] { CorpusFile{path_}; });
   EXPECT_NE(message.find("not an HDF5 file"), std::string::npos) << message;
-  message = message_of(ErrorKind::kDataMalformed, [&] { CorpusFile{folder_.string()}; });
-  EXPECT_NE(message.find("regular file"), std::string::npos) << message;
+  message = message_of(ErrorKind::kDataMissing, [&] { CorpusFile{folder_.string()}; });
+  EXPECT_NE(message.find("got a folder, want a regular file"), std::string::npos) << message;
 }
 
 TEST_F(CorpusFileTest, CutFilesAreRefused) {
