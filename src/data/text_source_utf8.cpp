@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 
 namespace rw::data {
 namespace {
@@ -12,61 +11,18 @@ unsigned byte_at(std::string_view text, std::size_t at) {
   return static_cast<unsigned char>(text[at]);
 }
 
-/// Bytes of the sequence at `at`, and how many of them are well-formed (Unicode 15, table 3-7).
-struct Sequence {
-  std::size_t bytes, good;
-};
-
-Sequence sequence_at(std::string_view text, std::size_t at) {
-  const unsigned lead = byte_at(text, at);
-  if (lead < 0x80) return {1, 1};
-  if (lead < 0xc2 || lead > 0xf4) return {1, 0};
-  const std::size_t bytes = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-  unsigned low = 0x80, high = 0xbf;  // of the second byte
-  if (lead == 0xe0) low = 0xa0;
-  if (lead == 0xed) high = 0x9f;
-  if (lead == 0xf0) low = 0x90;
-  if (lead == 0xf4) high = 0x8f;
-  std::size_t good = 1;
-  for (; good < bytes && at + good < text.size(); ++good) {
-    const unsigned next = byte_at(text, at + good);
-    if (next < low || next > high) break;
-    low = 0x80;
-    high = 0xbf;
-  }
-  return {bytes, good};
-}
-
 }  // namespace
-
-std::size_t find_invalid_utf8(std::string_view text, std::size_t from) {
-  std::size_t at = from;
-  while (at < text.size()) {
-    std::uint64_t eight = 0;
-    if (at + 8 <= text.size()) {
-      std::memcpy(&eight, text.data() + at, 8);
-      if ((eight & 0x8080808080808080ULL) == 0) {
-        at += 8;
-        continue;
-      }
-    }
-    const Sequence sequence = sequence_at(text, at);
-    if (sequence.good < sequence.bytes) return at;
-    at += sequence.bytes;
-  }
-  return std::string_view::npos;
-}
 
 std::string replace_invalid_utf8(std::string_view text, std::int64_t& count) {
   std::string result;
   std::size_t at = 0;
   while (at < text.size()) {
-    const std::size_t bad = std::min(find_invalid_utf8(text, at), text.size());
+    const std::size_t bad = std::min(core::find_invalid_utf8(text, at), text.size());
     result += text.substr(at, bad - at);
     if (bad == text.size()) break;
     result += "\xef\xbf\xbd";
     ++count;
-    at = bad + std::max<std::size_t>(1, sequence_at(text, bad).good);
+    at = bad + std::max<std::size_t>(1, core::utf8_sequence_at(text, bad).good);
   }
   return result;
 }

@@ -5,11 +5,11 @@
 #include <string>
 #include <string_view>
 
+#include "core/utf8.h"
+
 namespace rw::data {
 
-/// Offset of the first byte that is not part of well-formed UTF-8 (no surrogates, nothing
-/// overlong, nothing above U+10FFFF) at or after `from`; npos when all is well.
-std::size_t find_invalid_utf8(std::string_view text, std::size_t from = 0);
+using core::find_invalid_utf8;
 
 /// Each maximal part of an ill-formed sequence becomes one U+FFFD, as Unicode recommends and
 /// Python's errors="replace" does. `count` is raised by the number of replacements.
