@@ -7,8 +7,10 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
-#include <memory>
+#include <limits>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "comm/session.h"
 #include "core/error.h"
@@ -20,9 +22,7 @@
 #include "launcher/ranks.h"
 #include "launcher/recipe_facts.h"
 #include "model/flops.h"
-#include "pipeline/layout.h"
-#include "pipeline/memory.h"
-#include "pipeline/simulate.h"
+#include "pipeline/forecast.h"
 
 namespace rw::launcher {
 namespace {
@@ -33,16 +33,6 @@ using core::Json;
 /// (benchmarks/memory): code and tables that are touched for the first time, stacks, queues.
 constexpr std::int64_t kProcessBytes = std::int64_t{24} << 20;
 constexpr std::int64_t kRankBytes = std::int64_t{12} << 20;
-
-std::int64_t parameters_of(const pipeline::Layout& layout, int rank) {
-  std::int64_t sum = 0;
-  for (const auto& param : layout.params) {
-    if (std::binary_search(param.ranks.begin(), param.ranks.end(), rank)) {
-      sum += param.spec.shape.elems();
-    }
-  }
-  return sum;
-}
 
 /// Bytes of the files that all ranks of a machine map: what of them is resident the system takes back when memory
 /// is short.
@@ -56,46 +46,56 @@ std::int64_t mapped_bytes(const data::Corpora& corpora) {
 
 /// The peak of every rank as a process of its own, itemised, and of one process that holds them all (ranks as
 /// threads); both without the corpus.
-void add_memory(const recipe::Recipe& recipe, const pipeline::PlanCycle& plans,
-                const pipeline::Layout& layout, Json& out) {
-  const auto corpora = std::make_shared<data::Corpora>(recipe.data, recipe.train.seq_len);
-  const auto order = make_order(recipe, *corpora);
-  const auto options = trainer_options(recipe, *corpora);
-  kernels::set_threads(plan_ranks(find_place(), recipe).threads);  // some scratch is per thread
-  std::int64_t process = kProcessBytes;
-  for (int rank = 0; rank < recipe.parallel.dp * recipe.parallel.pp; ++rank) {
-    auto memory =
-        pipeline::predict_memory(options, corpora, order, recipe.data.prefetch_steps, rank, plans);
-    memory.parts["runtime"] = kRankBytes + kProcessBytes;
-    const std::int64_t peak = memory.peak_bytes + kRankBytes + kProcessBytes;
-    process += peak - kProcessBytes;
-    out["memory_per_rank"].push_back({{"parameters", parameters_of(layout, rank)},
-                                      {"peak_bytes", peak},
-                                      {"parts", memory.parts}});
+void add_memory(const pipeline::Forecast& forecast, Json& out) {
+  std::vector<Json> kinds;
+  for (const auto& kind : forecast.kinds) {
+    auto parts = kind.memory.parts;
+    parts["runtime"] = kRankBytes + kProcessBytes;
+    kinds.push_back({{"parameters", kind.parameters},
+                     {"peak_bytes", kind.memory.peak_bytes + kRankBytes + kProcessBytes},
+                     {"parts", parts}});
   }
-  out["memory_process_bytes"] = process;
-  out["corpus_bytes"] = mapped_bytes(*corpora);
+  __extension__ __int128 process = kProcessBytes;
+  for (const std::size_t kind : forecast.kind_of_rank) {
+    process += forecast.kinds[kind].memory.peak_bytes + kRankBytes;
+    out["memory_per_rank"].push_back(kinds[kind]);
+  }
+  const bool fits = process <= std::numeric_limits<std::int64_t>::max();
+  out["memory_process_bytes"] =
+      fits ? Json(static_cast<std::int64_t>(process)) : Json(static_cast<double>(process));
+}
+
+/// Plans that are read from files; none where there are none to read.
+std::optional<pipeline::PlanCycle> given_plans(const recipe::Recipe& recipe) {
+  const auto& pipeline = recipe.pipeline;
+  if (pipeline.topology.empty() && pipeline.solution.empty() && !pipeline.emulate) return {};
+  return make_plans(recipe);
+}
+
+/// Throws what reading the first row of training throws.
+void read_first_row(const recipe::Recipe& recipe, const data::Corpora& corpora) {
+  const auto first = make_order(recipe, corpora)->at(1, 0);
+  std::vector<std::int32_t> tokens(static_cast<std::size_t>(recipe.train.seq_len) + 1);
+  corpora.read_sample(first.source, first.sample, tokens);
 }
 
 Json facts_of(const recipe::Recipe& recipe) {
-  const auto plans = make_plans(recipe);
-  const pipeline::Plan& plan = plans.plans.front();
-  const auto layout = pipeline::make_layout(recipe.model, plan, recipe.pipeline.stage_split);
-  pipeline::Costs costs;
-  costs.forward = costs.backward_input = costs.backward_weight =
-      pipeline::stage_costs(recipe.model, layout);
+  const data::Corpora corpora(recipe.data, recipe.train.seq_len);
+  read_first_row(recipe, corpora);
+  kernels::set_threads(plan_ranks(find_place(), recipe).threads);  // some scratch is per thread
+  const auto forecast = pipeline::forecast(trainer_options(recipe, corpora),
+                                           recipe.data.prefetch_steps, given_plans(recipe));
   Json out;
-  std::int64_t parameters = 0;
-  for (const auto& param : layout.params) parameters += param.spec.shape.elems();
-  out["parameters"] = parameters;
-  out["ranks"] = plan.ranks();
-  out["stages"] = plan.stages;
-  out["head_alone"] = plan.head_alone;
-  out["micro_batches"] = plan.micro_batches();
+  out["parameters"] = forecast.parameters;
+  out["ranks"] = forecast.kind_of_rank.size();
+  out["stages"] = forecast.stages;
+  out["head_alone"] = forecast.head_alone;
+  out["micro_batches"] = forecast.micro_batches;
   out["tokens_per_step"] = recipe.train.global_batch_size * recipe.train.seq_len;
   out["flops_per_token"] = model::flops_per_token(recipe.model, recipe.train.seq_len);
-  out["bubble_pct_planned"] = 100 * pipeline::simulate(plan, costs).mean_bubble();
-  add_memory(recipe, plans, layout, out);
+  out["bubble_pct_planned"] = 100 * forecast.bubble;
+  add_memory(forecast, out);
+  out["corpus_bytes"] = mapped_bytes(corpora);
   return out;
 }
 
@@ -119,7 +119,7 @@ void print_facts(const Json& facts) {
       facts["parameters"].get<double>() / 1e6, facts["ranks"].get<int>(),
       facts["stages"].get<int>(),
       facts["head_alone"].get<bool>() ? " (the last one: the head)" : "",
-      facts["micro_batches"].get<int>(), facts["tokens_per_step"].get<std::int64_t>(),
+      facts["micro_batches"].get<std::int64_t>(), facts["tokens_per_step"].get<std::int64_t>(),
       facts["flops_per_token"].get<double>(), facts["bubble_pct_planned"].get<double>());
   int rank = 0;
   for (const auto& memory : facts["memory_per_rank"]) {

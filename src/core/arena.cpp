@@ -176,14 +176,13 @@ TakeHigh::TakeHigh() { fit = Placement::Fit::kHigh; }
 TakeHigh::~TakeHigh() { fit = Placement::Fit::kBest; }
 
 void* host_alloc(std::size_t bytes) {
-  void* out = arena_of_this_thread().take(bytes, fit);
-  if (DryRun* dry = DryRun::current(); dry != nullptr) dry->took(out, bytes);
-  return out;
+  if (DryRun* dry = DryRun::current(); dry != nullptr) return dry->take(bytes, fit);
+  return arena_of_this_thread().take(bytes, fit);
 }
 
 void host_release(void* address, std::size_t bytes) noexcept {
   if (address == nullptr) return;
-  if (DryRun* dry = DryRun::current(); dry != nullptr) dry->gave(address, bytes);
+  if (DryRun* dry = DryRun::current(); dry != nullptr && dry->give(address, bytes)) return;
   Arena& mine = arena_of_this_thread();
   (mine.holds(address) ? mine : arenas().holder(address)).give(address, bytes);
 }

@@ -2,11 +2,16 @@
 #pragma once
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "core/arena.h"
 #include "core/device.h"
+#include "core/placement.h"
 
 namespace rw::core {
 
@@ -23,10 +28,11 @@ class MemoryLabel {
   const char* outer_;
 };
 
-/// While it lives, the CPU of this thread only takes and releases memory, in an arena of its own:
-/// copies, fills and kernels do nothing, so no page of it is ever touched. What runs meanwhile needs
-/// the memory that it would really need, which is how `check` knows that beforehand. Numbers are
-/// zeros, or what they were. One at a time per thread; tensors made meanwhile go before it does.
+/// While it lives, the CPU of this thread only takes and releases memory, in a range of addresses that
+/// no machine has: copies, fills and kernels do nothing, so nothing is ever read or written there. What
+/// runs meanwhile needs the memory that it would really need, which is how `check` knows that
+/// beforehand, on a machine of any size. Numbers are zeros, or what they were. One at a time per
+/// thread; tensors made meanwhile go before it does.
 class DryRun {
  public:
   DryRun();
@@ -36,19 +42,23 @@ class DryRun {
   /// This thread's; nullptr: all is real.
   static DryRun* current();
 
-  HostMemory memory() const { return arena_.memory(); }
+  /// The size of the arena so far: all blocks at their most, and what lies between them.
+  std::size_t arena_bytes() const { return placement_.top(); }
   /// What was live when most was, by label; blocks without a label count as "activations".
-  const std::map<std::string, std::size_t>& at_peak() const { return at_peak_; }
+  std::map<std::string, std::size_t> at_peak() const;
 
-  /// The arena's notes on every block (arena.cpp).
-  void took(const void* address, std::size_t bytes);
-  void gave(const void* address, std::size_t bytes);
+  /// For the arena (arena.cpp). Throws Error{kRecipe} beyond 2^61 bytes.
+  void* take(std::size_t bytes, Placement::Fit fit);
+  /// False: `address` was taken before this run.
+  bool give(const void* address, std::size_t bytes);
 
  private:
-  OwnArena arena_;
-  std::map<const void*, std::string> labels_;  // of live blocks
-  std::map<std::string, std::size_t> live_, at_peak_;
-  std::size_t now_ = 0, most_ = 0;
+  using Live = std::vector<std::pair<const char*, std::size_t>>;  // bytes by label
+
+  Placement placement_;
+  std::unordered_map<std::uintptr_t, std::size_t> labels_;  // of live blocks: index in live_
+  Live live_, at_peak_;
+  std::size_t most_ = 0;
 };
 
 /// The kernels of dry runs, by Op: the same tables as the CPU's, of functions that do nothing, or take

@@ -23,6 +23,7 @@ struct LoaderOptions {
 
 /// Reads the micro-batches of coming steps on threads of its own. Micro-batch m of a step holds rows
 /// [m·B, (m + 1)·B) of it. What comes out depends on (corpora, order, step) alone, never on timing.
+/// In a dry run (core/dry_run.h) it only has the memory of its micro-batches, and reads nothing.
 class Loader {
  public:
   Loader(std::shared_ptr<const Corpora> corpora, std::shared_ptr<const Order> order,

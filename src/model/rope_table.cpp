@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <numbers>
 
+#include "core/dry_run.h"
+
 namespace rw::model {
 namespace {
 
@@ -45,6 +47,11 @@ std::vector<float> rope_inverse_frequencies(const Options& options) {
 
 RopeTable make_rope_table(const Options& options, std::int64_t positions, core::Device device) {
   const std::vector<float> frequencies = rope_inverse_frequencies(options);
+  const core::Shape shape{positions, options.head_dim / 2};
+  if (core::DryRun::current() != nullptr) {
+    return {core::Tensor::empty(shape, core::DType::kF32, device),
+            core::Tensor::empty(shape, core::DType::kF32, device)};
+  }
   std::vector<float> cos;
   std::vector<float> sin;
   cos.reserve(static_cast<std::size_t>(positions) * frequencies.size());
@@ -56,7 +63,6 @@ RopeTable make_rope_table(const Options& options, std::int64_t positions, core::
       sin.push_back(std::sin(angle));
     }
   }
-  const core::Shape shape{positions, options.head_dim / 2};
   return {core::Tensor::of(shape, cos, core::DType::kF32, device),
           core::Tensor::of(shape, sin, core::DType::kF32, device)};
 }

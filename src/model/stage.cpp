@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/dry_run.h"
 #include "core/error.h"
 #include "kernels/embedding/embedding.h"
 #include "model/block.h"
@@ -124,14 +125,18 @@ void Stage::Impl::check(const StageInput& input) const {
 void Stage::Impl::prepare(std::int64_t batch, std::int64_t tokens) {
   if (rope.positions() < tokens) rope = make_rope_table(options, tokens, device);
   if (positions_batch == batch && positions_tokens == tokens) return;
+  positions_batch = batch;
+  positions_tokens = tokens;
+  if (core::DryRun::current() != nullptr) {
+    positions = Tensor::empty({batch * tokens}, core::DType::kI32, device);
+    return;
+  }
   std::vector<std::int32_t> host;
   host.reserve(static_cast<std::size_t>(batch * tokens));
   for (std::int64_t b = 0; b < batch; ++b) {
     for (std::int64_t t = 0; t < tokens; ++t) host.push_back(static_cast<std::int32_t>(t));
   }
   positions = Tensor::of_ints({batch * tokens}, host, device);
-  positions_batch = batch;
-  positions_tokens = tokens;
 }
 
 Tensor Stage::Impl::embed(const Tensor& token_ids, core::Stream& stream) const {

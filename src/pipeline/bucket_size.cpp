@@ -9,6 +9,7 @@
 #include <set>
 #include <vector>
 
+#include "core/dry_run.h"
 #include "core/log.h"
 #include "metrics/median.h"
 #include "metrics/timer.h"
@@ -78,6 +79,7 @@ std::int64_t best_bucket_bytes(std::int64_t gradient_bytes, const LinkCost& link
 }
 
 std::int64_t choose_bucket_bytes(const Pieces& pieces, comm::Communicator& world, comm::Wire wire) {
+  const bool dry = core::DryRun::current() != nullptr;  // nothing travels
   std::array<std::uint64_t, 1> bytes{static_cast<std::uint64_t>(pieces.bytes())};
   world.all_reduce_max(bytes).wait();
   const auto most = static_cast<std::int64_t>(bytes[0]);
@@ -94,7 +96,7 @@ std::int64_t choose_bucket_bytes(const Pieces& pieces, comm::Communicator& world
   worst.latency_s = slowest(world, worst.latency_s);
   constexpr double kMebi = 1 << 20;
   worst.seconds_per_byte = slowest(world, worst.seconds_per_byte * kMebi) / kMebi;
-  if (worst.latency_s == 0) return kMost;  // a dry run: nothing travels
+  if (dry) return kMost;
   const std::int64_t best = best_bucket_bytes(most, worst);
   if (world.rank() == 0) {
     core::log_info(

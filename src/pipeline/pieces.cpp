@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "core/dry_run.h"
 #include "core/error.h"
 
 namespace rw::pipeline {
@@ -26,6 +27,10 @@ core::Tensor as_row(const core::Tensor& tensor) { return tensor.view({tensor.ele
 const float* first_of(const core::Tensor& tensor) {
   return static_cast<const float*>(tensor.address());
 }
+
+/// Cuts are names of memory that is there anyway: in a dry run nobody asks for them, and a large job
+/// has too many to make them in vain.
+bool nothing_travels() { return core::DryRun::current() != nullptr; }
 
 /// Where a parameter begins in the piece; -1: not in it. (Gradients lie as values do.)
 std::int64_t place_in(const Piece& piece, const model::Param& param) {
@@ -104,6 +109,7 @@ std::vector<Segment> owned_segments(const Pieces& pieces, const model::Params& p
 
 std::vector<std::vector<core::Tensor>> cut(const core::Tensor& flat, std::int64_t cut_elems) {
   std::vector<std::vector<core::Tensor>> out;
+  if (nothing_travels()) return out;
   for (std::int64_t at = 0; at < flat.elems(); at += cut_elems) {
     out.push_back({flat.flat(at, std::min(flat.elems(), at + cut_elems))});
   }
@@ -113,6 +119,7 @@ std::vector<std::vector<core::Tensor>> cut(const core::Tensor& flat, std::int64_
 std::vector<std::vector<core::Tensor>> cut_by_owner(
     const std::vector<std::pair<std::int64_t, std::int64_t>>& owned, const core::Tensor& flat,
     std::int64_t cut_elems) {
+  if (nothing_travels()) return {};
   const std::int64_t each =
       std::max<std::int64_t>(1, cut_elems / static_cast<std::int64_t>(owned.size()));
   std::int64_t most = 0;
@@ -129,6 +136,7 @@ std::vector<std::vector<core::Tensor>> cut_by_owner(
 
 std::vector<std::vector<core::Tensor>> cut_by_owner(const Piece& piece, const core::Tensor& flat,
                                                     std::int64_t cut_elems) {
+  if (nothing_travels()) return {};
   std::vector<std::pair<std::int64_t, std::int64_t>> owned;
   owned.reserve(static_cast<std::size_t>(piece.group->size()));
   for (int rank = 0; rank < piece.group->size(); ++rank) owned.push_back(piece.owned(rank));

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <set>
 #include <tuple>
@@ -29,7 +30,8 @@ struct Progress {
 /// Goes through one rank's list and holds every operation against what came before it.
 class RankOrder {
  public:
-  RankOrder(const Plan& plan, int rank) : plan_(plan), rank_(rank) {
+  RankOrder(const Plan& plan, int rank, int live_bound)
+      : plan_(plan), rank_(rank), live_bound_(live_bound) {
     for (int m = 0; m < plan.micro_batches(); ++m) {
       const auto& path = plan.paths[at(m)];
       for (std::size_t i = 0; i < path.size(); ++i) {
@@ -132,10 +134,9 @@ class RankOrder {
 
   std::string grow() {
     peak_ = std::max(peak_, ++live_);
-    const int bound = plan_.live_bound[at(rank_)];
-    if (live_ <= bound) return "";
+    if (live_ <= live_bound_) return "";
     return fmt::format("memory: would keep {} (micro-batch, stage) pairs; want at most {}", live_,
-                       bound);
+                       live_bound_);
   }
 
   std::string take_message(const Operation& op, Progress& p) {
@@ -186,6 +187,7 @@ class RankOrder {
 
   const Plan& plan_;
   int rank_;
+  int live_bound_;
   std::map<std::pair<int, int>, Progress> visits_;  // (micro-batch, stage) on this rank
   std::set<int> reduced_;
   bool updated_ = false;
@@ -252,7 +254,7 @@ std::string placement_problem(const Plan& plan) {
 
 std::string order_problem(const Plan& plan) {
   for (int rank = 0; rank < plan.ranks(); ++rank) {
-    std::string problem = RankOrder(plan, rank).run();
+    std::string problem = RankOrder(plan, rank, plan.live_bound[at(rank)]).run();
     if (!problem.empty()) return problem;
   }
   return "";
@@ -322,9 +324,7 @@ std::string prediction_problem(const Plan& plan) {
 }
 
 int peak_live(const Plan& plan, int rank) {
-  Plan free = plan;
-  free.live_bound.assign(free.operations.size(), plan.micro_batches() * plan.stages);
-  RankOrder order(free, rank);
+  RankOrder order(plan, rank, std::numeric_limits<int>::max());
   order.run();
   return order.peak();
 }

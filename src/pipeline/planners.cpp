@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "core/error.h"
@@ -153,8 +154,25 @@ PlanCycle plans_from_solution(const core::Json& solution, const WalkCosts& costs
   return out;
 }
 
+void require_countable(const ParallelOptions& parallel, std::int64_t micro_batches) {
+  constexpr std::int64_t kMostRanks = std::int64_t{1} << 16;
+  constexpr std::int64_t kMostMicroBatches = std::numeric_limits<int>::max();
+  if (parallel.dp < 1 || parallel.pp < 1 || parallel.dp > kMostRanks / parallel.pp) {
+    throw Error(ErrorKind::kRecipe, fmt::format("parallel: got dp {} and pp {}, want at least 1 of "
+                                                "each and at most {} ranks",
+                                                parallel.dp, parallel.pp, kMostRanks));
+  }
+  if (micro_batches > kMostMicroBatches) {
+    throw Error(ErrorKind::kRecipe,
+                fmt::format("train.global_batch_size: got {} micro-batches a step, want at most "
+                            "{}; try a larger train.micro_batch_size",
+                            micro_batches, kMostMicroBatches));
+  }
+}
+
 PlanCycle plans_for(const ParallelOptions& parallel, const Options& options,
                     std::int64_t micro_batches) {
+  require_countable(parallel, micro_batches);
   Problem problem;
   problem.dp = static_cast<int>(parallel.dp);
   problem.pp = static_cast<int>(parallel.pp);

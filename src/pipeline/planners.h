@@ -20,6 +20,10 @@ Plan plan_skipping(const Problem& problem, int path_length, int turn = 0);
 PlanCycle plans_from_solution(const core::Json& solution, const WalkCosts& costs,
                               std::int64_t full_every, const std::string& where);
 
+/// Throws Error{kRecipe} unless there are at least one and at most 65536 ranks, and no more than 2^31 - 1
+/// micro-batches.
+void require_countable(const ParallelOptions& parallel, std::int64_t micro_batches);
+
 /// The plans that a recipe's `parallel` and `pipeline` sections ask for. Reads the files that they
 /// name. Throws Error{kRecipe} on numbers that make no plan, Error{kDataMalformed, kDataMissing} on
 /// files.

@@ -29,7 +29,7 @@ Reducer::Reducer(const Pieces& pieces, const Plan& plan, int rank, const model::
 }
 
 void Reducer::look_up(Sending& one, const Plan& plan, int rank) {
-  one.rows.emplace(*one.piece, plan.micro_batches() * options_.micro_batch_tokens);
+  one.rows.emplace(*one.piece, options_.step_tokens);
   one.parcel.emplace(*one.piece);
   for (int m = 0; m < plan.micro_batches(); ++m) {
     const auto& path = plan.paths[static_cast<std::size_t>(m)];

@@ -19,8 +19,8 @@ namespace rw::pipeline {
 struct ReduceOptions {
   std::int64_t bucket_bytes = 0;  // > 0: largest message, in bytes of f32
   comm::Wire wire = comm::Wire::kF32;
-  bool sharded = false;                 // ZeRO-1: every rank gets the sums of what it owns only
-  std::int64_t micro_batch_tokens = 0;  // bounds the rows of a table that a step looks up
+  bool sharded = false;          // ZeRO-1: every rank gets the sums of what it owns only
+  std::int64_t step_tokens = 0;  // of all ranks: bounds the rows that a step looks up
 };
 
 /// Sums the gradients of one rank over the replicas of its stages while later backward work goes on:

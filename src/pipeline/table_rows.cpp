@@ -32,6 +32,8 @@ TableRows::TableRows(const Piece& piece, std::int64_t most_rows)
 }
 
 void TableRows::ask(const std::vector<Tensor>& token_ids) {
+  asked_ = true;
+  if (core::DryRun::current() != nullptr) return;
   std::vector<std::uint32_t> named(static_cast<std::size_t>(mine_.elems()), 0);
   for (const Tensor& tokens : token_ids) {
     for (const std::int32_t token : numbers_of(tokens)) {
@@ -41,7 +43,6 @@ void TableRows::ask(const std::vector<Tensor>& token_ids) {
   }
   core::copy_from_host(named.data(), mine_.bytes(), mine_);
   ticket_ = group_->all_gather(mine_, all_);
-  asked_ = true;
 }
 
 const std::vector<std::int32_t>& TableRows::rows() {

@@ -9,6 +9,7 @@
 #include <set>
 #include <vector>
 
+#include "core/dry_run.h"
 #include "core/error.h"
 #include "data/loader.h"
 #include "kernels/reduce/reduce.h"
@@ -38,12 +39,15 @@ using core::Tensor;
 
 std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
+/// Nothing but memory is asked for (memory.h).
+bool dry() { return core::DryRun::current() != nullptr; }
+
 ReduceOptions reduce_options(const TrainerOptions& options, const Pieces& pieces,
                              comm::Communicator& world) {
   ReduceOptions out;
   out.wire = options.parallel.reduce_dtype == "bf16" ? comm::Wire::kBF16 : comm::Wire::kF32;
   out.sharded = options.parallel.zero > 0;
-  out.micro_batch_tokens = options.micro_batch_size * options.seq_len;
+  out.step_tokens = options.global_batch_size * options.seq_len;
   out.bucket_bytes = options.pipeline.bucket_bytes > 0
                          ? options.pipeline.bucket_bytes
                          : choose_bucket_bytes(pieces, world, out.wire);
@@ -127,7 +131,9 @@ Trainer::Trainer(const TrainerOptions& options, TrainerParts parts, PlanCycle pl
     : options_(options),
       parts_(std::move(parts)),
       plans_(std::move(plans)),
-      layout_(make_layout(options.model, plan(), options.pipeline.stage_split)),
+      layout_(parts_.layout != nullptr
+                  ? *parts_.layout
+                  : make_layout(options.model, plan(), options.pipeline.stage_split)),
       stream_(options.device),
       watch_(options.pipeline.replan_share, parts_.replan) {
   const int rank = parts_.world.rank();
@@ -180,7 +186,7 @@ void Trainer::make_executor() {
       plan(), stage_of_, parts_.world, stream_,
       ExecutorOptions{options_.model.hidden_size, options_.pipeline.patience_ms / 1e3,
                       parts_.trace});
-  bubble_pct_planned_ = planned_bubble(options_.model, layout_, plan());
+  if (!dry()) bubble_pct_planned_ = planned_bubble(options_.model, layout_, plan());
   const auto needed = plans_.needed_on(rank);
   if (loader_ != nullptr && needed == needed_) return;
   needed_ = needed;
@@ -266,7 +272,7 @@ core::StepResult Trainer::step(std::int64_t n) {
   result.comm_exposed_ms += static_cast<double>(done.waiting_ns) / 1e6;
   result.bubble_pct_planned = bubble_pct_planned_;
   step_ = static_cast<std::uint64_t>(n);
-  follow_plan(n, done);
+  if (!dry()) follow_plan(n, done);
   return result;
 }
 
@@ -474,6 +480,7 @@ std::unique_ptr<core::Method> make_trainer(const TrainerOptions& options, Traine
 
 std::unique_ptr<core::Method> make_trainer(const TrainerOptions& options, TrainerParts parts,
                                            PlanCycle plans) {
+  if (dry()) return std::make_unique<Trainer>(options, std::move(parts), std::move(plans));
   require_sound(plans);
   const Plan& plan = plans.plans.front();
   if (plan.ranks() != parts.world.size() ||

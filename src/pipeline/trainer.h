@@ -16,6 +16,7 @@
 #include "model/options.h"
 #include "optim/options.h"
 #include "pipeline/emulation.h"
+#include "pipeline/layout.h"
 #include "pipeline/options.h"
 #include "pipeline/plan_cycle.h"
 #include "pipeline/replanner.h"
@@ -55,6 +56,8 @@ struct TrainerParts {
   Replan replan = nullptr;
   /// Something that people want to know, on rank 0.
   std::function<void(const std::string&)> note = nullptr;
+  /// Of the plans, where the caller has made it already; at least the parameters of this rank.
+  const Layout* layout = nullptr;
 };
 
 /// The method `pipeline`: backprop over the plan that options.pipeline.schedule asks for, on dp·pp
@@ -62,7 +65,8 @@ struct TrainerParts {
 /// Error{kRecipe} on numbers that make no plan.
 std::unique_ptr<core::Method> make_trainer(const TrainerOptions& options, TrainerParts parts);
 /// The same with plans of the caller's own: any sound ones (plan_check.h) over dp·pp ranks, one path
-/// per micro-batch of the global batch, that may take turns.
+/// per micro-batch of the global batch, that may take turns. In a dry run (core/dry_run.h) they are not
+/// judged and need only have what this rank does.
 std::unique_ptr<core::Method> make_trainer(const TrainerOptions& options, TrainerParts parts,
                                            PlanCycle plans);
 

@@ -27,6 +27,7 @@ class ListScheduler {
                                       node, costs.memory[node]));
       }
       slots_.emplace_back(at(costs.memory[node]), 0);
+      least_.push_back(0);
     }
     for (const auto& nodes : paths) {
       walks_.push_back({nodes, {}});
@@ -73,7 +74,7 @@ class ListScheduler {
     const std::size_t here = node(m, i);
     Next out{std::max(ready_[m], free_[here]), i < length, m};
     if (out.forward) {
-      out.begin = std::max(out.begin, *std::min_element(slots_[here].begin(), slots_[here].end()));
+      out.begin = std::max(out.begin, least_[here]);
     }
     return out;
   }
@@ -99,6 +100,7 @@ class ListScheduler {
     } else if (i > length) {
       slots[held_[m][station(m, i)]] = end;
     }
+    least_[here] = *std::min_element(slots.begin(), slots.end());
     free_[here] = end;
     walks_[m].starts.push_back(next.begin);
     if (i + 1 <= 2 * length) ready_[m] = end + costs_.transfer_s[here][node(m, i + 1)];
@@ -110,6 +112,7 @@ class ListScheduler {
   std::vector<double> free_;                    // per node
   std::vector<double> ready_;                   // per micro-batch: when its next input is there
   std::vector<std::vector<double>> slots_;      // per node: when each place in memory is free
+  std::vector<double> least_;                   // of each node's slots
   std::vector<std::vector<std::size_t>> held_;  // per micro-batch and station: its slot
 };
 

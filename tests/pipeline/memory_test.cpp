@@ -81,7 +81,7 @@ struct SizedJob : TinyJob {
 
 RankMemory predicted(const SizedJob& job, const TrainerParts& parts, int rank) {
   const auto& options = job.options;
-  return predict_memory(options, parts.corpora, parts.order, parts.prefetch_steps, rank,
+  return predict_memory(options, parts.prefetch_steps, rank,
                         plan_for(options.parallel, options.pipeline,
                                  options.global_batch_size / options.micro_batch_size));
 }

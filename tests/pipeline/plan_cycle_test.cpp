@@ -206,9 +206,7 @@ TEST(PlanCycle, MemoryOfAllPlansIsForeseen) {
   job.options.global_batch_size = 16;
   const auto peak = [&](comm::Communicator& world, const PlanCycle& plans) {
     const auto parts = job.parts(world);
-    return predict_memory(job.options, parts.corpora, parts.order, parts.prefetch_steps,
-                          world.rank(), plans)
-        .peak_bytes;
+    return predict_memory(job.options, parts.prefetch_steps, world.rank(), plans).peak_bytes;
   };
   test::on_ranks(10, [&](comm::Communicator& world) {
     const PlanCycle plans = plans_for(job.options.parallel, job.options.pipeline, 8);

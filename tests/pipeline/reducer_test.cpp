@@ -25,8 +25,10 @@ struct Replica {
         params(model::make_params(job.options.model, {layout.stages.at(0).range})),
         stage(job.options.model, layout.stages.at(0).range, params),
         pieces(layout, *params, world),
-        reducer(pieces, plan, world.rank(), *params, {{0, &stage}},
-                {.bucket_bytes = 1 << 20, .sharded = sharded, .micro_batch_tokens = 8}, stream) {
+        reducer(
+            pieces, plan, world.rank(), *params, {{0, &stage}},
+            {.bucket_bytes = 1 << 20, .sharded = sharded, .step_tokens = 8 * plan.micro_batches()},
+            stream) {
     for (const Piece& piece : pieces.all()) {
       Tensor grads = piece.grads;
       const std::vector<float> mine(static_cast<std::size_t>(grads.elems()),
