@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "core/error.h"
+#include "core/printable.h"
 
 namespace rw::core {
 namespace {
@@ -28,9 +29,9 @@ spdlog::logger& logger() {
 
 }  // namespace
 
-void log_info(const std::string& line) { logger().info(line); }
-void log_warning(const std::string& line) { logger().warn("warning: " + line); }
-void log_error(const std::string& line) { logger().error(line); }
+void log_info(const std::string& line) { logger().info(printable(line)); }
+void log_warning(const std::string& line) { logger().warn("warning: " + printable(line)); }
+void log_error(const std::string& line) { logger().error(printable(line)); }
 
 void log_set_rank(int rank, int world) {
   if (world <= 1) return;

@@ -5,6 +5,7 @@
 namespace rw::core {
 
 /// Lines for people, to stderr (and to output_dir/log/rank-N.txt once that is known). Thread-safe.
+/// Control characters are escaped (core/printable.h).
 /// Library rooms do not print; they may log what an operator must see although the run goes on.
 void log_info(const std::string& line);
 void log_warning(const std::string& line);

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "core/json.h"
+#include "core/printable.h"
 #include "metrics/append_file.h"
 #include "metrics/median.h"
 
@@ -94,7 +95,7 @@ std::string cause_text(const IdleCauses::Cause& cause, double steps) {
 
 std::string html_text(const std::string& text) {
   std::string out;
-  for (const char c : text) {
+  for (const char c : core::printable(text)) {
     switch (c) {
       case '&':
         out += "&amp;";

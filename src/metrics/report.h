@@ -56,7 +56,7 @@ std::string timeline_svg(const StepTimeline& timeline);
 /// Means over the recorded steps.
 std::string idle_table(const std::vector<StepTimeline>& timelines);
 
-/// Text with &, <, > and " replaced, for HTML.
+/// Text with &, <, > and " replaced and control characters escaped, for HTML.
 std::string html_text(const std::string& text);
 /// 0.0123 -> "12.3 ms": three digits and a unit that suits.
 std::string time_text(double seconds);

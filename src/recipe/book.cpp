@@ -6,7 +6,11 @@
 #include <algorithm>
 #include <tuple>
 
+#include "core/printable.h"
+
 namespace rw::recipe {
+
+using core::printable_line;
 
 std::string Complaint::text() const { return text_of({*this}); }
 
@@ -14,17 +18,21 @@ std::string text_of(const std::vector<Complaint>& same_place) {
   const Complaint& first = same_place.front();
   std::string out;
   for (const Complaint& one : same_place) {
-    out += &one == &first ? fmt::format("{}:{}:{}: ", one.file, one.line, one.column) : "  and ";
-    out += fmt::format("{}: {}\n", one.key, one.message);
+    out += &one == &first
+               ? fmt::format("{}:{}:{}: ", printable_line(one.file), one.line, one.column)
+               : "  and ";
+    out += fmt::format("{}: {}\n", printable_line(one.key), printable_line(one.message));
   }
-  std::string caret;
-  int column = 1;
-  for (const char c : first.source) {
-    if ((static_cast<unsigned char>(c) & 0xC0U) == 0x80U) continue;  // inside a character
-    if (column++ >= first.column) break;
-    caret.push_back(c == '\t' ? '\t' : ' ');
+  std::size_t before = 0;
+  for (int column = 1; column < first.column && before < first.source.size(); ++column) {
+    before += std::max<std::size_t>(1, core::utf8_bytes(first.source, before));
   }
-  return out + fmt::format("  {}\n  {}^", first.source, caret);
+  std::string caret;  // below what is shown
+  const std::string shown = core::printable(first.source.substr(0, before));
+  for (std::size_t at = 0; at < shown.size(); at += core::utf8_bytes(shown, at)) {
+    caret.push_back(shown[at] == '\t' ? '\t' : ' ');
+  }
+  return out + fmt::format("  {}\n  {}^", core::printable(first.source), caret);
 }
 
 const Place& Book::place_of(const std::string& key) const {

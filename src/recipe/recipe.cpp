@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "core/printable.h"
 #include "recipe/book.h"
 #include "recipe/keys.h"
 #include "recipe/reader.h"
@@ -42,7 +43,7 @@ Loaded load_text(const std::string& yaml, const std::string& name,
   for (const auto& text : overrides) read_override(text, book);
   if (book.trusted()) {
     if (book.recipe.run_name.empty()) {
-      book.recipe.run_name = std::filesystem::path(name).stem().string();
+      book.recipe.run_name = core::printable(std::filesystem::path(name).stem().string());
     }
     apply_rules(facts, book);
   }

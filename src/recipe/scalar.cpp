@@ -8,6 +8,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "core/printable.h"
+
 namespace rw::recipe {
 namespace {
 
@@ -237,16 +239,12 @@ std::string quote_text(const std::string& text) {
   const bool odd = is_one_of(text, {"~", "null", "yes", "no", "on", "off", "true", "false"});
   const bool starts = !text.empty() && text[0] != '-' && text[0] != '.' && !is_digit(text[0]);
   if (!odd && starts && std::all_of(text.begin(), text.end(), plain)) return text;
-  std::string out = "\"";
+  std::string out;
   for (const char c : text) {
     if (c == '"' || c == '\\') out.push_back('\\');
-    if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\x{:02x}", static_cast<unsigned>(static_cast<unsigned char>(c)));
-    } else {
-      out.push_back(c);
-    }
+    out.push_back(c);
   }
-  return out + "\"";
+  return '"' + core::printable_line(out) + '"';
 }
 
 std::string real_text(double value) { return fmt::format("{}", value); }

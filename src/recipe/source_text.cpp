@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "core/printable.h"
+
 namespace rw::recipe {
 namespace {
 
@@ -28,27 +30,6 @@ unsigned byte_at(const std::string& text, std::size_t at) {
   return static_cast<unsigned char>(text[at]);
 }
 
-bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
-
-/// Bytes of the UTF-8 character at `at`; 0: it is none.
-std::size_t character_bytes(const std::string& text, std::size_t at) {
-  const unsigned lead = byte_at(text, at);
-  if (lead < 0x80) return 1;
-  const std::size_t size = lead >= 0xC2 && lead < 0xE0   ? 2
-                           : lead >= 0xE0 && lead < 0xF0 ? 3
-                           : lead >= 0xF0 && lead < 0xF5 ? 4
-                                                         : 0;
-  if (size == 0 || at + size > text.size()) return 0;
-  for (std::size_t i = 1; i < size; ++i) {
-    if (!is_continuation(text[at + i])) return 0;
-  }
-  const unsigned second = byte_at(text, at + 1);
-  const bool too_long = (lead == 0xE0 && second < 0xA0) || (lead == 0xF0 && second < 0x90);
-  const bool surrogate = lead == 0xED && second >= 0xA0;
-  const bool too_large = lead == 0xF4 && second >= 0x90;
-  return too_long || surrogate || too_large ? 0 : size;
-}
-
 /// The first byte of a line that is no text, and why.
 struct Flaw {
   std::size_t byte = 0;
@@ -62,7 +43,7 @@ std::optional<Flaw> flaw_of(const std::string& line) {
   }
   for (std::size_t at = 0; at < line.size();) {
     const unsigned byte = byte_at(line, at);
-    const std::size_t size = character_bytes(line, at);
+    const std::size_t size = core::utf8_bytes(line, at);
     if (size == 0) {
       return Flaw{
           at, fmt::format("got the byte 0x{:02x}, which is no UTF-8, want text in UTF-8", byte)};
@@ -90,11 +71,10 @@ Place SourceText::place(int line, int byte) const {
   Place out{name_, std::max(0, line) + 1, 1, ""};
   const auto row = static_cast<std::size_t>(out.line - 1);
   if (row < lines_.size()) out.source = lines_[row];
-  const auto end = out.source.begin() +
-                   static_cast<std::ptrdiff_t>(std::min(byte_of(line, byte), out.source.size()));
-  const auto before =
-      std::count_if(out.source.begin(), end, [](char c) { return !is_continuation(c); });
-  out.column += static_cast<int>(before);
+  const std::size_t end = std::min(byte_of(line, byte), out.source.size());
+  for (std::size_t at = 0; at < end; ++out.column) {
+    at += std::max<std::size_t>(1, core::utf8_bytes(out.source, at));
+  }
   return out;
 }
 
