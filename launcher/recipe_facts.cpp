@@ -32,6 +32,14 @@ std::optional<std::int64_t> corpus_vocab(const std::string& path) {
   }
 }
 
+std::optional<std::int64_t> corpus_tokens(const std::string& path) {
+  try {
+    return store::CorpusFile(path).info().tokens;
+  } catch (const core::Error&) {
+    return std::nullopt;
+  }
+}
+
 /// Throws what makes config.json unusable: that is said at model.from.
 std::optional<model::Options> model_from(const std::string& folder) {
   return model::read_hf_config(folder);
@@ -49,6 +57,7 @@ recipe::Facts pure_facts(std::optional<int> ranks) {
 recipe::Facts gather_facts(std::optional<int> ranks) {
   recipe::Facts out = pure_facts(ranks);
   out.corpus_vocab = corpus_vocab;
+  out.corpus_tokens = corpus_tokens;
   out.file_problem = file_problem;
   out.model_from = model_from;
   return out;
