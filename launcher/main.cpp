@@ -7,7 +7,6 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
-#include <cstdlib>
 #include <exception>
 #include <functional>
 #include <iostream>
@@ -38,6 +37,7 @@
 #include "launcher/commands/report.h"
 #include "launcher/commands/schema.h"
 #include "launcher/commands/train.h"
+#include "launcher/ranks.h"
 #include "launcher/waiting_policy.h"
 
 namespace rw::launcher {
@@ -381,13 +381,29 @@ std::string advice(const CLI::App& app) {
   return "";
 }
 
-/// What each rank of a job would say alike before MPI starts is said by rank 0 alone. A job on
-/// several hosts may differ: there each rank speaks.
-bool another_rank_says_it(const core::Error& error) {
-  const bool alike = error.exit_code() == 2 || error.kind() == core::ErrorKind::kDevice;
-  if (!alike) return false;
-  const auto place = comm::launcher_rank([](const char* name) { return std::getenv(name); });
-  return place && place->rank > 0 && place->local_size == place->size;
+/// Whether this command line starts a job of ranks; all others ignore a launcher's environment.
+bool starts_ranks(const std::vector<std::string>& arguments) {
+  std::vector<std::string> words;
+  for (const std::string& word : arguments) {
+    if (word.rfind('-', 0) != 0) words.push_back(word);
+  }
+  if (words.empty()) return false;
+  if (words[0] == "bench") return words.size() > 1 && words[1] == "train";
+  const bool profile =
+      std::find(arguments.begin(), arguments.end(), "--profile") != arguments.end();
+  return words[0] == "train" || (words[0] == "plan" && profile);
+}
+
+/// The code to leave with after `text` was said, by this process or by rank 0 of its job.
+int leave(const std::vector<std::string>& arguments, int exit_code, const std::string& text) {
+  try {
+    if (starts_ranks(arguments) && !comm::MpiSession::begun()) {
+      return fail_start(find_place(), exit_code, text);
+    }
+  } catch (const core::Error&) {  // there is no telling where this process is
+  }
+  core::log_error(text);
+  return exit_code;
 }
 
 int parse_and_run(int argc, char** argv) {
@@ -427,14 +443,14 @@ int parse_and_run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   rw::launcher::set_waiting_policy(argv);
+  const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
   try {
     return rw::launcher::parse_and_run(argc, argv);
   } catch (const rw::core::Error& error) {
-    if (rw::launcher::another_rank_says_it(error)) return 0;
-    rw::core::log_error(std::string("ropewalk: ") + error.what());
-    return error.exit_code();
+    return rw::launcher::leave(arguments, error.exit_code(),
+                               std::string("ropewalk: ") + error.what());
   } catch (const std::exception& error) {
-    rw::core::log_error(std::string("ropewalk: a bug, please report it: ") + error.what());
-    return 1;
+    return rw::launcher::leave(arguments, 1,
+                               std::string("ropewalk: a bug, please report it: ") + error.what());
   }
 }

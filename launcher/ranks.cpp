@@ -8,14 +8,18 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <memory>
 
 #include "comm/local.h"
 #include "comm/threads.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "core/printable.h"
+#include "kernels/matmul/gemm.h"
+#include "kernels/multiversion.h"
 #include "kernels/threads.h"
 #include "launcher/assemble.h"
-#include "launcher/recipe_facts.h"
+#include "train/siblings.h"
 
 namespace rw::launcher {
 namespace {
@@ -63,45 +67,80 @@ int run_agreed(const RankPlan& plan, const RankBody& body, const RankParts& rank
 
 /// Says that the other ranks do not come, and ends this one: the launcher ends the rest.
 void end_start(int rank, double seconds) {
-  const std::string stopped =
-      train::stopped_ranks({"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"});
+  const std::string stopped = train::stopped_ranks(comm::kRankVariables);
   core::log_error(fmt::format(
       "watchdog: rank {} waits for the others to start since {:.3g} s: {} (watchdog.init_s)", rank,
       seconds, stopped.empty() ? "one is stopped, or its host is slow or gone" : stopped));
   std::_Exit(kExitHang);
 }
 
-int run_mpi(const RankPlan& plan, int rank, const std::vector<std::string>& complaints,
+int say(int exit_code, const std::string& text) {
+  std::cerr << core::printable(text) << std::endl;
+  return exit_code;
+}
+
+/// Which kernels this CPU runs: the bits of sums depend on it.
+std::string instruction_set(const recipe::Recipe& recipe) {
+  if (recipe.precision == "bf16") {
+    const auto engine = kernels::gemm_engine();
+    if (engine == kernels::GemmEngine::kAmx) return "AMX";
+    if (engine == kernels::GemmEngine::kDot) return "AVX-512 with bf16";
+  }
+  switch (kernels::cpu_level()) {
+    case kernels::CpuLevel::kAvx512:
+      return "AVX-512";
+    case kernels::CpuLevel::kAvx2:
+      return "AVX2";
+    case kernels::CpuLevel::kBaseline:
+      break;
+  }
+  return "no AVX2";
+}
+
+/// The code to leave with when MPI has found another job than the launcher's environment tells of.
+std::optional<int> refuse_stranger(const comm::LauncherRank& launched, int world) {
+  if (world == launched.size) return std::nullopt;
+  return say(kExitUsage,
+             fmt::format("ropewalk: got rank {} of {} from the launcher's environment, but MPI "
+                         "finds a world of {}: launcher and MPI library do not belong together; "
+                         "try the mpirun of Open MPI, which this program is built with, or srun "
+                         "--mpi=pmix",
+                         launched.rank, launched.size, world));
+}
+
+int run_here(const RankPlan& plan, const RankBody& body);
+
+/// A task of a launcher that MPI finds alone.
+int run_alone(RankPlan plan, const RankBody& body) {
+  plan.communicator = "local";
+  return run_here(plan, body);
+}
+
+int run_mpi(const comm::LauncherRank& launched, const RankPlan& plan, const Start& start,
             const RankBody& body) {
   const double init_s = plan.init_s;
-  train::StartAlarm alarm(init_s, [=] { end_start(rank, init_s); });
-  comm::MpiSession session;
-  auto& world = session.world();
+  train::StartAlarm alarm(init_s, [=] { end_start(launched.rank, init_s); });
+  auto session = std::make_unique<comm::MpiSession>();
+  auto& world = session->world();
+  if (plan.ranks == 1 && world.size() == 1 && launched.size > 1) {
+    alarm.stop();
+    session.reset();
+    return run_alone(plan, body);
+  }
+  if (const auto code = refuse_stranger(launched, world.size())) return *code;
   core::log_set_rank(world.rank(), world.size());
-  // Complaints that only some hosts have (a file that is not there) are said once, by rank 0.
-  std::string mine;
-  for (const auto& line : complaints) mine += session.host() + ": " + line + "\n";
-  int code = 0;
-  for (const auto& text : world.gather_text(mine)) {
-    if (text.empty()) continue;
-    if (world.rank() == 0 && code == 0) std::cerr << text;
-    code = 2;
-  }
-  if (code != 0) {
-    world.barrier().wait();
-    return code;
-  }
+  if (const auto code = agree_on_start(world, start)) return *code;
   train::Signals signals;
   try {
-    return run_agreed(plan, body, {world, &signals, alarm});
+    return run_agreed(plan, body, {world, &signals, alarm, plan});
   } catch (const Error& error) {
     core::log_error(
-        fmt::format("ropewalk: rank {} on {}: {}", world.rank(), session.host(), error.what()));
+        fmt::format("ropewalk: rank {} on {}: {}", world.rank(), comm::host_name(), error.what()));
     world.abort(error.exit_code());
     throw;
   } catch (const std::exception& error) {
     core::log_error(fmt::format("ropewalk: rank {} on {}: a bug, please report it: {}",
-                                world.rank(), session.host(), error.what()));
+                                world.rank(), comm::host_name(), error.what()));
     world.abort(1);
     throw;
   }
@@ -112,22 +151,19 @@ int run_here(const RankPlan& plan, const RankBody& body) {
   if (plan.ranks == 1) {
     const auto world = comm::make_local();
     train::StartAlarm none(0, {});
-    return run_agreed(plan, body, {*world, &signals, none});
+    return run_agreed(plan, body, {*world, &signals, none, plan});
   }
   int code = 0;
   comm::run_threads(plan.ranks, [&](comm::Communicator& world) {
     train::StartAlarm none(0, {});
-    const int mine = run_agreed(plan, body, {world, world.rank() == 0 ? &signals : nullptr, none});
+    const int mine =
+        run_agreed(plan, body, {world, world.rank() == 0 ? &signals : nullptr, none, plan});
     if (world.rank() == 0) code = mine;
   });
   return code;
 }
 
 }  // namespace
-
-std::optional<int> Place::ranks() const {
-  return launched ? std::optional<int>(launched->size) : std::nullopt;
-}
 
 Place find_place() { return {comm::launcher_rank(environment)}; }
 
@@ -149,33 +185,54 @@ void require_training_device(const recipe::Recipe& recipe) {
 }
 
 LoadedJob load_job(const Place& place, const std::string& path,
-                   const std::vector<std::string>& overrides, const recipe::Facts& facts) {
-  const auto pure = recipe::load(path, overrides, pure_facts(place.ranks()));
+                   const std::vector<std::string>& overrides, recipe::Facts facts) {
+  if (place.launched) facts.ranks = place.launched->size;
   auto loaded = recipe::load(path, overrides, facts);
   LoadedJob out;
+  const auto& parallel = loaded.recipe.parallel;
+  if (!loaded.complaints.empty() && facts.ranks > 1 && parallel.dp * parallel.pp == 1) {
+    facts.ranks.reset();  // a task of its own, or one that lacks its company: MPI knows
+    out.in_company = fmt::format("{}", fmt::join(loaded.complaints, "\n"));
+    loaded = recipe::load(path, overrides, facts);
+  }
   if (!loaded.complaints.empty()) {
-    if (place.speaks()) {
-      for (const auto& complaint : loaded.complaints) std::cerr << complaint << '\n';
-      out.exit_code = 2;
-      return out;
-    }
-    const bool one_host = place.launched->local_size == place.launched->size;
-    if (!pure.complaints.empty() || one_host) {
-      out.exit_code = 0;
-      return out;
-    }
+    out.exit_code =
+        fail_start(place, kExitUsage, fmt::format("{}", fmt::join(loaded.complaints, "\n")));
+    return out;
   }
   out.recipe = std::move(loaded.recipe);
   out.resolved_recipe = std::move(loaded.resolved_text);
-  out.complaints = std::move(loaded.complaints);
   require_training_device(out.recipe);
   return out;
 }
 
-int run_ranks(const Place& place, const RankPlan& plan, const std::vector<std::string>& complaints,
-              const RankBody& body) {
-  return place.launched ? run_mpi(plan, place.launched->rank, complaints, body)
-                        : run_here(plan, body);
+Start start_of(const std::string& command, const std::vector<Fact>& options, const LoadedJob& job,
+               const RankPlan& plan) {
+  Start out;
+  out.facts = start_facts(command, options, job.recipe);
+  out.note = fmt::format("{} threads, {}", plan.threads, instruction_set(job.recipe));
+  out.failure = job.in_company;
+  if (!out.failure.empty()) out.exit_code = kExitUsage;
+  return out;
+}
+
+int fail_start(const Place& place, int exit_code, const std::string& text) {
+  if (place.speaks()) return say(exit_code, text);
+  if (train::started_as_rank_zero(comm::kRankVariables)) return 0;
+  // Rank 0 may have left with a failure of its own, and not every launcher then ends the job.
+  constexpr double kPatienceSeconds = 20;
+  const std::string mine = comm::host_name() + ": " + text;
+  train::StartAlarm alarm(kPatienceSeconds, [=] { std::_Exit(say(exit_code, mine)); });
+  comm::MpiSession session;
+  if (session.world().size() != place.launched->size) return say(exit_code, mine);
+  Start start;
+  start.exit_code = exit_code;
+  start.failure = text;
+  return agree_on_start(session.world(), start).value_or(exit_code);
+}
+
+int run_ranks(const Place& place, const RankPlan& plan, const Start& start, const RankBody& body) {
+  return place.launched ? run_mpi(*place.launched, plan, start, body) : run_here(plan, body);
 }
 
 }  // namespace rw::launcher

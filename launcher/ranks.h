@@ -7,20 +7,23 @@
 
 #include "comm/communicator.h"
 #include "comm/session.h"
+#include "launcher/agreement.h"
 #include "recipe/recipe.h"
 #include "train/signals.h"
 #include "train/start_alarm.h"
 
 namespace rw::launcher {
 
+inline constexpr int kExitUsage = 2;
 inline constexpr int kExitHang = 72;  // a rank is silent
 
-/// Who this process is in a job: one rank under a launcher, all of them without one.
+/// Who this process is in a job: one rank under a launcher, all of them without one. Commands without
+/// ranks are never under one.
 struct Place {
   std::optional<comm::LauncherRank> launched;  // as the launcher's environment says
   bool speaks() const { return !launched || launched->rank == 0; }
-  std::optional<int> ranks() const;
 };
+/// Throws as comm::launcher_rank.
 Place find_place();
 
 /// How a job's ranks run.
@@ -38,16 +41,21 @@ struct RankParts {
   comm::Communicator& world;
   train::Signals* signals;   // null where another rank handles them
   train::StartAlarm& alarm;  // to be stopped once this rank has heard from the others
+  const RankPlan& plan;
 };
 /// One rank from start to end, collective; returns the exit code.
 using RankBody = std::function<int(const RankParts& rank)>;
 
-/// Runs `body` on every rank of this process, each with its number of OpenMP threads set. Failures
-/// that all ranks know of (AgreedFailure, a loss that is not finite) become the exit code, and rank
-/// 0 says why; others end the job. `complaints` about the recipe that only some hosts have are
-/// said once, after MPI started: exit code 2.
-int run_ranks(const Place& place, const RankPlan& plan, const std::vector<std::string>& complaints,
-              const RankBody& body);
+/// Runs `body` on every rank of this process, each with its number of OpenMP threads set, once all
+/// ranks have agreed on `start` (launcher/agreement.h). Failures that all ranks know of
+/// (AgreedFailure, a loss that is not finite) become the exit code, and rank 0 says why; others end
+/// the job. Refuses with 2 when MPI's world is not the launcher's; a recipe for one rank in a world of
+/// one is a job of its own, whatever the launcher started beside it.
+int run_ranks(const Place& place, const RankPlan& plan, const Start& start, const RankBody& body);
+
+/// What ends this process before its ranks have met: says it, or has rank 0 say it, and returns the
+/// code to leave with. Quiet with 0 where rank 0 is sure to say the same.
+int fail_start(const Place& place, int exit_code, const std::string& text);
 
 /// Throws Error{kDevice} for a device that cannot train.
 void require_training_device(const recipe::Recipe& recipe);
@@ -57,11 +65,15 @@ struct LoadedJob {
   std::optional<int> exit_code;
   recipe::Recipe recipe;
   std::string resolved_recipe;
-  std::vector<std::string> complaints;  // of this host alone, for run_ranks
+  std::string in_company;  // what is wrong with it unless MPI's world is 1
 };
-/// Reads the recipe before MPI starts: rank 0 prints the complaints, the others leave quietly.
-/// Facts: as those of recipe_facts.h. Throws as require_training_device.
+/// Reads the recipe before MPI starts; what is wrong with it is fail_start's. Facts: as those of
+/// recipe_facts.h; the number of ranks is the place's. Throws as require_training_device.
 LoadedJob load_job(const Place& place, const std::string& path,
-                   const std::vector<std::string>& overrides, const recipe::Facts& facts);
+                   const std::vector<std::string>& overrides, recipe::Facts facts);
+
+/// What this rank comes with to the start of `command`, with the options that all must share.
+Start start_of(const std::string& command, const std::vector<Fact>& options, const LoadedJob& job,
+               const RankPlan& plan);
 
 }  // namespace rw::launcher

@@ -32,14 +32,6 @@ std::optional<std::int64_t> corpus_vocab(const std::string& path) {
   }
 }
 
-std::optional<std::int64_t> corpus_tokens(const std::string& path) {
-  try {
-    return store::CorpusFile(path).info().tokens;
-  } catch (const core::Error&) {
-    return std::nullopt;
-  }
-}
-
 /// Throws what makes config.json unusable: that is said at model.from.
 std::optional<model::Options> model_from(const std::string& folder) {
   return model::read_hf_config(folder);
@@ -47,17 +39,10 @@ std::optional<model::Options> model_from(const std::string& folder) {
 
 }  // namespace
 
-recipe::Facts pure_facts(std::optional<int> ranks) {
+recipe::Facts gather_facts() {
   recipe::Facts out;
-  out.ranks = ranks;
   out.resolve = model::resolve;
-  return out;
-}
-
-recipe::Facts gather_facts(std::optional<int> ranks) {
-  recipe::Facts out = pure_facts(ranks);
   out.corpus_vocab = corpus_vocab;
-  out.corpus_tokens = corpus_tokens;
   out.file_problem = file_problem;
   out.model_from = model_from;
   return out;

@@ -177,7 +177,7 @@ int serve(Bench& bench) {
   return 0;
 }
 
-int run_rank(const BenchTrainOptions& options, const recipe::Recipe& recipe, const RankPlan& ranks,
+int run_rank(const BenchTrainOptions& options, const recipe::Recipe& recipe,
              const RankParts& rank) {
   comm::Communicator& world = rank.world;
   world.barrier().wait();
@@ -191,7 +191,7 @@ int run_rank(const BenchTrainOptions& options, const recipe::Recipe& recipe, con
   const StepLimits limits = bench.limits();
   const auto parts = step_parts(std::move(samples), limits, world);
   if (world.rank() != 0) return 0;
-  const Json out = report(parts, limits, bench, ranks);
+  const Json out = report(parts, limits, bench, rank.plan);
   if (options.json) {
     std::cout << out.dump(2) << '\n';
   } else {
@@ -211,17 +211,21 @@ recipe::Facts without_corpora(recipe::Facts facts, const BenchTrainOptions& opti
 
 int run_bench_train(const BenchTrainOptions& options) {
   const Place place = find_place();
-  auto job = load_job(place, options.recipe, options.overrides,
-                      without_corpora(gather_facts(place.ranks()), options));
+  auto job =
+      load_job(place, options.recipe, options.overrides, without_corpora(gather_facts(), options));
   if (job.exit_code) return *job.exit_code;
   const RankPlan ranks = plan_ranks(place, job.recipe);
   if (options.serve && ranks.ranks > 1) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("bench train --serve: got {} ranks, want 1", ranks.ranks));
   }
-  return run_ranks(place, ranks, job.complaints, [&](const RankParts& rank) {
-    return run_rank(options, job.recipe, ranks, rank);
-  });
+  const Start start = start_of("bench train",
+                               {{"--steps", std::to_string(options.steps)},
+                                {"--random-data", options.random_data ? "yes" : "no"},
+                                {"--serve", options.serve ? "yes" : "no"}},
+                               job, ranks);
+  return run_ranks(place, ranks, start,
+                   [&](const RankParts& rank) { return run_rank(options, job.recipe, rank); });
 }
 
 }  // namespace rw::launcher

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <limits>
@@ -12,7 +11,6 @@
 #include <string>
 #include <vector>
 
-#include "comm/session.h"
 #include "core/error.h"
 #include "core/json.h"
 #include "data/corpus.h"
@@ -82,7 +80,7 @@ void read_first_row(const recipe::Recipe& recipe, const data::Corpora& corpora) 
 Json facts_of(const recipe::Recipe& recipe) {
   const data::Corpora corpora(recipe.data, recipe.train.seq_len);
   read_first_row(recipe, corpora);
-  kernels::set_threads(plan_ranks(find_place(), recipe).threads);  // some scratch is per thread
+  kernels::set_threads(plan_ranks({}, recipe).threads);  // some scratch is per thread
   const auto forecast = pipeline::forecast(trainer_options(recipe, corpora),
                                            recipe.data.prefetch_steps, given_plans(recipe));
   Json out;
@@ -145,9 +143,7 @@ void print_facts(const Json& facts) {
 }  // namespace
 
 int run_check(const CheckOptions& options) {
-  const auto place = comm::launcher_rank([](const char* name) { return std::getenv(name); });
-  if (place && place->rank > 0) return 0;  // rank 0 says it once
-  const auto loaded = recipe::load(options.recipe, options.overrides, gather_facts(std::nullopt));
+  const auto loaded = recipe::load(options.recipe, options.overrides, gather_facts());
   Json out;
   out["ok"] = loaded.complaints.empty();
   out["complaints"] = complaints_json(loaded);

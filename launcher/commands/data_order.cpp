@@ -62,7 +62,7 @@ void print_row(const DataOrderOptions& options, const data::Corpora& corpora, co
 
 int run_data_order(const DataOrderOptions& options) {
   const auto [first, last] = parse_steps(options.steps);
-  const auto loaded = recipe::load(options.recipe, options.overrides, gather_facts(std::nullopt));
+  const auto loaded = recipe::load(options.recipe, options.overrides, gather_facts());
   if (!loaded.complaints.empty()) {
     for (const auto& complaint : loaded.complaints) std::cerr << complaint << '\n';
     return 2;

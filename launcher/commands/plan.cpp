@@ -100,10 +100,13 @@ void write_text(store::Store& store, const std::string& path, const std::string&
   store::write_whole(store, path, text);
 }
 
-/// All ranks measure; the file is rank 0's. Returns the exit code.
-int profile(const Place& place, const LoadedJob& job, const PlanFiles& files) {
+/// All ranks measure; the file is rank 0's, whose process `goes_on`. Returns the exit code.
+int profile(const Place& place, const LoadedJob& job, const PlanCommandOptions& options,
+            const PlanFiles& files, bool& goes_on) {
   const RankPlan ranks = plan_ranks(place, job.recipe);
-  return run_ranks(place, ranks, job.complaints, [&](const RankParts& rank) {
+  const Start start = start_of(
+      "plan --profile", {{"--topology", options.topology}, {"--track", options.track}}, job, ranks);
+  return run_ranks(place, ranks, start, [&](const RankParts& rank) {
     pipeline::TrainerOptions trainer;
     together(rank.world, [&] {
       trainer =
@@ -113,6 +116,7 @@ int profile(const Place& place, const LoadedJob& job, const PlanFiles& files) {
     const auto topology = pipeline::measure_topology(trainer, {}, rank.world);
     together(rank.world, [&] {
       if (rank.world.rank() != 0) return;
+      goes_on = true;
       const auto store = store::make_posix();
       write_text(*store, files.topology, pipeline::to_json(topology).dump(1) + "\n");
     });
@@ -216,18 +220,17 @@ std::string train_command(const PlanCommandOptions& options, const recipe::Recip
 }
 
 int plan_recipe(const PlanCommandOptions& options) {
-  const Place place = find_place();
-  const LoadedJob job =
-      load_job(place, options.recipe, options.overrides, gather_facts(place.ranks()));
+  const Place place = options.profile ? find_place() : Place{};
+  const LoadedJob job = load_job(place, options.recipe, options.overrides, gather_facts());
   if (job.exit_code) return *job.exit_code;
   const PlanFiles files = files_of(options, job.recipe);
   auto demand = demand_of(job.recipe);  // refuses before anything is measured
   demand.strict = options.track == "strict";
   if (options.profile) {
-    const int code = profile(place, job, files);
-    if (code != 0) return code;
+    bool goes_on = false;
+    const int code = profile(place, job, options, files, goes_on);
+    if (code != 0 || !goes_on) return code;
   }
-  if (!place.speaks()) return 0;
   if (options.topology.empty() && job.recipe.pipeline.topology.empty() &&
       !fs::exists(files.topology)) {
     throw Error(ErrorKind::kUsage,

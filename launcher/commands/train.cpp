@@ -29,7 +29,6 @@ struct Job {
   Resume resume;
   bool overwrite = false;
   std::string recipe_file;
-  RankPlan ranks;
 };
 
 int finish(const Job& job, Run& run, comm::Communicator& world, train::Ending ending) {
@@ -49,6 +48,7 @@ int finish(const Job& job, Run& run, comm::Communicator& world, train::Ending en
 /// One rank from start to end. Collective.
 int run_rank(const Job& job, const RankParts& rank) {
   comm::Communicator& world = rank.world;
+  if (world.rank() == 0) std::cout << job.resolved_recipe << std::flush;
   // A hung peer may hold this rank's training thread for ever: the watchdog's thread ends the job.
   train::Watchdog watchdog(world.duplicate(), job.recipe.watchdog,
                            [&world](const std::string& message) {
@@ -65,14 +65,14 @@ int run_rank(const Job& job, const RankParts& rank) {
     lock = prepare_run_folder(
         {job.recipe.output_dir,
          job.resolved_recipe,
-         environment_json(world.size(), job.ranks.threads, job.ranks.communicator),
+         environment_json(world.size(), rank.plan.threads, rank.plan.communicator),
          job.resume,
          job.overwrite,
          {job.recipe_file, job.recipe.pipeline.problem, job.recipe.pipeline.solution,
           job.recipe.pipeline.topology}});
     core::log_add_file(job.recipe.output_dir + "/log/rank-0.txt");
   });
-  if (job.ranks.communicator == "mpi" && world.rank() != 0) {
+  if (rank.plan.communicator == "mpi" && world.rank() != 0) {
     core::log_add_file(fmt::format("{}/log/rank-{}.txt", job.recipe.output_dir, world.rank()));
   }
   Run run = assemble(job.recipe, job.resolved_recipe, job.resume, std::move(inputs), world);
@@ -94,13 +94,15 @@ int run_train(const TrainOptions& options) {
     throw Error(ErrorKind::kUsage,
                 "--overwrite starts anew and --resume goes on; give one of them");
   }
-  auto loaded = load_job(place, options.recipe, options.overrides, gather_facts(place.ranks()));
+  auto loaded = load_job(place, options.recipe, options.overrides, gather_facts());
   if (loaded.exit_code) return *loaded.exit_code;
+  const RankPlan plan = plan_ranks(place, loaded.recipe);
+  const Start start = start_of(
+      "train", {{"--resume", options.resume}, {"--overwrite", options.overwrite ? "yes" : "no"}},
+      loaded, plan);
   job.recipe = std::move(loaded.recipe);
   job.resolved_recipe = std::move(loaded.resolved_recipe);
-  job.ranks = plan_ranks(place, job.recipe);
-  if (place.speaks()) std::cout << job.resolved_recipe << std::flush;
-  return run_ranks(place, job.ranks, loaded.complaints,
+  return run_ranks(place, plan, start,
                    [&job](const RankParts& rank) { return run_rank(job, rank); });
 }
 

@@ -1,7 +1,10 @@
 // Part of Ropewalk, MIT licence.
 #include <fmt/format.h>
 
+#include <array>
 #include <charconv>
+#include <climits>
+#include <span>
 #include <string_view>
 
 #include "comm/session.h"
@@ -9,6 +12,9 @@
 
 namespace rw::comm {
 namespace {
+
+constexpr std::array kSizeVariables{"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS",
+                                    "SLURM_NTASKS", "SLURM_NPROCS"};
 
 using Getenv = std::function<const char*(const char*)>;
 
@@ -20,6 +26,20 @@ std::optional<int> number(std::string_view text) {
   return value;
 }
 
+struct Variable {
+  const char* name = nullptr;
+  const char* text = nullptr;
+};
+
+/// The first of these variables that is set.
+template <class Names>
+std::optional<Variable> first_set(const Getenv& getenv, const Names& names) {
+  for (const char* name : names) {
+    if (const char* text = getenv(name); text != nullptr) return Variable{name, text};
+  }
+  return std::nullopt;
+}
+
 /// The first of these variables that holds a whole number >= 0.
 std::optional<int> first_of(const Getenv& getenv, std::initializer_list<const char*> names) {
   for (const char* name : names) {
@@ -28,6 +48,19 @@ std::optional<int> first_of(const Getenv& getenv, std::initializer_list<const ch
     if (const auto value = number(text)) return value;
   }
   return std::nullopt;
+}
+
+[[noreturn]] void refuse(const Variable& at, const std::string& problem) {
+  throw core::Error(core::ErrorKind::kUsage,
+                    fmt::format("the launcher's environment: got {}={}{}; try mpirun or srun, or "
+                                "unset {} for a job without a launcher",
+                                at.name, at.text, problem, at.name));
+}
+
+int value_of(const Variable& at) {
+  const auto value = number(at.text);
+  if (!value) refuse(at, fmt::format(", want a whole number from 0 to {}", INT_MAX));
+  return *value;
 }
 
 /// Tasks of host `node` from Slurm's "2(x3),1": three hosts with 2 each, then one with 1.
@@ -72,26 +105,29 @@ bool bare_slurm_batch(const Getenv& getenv) {
 }  // namespace
 
 std::optional<LauncherRank> launcher_rank(const Getenv& getenv) {
-  const auto mpi_rank = first_of(getenv, {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"});
-  const bool slurm = !mpi_rank && !bare_slurm_batch(getenv);
-  const auto rank = slurm ? first_of(getenv, {"SLURM_PROCID"}) : mpi_rank;
-  if (!rank) return std::nullopt;
-  const auto size = first_of(getenv, {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS",
-                                      "SLURM_NTASKS", "SLURM_NPROCS"});
-  if (!size || *rank >= *size) {
-    throw core::Error(
-        core::ErrorKind::kUsage,
-        fmt::format("the launcher's environment: got rank {} of {}; want OMPI_COMM_WORLD_SIZE, "
-                    "PMI_SIZE or SLURM_NTASKS above the rank; try mpirun or srun",
-                    *rank, size ? fmt::format("{}", *size) : "an unknown number"));
+  auto rank_at = first_set(getenv, std::span(kRankVariables).first(kRankVariables.size() - 1));
+  if (!rank_at && !bare_slurm_batch(getenv)) {
+    rank_at = first_set(getenv, std::span(kRankVariables).last(1));
+  }
+  if (!rank_at) return std::nullopt;
+  const int rank = value_of(*rank_at);
+  const auto size_at = first_set(getenv, kSizeVariables);
+  if (!size_at) {
+    refuse(*rank_at, fmt::format(" and no number of ranks: none of {} is set",
+                                 fmt::join(kSizeVariables, ", ")));
+  }
+  const int size = value_of(*size_at);
+  if (rank >= size) {
+    refuse(*rank_at, fmt::format(" with {}={}: want a rank below the number of ranks",
+                                 size_at->name, size_at->text));
   }
   const auto local_rank =
       first_of(getenv, {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"});
   const auto local_size = local_size_of(getenv);
   if (!local_rank || !local_size || *local_rank >= *local_size) {
-    return LauncherRank{*rank, *size, *rank, *size};
+    return LauncherRank{rank, size, rank, size};
   }
-  return LauncherRank{*rank, *size, *local_rank, *local_size};
+  return LauncherRank{rank, size, *local_rank, *local_size};
 }
 
 }  // namespace rw::comm

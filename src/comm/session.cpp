@@ -19,9 +19,8 @@ using core::Error;
 using core::ErrorKind;
 
 void start_mpi() {
-  int begun = 0;
-  MPI_Initialized(&begun);
-  if (begun != 0) throw Error(ErrorKind::kBug, "MpiSession: got a second one in this process");
+  if (MpiSession::begun())
+    throw Error(ErrorKind::kBug, "MpiSession: got a second one in this process");
   int level = MPI_THREAD_SINGLE;
   if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &level) != MPI_SUCCESS) {
     throw Error(ErrorKind::kComm, "MPI_Init_thread failed");
@@ -72,9 +71,15 @@ MpiSession::~MpiSession() {
   if (well && clean) MPI_Finalize();
 }
 
+bool MpiSession::begun() {
+  int begun = 0;
+  MPI_Initialized(&begun);
+  return begun != 0;
+}
+
 std::uint64_t MpiSession::bytes_sent() const { return engine_->requests().sent().load(); }
 
-std::string MpiSession::host() const {
+std::string host_name() {
   std::array<char, 256> name{};
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown host";
 }

@@ -1,5 +1,6 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -11,6 +12,10 @@
 
 namespace rw::comm {
 
+/// Where launchers write a process' rank, in the order in which they count.
+inline constexpr std::array kRankVariables{"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
+                                           "SLURM_PROCID"};
+
 /// What the launcher's environment says of this process, before MPI_Init.
 struct LauncherRank {
   int rank, size, local_rank, local_size;
@@ -20,9 +25,12 @@ struct LauncherRank {
 /// SLURM_PROCID/SLURM_NTASKS (SLURM_LOCALID, SLURM_TASKS_PER_NODE), in this order; nullopt: not
 /// under a launcher. Under one with a single process the size is 1. Local numbers that the
 /// environment does not give are those of a job on one host. A batch script of Slurm that did not
-/// start this process by srun is no launcher. Throws Error{kUsage} when there is a rank without a
-/// size, or a rank outside of it.
+/// start this process by srun is no launcher. Throws Error{kUsage}, naming the variables, when there is
+/// a rank without a size, a rank outside of it, or one of both that is no whole number.
 std::optional<LauncherRank> launcher_rank(const std::function<const char*(const char*)>& getenv);
+
+/// As gethostname says.
+std::string host_name();
 
 class MpiEngine;
 
@@ -42,7 +50,8 @@ class MpiSession {
   /// MPI_Finalize is left out, as it would wait for ever; the launcher then ends the job.
   ~MpiSession();
   Communicator& world() { return *world_; }
-  std::string host() const;
+  /// Whether this process has come to MPI_Init: it does so once at most.
+  static bool begun();
   /// Bytes of all messages that this process has sent so far (to itself too).
   std::uint64_t bytes_sent() const;
 

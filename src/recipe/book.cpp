@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "core/printable.h"
 
@@ -46,8 +47,12 @@ const Place& Book::place_of(const std::string& key) const {
 
 void Book::complain(const Place& place, const std::string& key, const std::string& message) {
   bad_.insert(key);
-  const std::string which = place.file == kCommandLine ? place.source : "";
-  if (!said_.emplace(place.file, place.line, place.column, key, which).second) return;
+  const bool said = std::any_of(complaints_.begin(), complaints_.end(), [&](const Complaint& one) {
+    return std::tie(one.file, one.line, one.column) ==
+               std::tie(place.file, place.line, place.column) &&
+           one.key == key && (place.file != kCommandLine || one.source == place.source);
+  });
+  if (said) return;
   complaints_.push_back({place.file, place.line, place.column, key, message, place.source});
 }
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <unordered_map>
 #include <utility>
 
 namespace rw::recipe {
@@ -316,10 +315,12 @@ void add_data(std::vector<Key>& out) {
       .one_of({"random", "spread"});
   add("loader_threads", Slot<Int>([](Recipe& r) -> Int& { return r.data.loader_threads; }),
       "threads that read batches")
-      .within_range(1, 256);
+      .within_range(1, 256)
+      .each_rank_its_own();
   add("prefetch_steps", Slot<Int>([](Recipe& r) -> Int& { return r.data.prefetch_steps; }),
       "steps read ahead")
-      .within_range(1, 4096);
+      .within_range(1, 4096)
+      .each_rank_its_own();
   add("validation", Slot<std::vector<data::Source>>([](Recipe& r) -> std::vector<data::Source>& {
         return r.data.validation;
       }),
@@ -420,6 +421,10 @@ Key& Key::not_yet(std::vector<std::string> texts) {
   later = std::move(texts);
   return *this;
 }
+Key& Key::each_rank_its_own() {
+  per_rank = true;
+  return *this;
+}
 Key& Key::when_absent(std::string meaning) {
   absent = std::move(meaning);
   return *this;
@@ -428,16 +433,6 @@ Key& Key::when_absent(std::string meaning) {
 const std::vector<Key>& keys() {
   static const std::vector<Key> kKeys = make_keys();
   return kKeys;
-}
-
-const Key* find_key(const std::string& path) {
-  static const auto kByPath = [] {
-    std::unordered_map<std::string, const Key*> out;
-    for (const Key& key : keys()) out.emplace(key.path(), &key);
-    return out;
-  }();
-  const auto found = kByPath.find(path);
-  return found == kByPath.end() ? nullptr : found->second;
 }
 
 const std::vector<Section>& sections() {

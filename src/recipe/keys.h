@@ -36,6 +36,7 @@ struct Key {
   Unit unit = Unit::kNone;
   std::vector<std::string> choices;  // of a text
   std::vector<std::string> later;    // texts of versions to come
+  bool per_rank = false;             // ranks of a job may differ in it
   std::string
       absent;  // what an absent value means, when it is not the default; "required" is said so
   Key& within_range(double from, double to);
@@ -43,6 +44,7 @@ struct Key {
   Key& counting(Unit what);
   Key& one_of(std::vector<std::string> texts);
   Key& not_yet(std::vector<std::string> texts);
+  Key& each_rank_its_own();
   Key& when_absent(std::string meaning);
   std::string path() const { return section.empty() ? name : section + "." + name; }
 };
@@ -60,7 +62,7 @@ const std::vector<Section>& sections();
 const std::vector<std::string>& later_keys();
 /// Keys that must be given.
 const std::vector<std::string>& required_keys();
-/// The key `path` names; nullptr: none.
-const Key* find_key(const std::string& path);
+/// What other trainers call a key; "" when `name` is none of theirs.
+std::string alias_of(const std::string& name);
 
 }  // namespace rw::recipe

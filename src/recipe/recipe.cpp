@@ -10,7 +10,6 @@
 
 #include "core/error.h"
 #include "core/printable.h"
-#include "recipe/aliases.h"
 #include "recipe/book.h"
 #include "recipe/keys.h"
 #include "recipe/reader.h"
@@ -48,7 +47,6 @@ Loaded load_text(const std::string& yaml, const std::string& name,
     }
     apply_rules(facts, book);
   }
-  explain_aliases(facts, book);
   Loaded out;
   out.recipe = book.recipe;
   out.details = book.complaints();

@@ -61,7 +61,6 @@ struct Facts {
   std::optional<int> ranks;  // that the launcher started
   /// Largest token id + 1 of a corpus; nullopt: cannot be read (another check says why).
   std::function<std::optional<std::int64_t>(const std::string& corpus)> corpus_vocab;
-  std::function<std::optional<std::int64_t>(const std::string& corpus)> corpus_tokens;
   /// Why a path cannot be read; nullopt: it can.
   std::function<std::optional<std::string>(const std::string& path)> file_problem;
   /// The model of a folder; may throw core::Error.
@@ -77,6 +76,14 @@ Loaded load(const std::string& path, const std::vector<std::string>& overrides,
 /// The same from a text; `name` stands for the file in complaints.
 Loaded load_text(const std::string& yaml, const std::string& name,
                  const std::vector<std::string>& overrides = {}, const Facts& facts = {});
+
+/// A key that has a value, and the value as YAML in one line.
+struct KeyValue {
+  std::string key, value;
+};
+/// What all ranks of a job must have alike, in the order of docs/recipe.md: every key but those that
+/// each rank may have its own value of.
+std::vector<KeyValue> shared_values(const Recipe& recipe);
 
 /// The JSON Schema (draft 2020-12) of recipes, and docs/recipe.md.
 std::string json_schema();

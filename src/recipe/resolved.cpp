@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <sstream>
+
 #include "recipe/scalar.h"
 
 namespace rw::recipe {
@@ -63,6 +65,19 @@ std::string resolved_text(Recipe recipe) {
       out += fmt::format("{}{}:\n", nested ? "  " : "", section.name.substr(dot + 1));
     }
     out += body;
+  }
+  return out;
+}
+
+std::vector<KeyValue> shared_values(const Recipe& recipe) {
+  Recipe copy = recipe;  // slots give members to write to
+  std::vector<KeyValue> out;
+  for (const Key& key : keys()) {
+    if (key.per_rank) continue;
+    std::istringstream words(value_text(key, copy));
+    std::string line;
+    for (std::string word; words >> word;) line += (line.empty() ? "" : " ") + word;
+    if (!line.empty()) out.push_back({key.path(), line});
   }
   return out;
 }

@@ -3,9 +3,7 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
-#include <string>
 #include <thread>
-#include <vector>
 
 namespace rw::train {
 
@@ -29,10 +27,5 @@ class StartAlarm {
   bool stop_ = false;
   std::thread thread_;
 };
-
-/// Ranks of this job on this host (children of the same launcher) whose processes are stopped:
-/// "rank 1 is stopped; rank 3 is stopped", or nothing. `rank_variables`: names in the environment
-/// that hold a rank, the first that is there counts.
-std::string stopped_ranks(const std::vector<std::string>& rank_variables);
 
 }  // namespace rw::train

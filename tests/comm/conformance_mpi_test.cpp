@@ -22,8 +22,8 @@ TEST(SessionTest, TheWorldIsWhatTheLauncherSays) {
 }
 
 TEST(SessionTest, KnowsItsHost) {
-  EXPECT_FALSE(test::mpi_session().host().empty());
-  EXPECT_EQ(test::mpi_session().host().find('\0'), std::string::npos);
+  EXPECT_FALSE(host_name().empty());
+  EXPECT_EQ(host_name().find('\0'), std::string::npos);
 }
 
 /// What the ranks send for one call, all of them together.

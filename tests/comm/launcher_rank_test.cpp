@@ -87,20 +87,42 @@ TEST(LauncherRankTest, OpenMpiComesBeforeSlurm) {
               {1, 2, 1, 2});
 }
 
-TEST(LauncherRankTest, ValuesThatAreNoNumbersAreAbsent) {
-  EXPECT_FALSE(under({{"PMI_RANK", "two"}, {"PMI_SIZE", "4"}}).has_value());
-  EXPECT_FALSE(under({{"PMI_RANK", ""}, {"PMI_SIZE", "4"}}).has_value());
+std::string refusal_of(const Variables& variables) {
+  return test::message_of([&] { (void)under(variables); });
 }
 
-TEST(LauncherRankTest, RefusesARankWithoutASizeAboveIt) {
-  EXPECT_THAT(test::message_of([] {
-                (void)under({{"PMIX_RANK", "2"}});
-              }),
-              ::testing::HasSubstr("got rank 2 of an unknown number"));
-  EXPECT_THAT(test::message_of([] {
-                (void)under({{"PMI_RANK", "4"}, {"PMI_SIZE", "4"}});
-              }),
-              ::testing::HasSubstr("got rank 4 of 4"));
+TEST(LauncherRankTest, RefusesValuesThatAreNoWholeNumbers) {
+  for (const char* bad : {"two", "", "-1", "1.5", "1099511627776", "2147483648", " 1", "1 "}) {
+    EXPECT_THAT(refusal_of({{"PMI_RANK", bad}, {"PMI_SIZE", "4"}}),
+                ::testing::HasSubstr(std::string("got PMI_RANK=") + bad + ", want a whole number"));
+    EXPECT_THAT(refusal_of({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", bad}}),
+                ::testing::HasSubstr(std::string("got SLURM_NTASKS=") + bad));
+  }
+}
+
+TEST(LauncherRankTest, LocalNumbersThatAreNoneAreAbsent) {
+  expect_rank(under({{"OMPI_COMM_WORLD_RANK", "1"},
+                     {"OMPI_COMM_WORLD_SIZE", "4"},
+                     {"OMPI_COMM_WORLD_LOCAL_RANK", "one"},
+                     {"OMPI_COMM_WORLD_LOCAL_SIZE", "2"}}),
+              {1, 4, 1, 4});
+}
+
+TEST(LauncherRankTest, ARankWithoutASizeNamesTheVariablesLookedFor) {
+  for (const char* name : kRankVariables) {
+    const std::string text = refusal_of({{name, "2"}});
+    EXPECT_THAT(text, ::testing::HasSubstr(std::string("got ") + name + "=2 and no number of"));
+    for (const char* size : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"}) {
+      EXPECT_THAT(text, ::testing::HasSubstr(size));
+    }
+  }
+}
+
+TEST(LauncherRankTest, RefusesARankOutsideOfTheJob) {
+  EXPECT_THAT(refusal_of({{"PMI_RANK", "4"}, {"PMI_SIZE", "4"}}),
+              ::testing::HasSubstr("got PMI_RANK=4 with PMI_SIZE=4"));
+  EXPECT_THAT(refusal_of({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "0"}}),
+              ::testing::HasSubstr("want a rank below the number of ranks"));
 }
 
 }  // namespace

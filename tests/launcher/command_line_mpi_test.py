@@ -1,6 +1,4 @@
 """Under mpirun what every rank would say alike before MPI starts is said once."""
-import json
-
 import cli
 
 
@@ -14,10 +12,3 @@ class OnceTest(cli.CliTestCase):
         self.once("nowhere.yaml", "train", self.folder / "nowhere.yaml")
         self.once("--resume: got 'sometimes'", "train", self.recipe(), "--resume", "sometimes")
         self.once("--frob", "train", self.recipe(), "--frob")
-
-    def test_check(self):
-        self.corpus()
-        self.once("did you mean 'max_steps'", "check", self.recipe(), "train.max_stepz=1")
-        done = cli.run("check", self.recipe(), "--json", ranks=2)
-        self.assert_ok(done)
-        self.assertTrue(json.loads(done.stdout)["ok"])

@@ -25,7 +25,11 @@ def mpirun(ranks):
 
 def run(*args, ranks=0, cwd=None, env=None, timeout=120):
     """Runs ropewalk to its end (under mpirun when ranks > 0); returns CompletedProcess with text."""
-    command = (mpirun(ranks) if ranks else []) + [BINARY, *map(str, args)]
+    return run_command((mpirun(ranks) if ranks else []) + [BINARY, *map(str, args)], cwd, env, timeout)
+
+
+def run_command(command, cwd=None, env=None, timeout=120):
+    """The same of any command."""
     return subprocess.run(command, cwd=cwd, env={**os.environ, **(env or {})}, timeout=timeout, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -5,8 +5,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <future>
+
+#include "train/siblings.h"
 
 namespace rw::train {
 namespace {
@@ -40,7 +43,8 @@ TEST(StartAlarmTest, StoppedRanksOfThisHostAreNamed) {
     }
     const pid_t looker = ::fork();
     if (looker == 0) {
-      while (stopped_ranks({"OTHER", "START_ALARM_RANK"}) != "rank 3 is stopped") {
+      constexpr std::array kNames{"OTHER", "START_ALARM_RANK"};
+      while (stopped_ranks(kNames) != "rank 3 is stopped") {
         ::kill(sleeper, SIGCONT);  // until it has its environment
         ::usleep(20000);
         ::kill(sleeper, SIGSTOP);
