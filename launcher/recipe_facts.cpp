@@ -32,6 +32,14 @@ std::optional<std::int64_t> corpus_vocab(const std::string& path) {
   }
 }
 
+std::optional<std::int64_t> corpus_tokens(const std::string& path) {
+  try {
+    return store::CorpusFile(path).info().tokens;
+  } catch (const core::Error&) {
+    return std::nullopt;
+  }
+}
+
 /// Throws what makes config.json unusable: that is said at model.from.
 std::optional<model::Options> model_from(const std::string& folder) {
   return model::read_hf_config(folder);
@@ -43,6 +51,7 @@ recipe::Facts gather_facts() {
   recipe::Facts out;
   out.resolve = model::resolve;
   out.corpus_vocab = corpus_vocab;
+  out.corpus_tokens = corpus_tokens;
   out.file_problem = file_problem;
   out.model_from = model_from;
   return out;

@@ -1,123 +1,181 @@
 // Part of Ropewalk, MIT licence.
-// What Megatron, DeepSpeed, torchtitan, transformers, llm.c and nanoGPT call our keys.
+#include "recipe/aliases.h"
+
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <array>
+#include <cmath>
+#include <cstdlib>
+#include <unordered_map>
 
 #include "recipe/keys.h"
+#include "recipe/resolved.h"
+#include "recipe/scalar.h"
 
 namespace rw::recipe {
 namespace {
 
-struct Alias {
-  const char* theirs;
-  const char* ours;
+std::optional<double> number_of(const std::string& text) {
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  const bool whole = !text.empty() && end == text.c_str() + text.size();
+  return whole && std::isfinite(value) ? std::optional(value) : std::nullopt;
+}
+
+bool counts_steps(const char* ours) {
+  const Key* key = find_key(ours);
+  return key != nullptr && key->unit == Unit::kSteps;
+}
+
+/// A share of all steps, where a number of steps could stand too (save_steps, eval_steps).
+std::string conversion_of(const Alias& alias, const std::string& value) {
+  const auto number = number_of(value);
+  const bool share = number && *number > 0 && *number < 1 && counts_steps(alias.ours);
+  return share && *alias.conversion == 0 ? "VALUE * train.max_steps" : alias.conversion;
+}
+
+/// A key's number: as the recipe gives it, or what its foreign keys come to.
+class Numbers {
+ public:
+  Numbers(const Facts& facts, Book& book) : facts_(facts), book_(book) {
+    // Twice: a conversion may need what another one, further down, comes to.
+    for (int round = 0; round < 2; ++round) {
+      for (const ForeignKey& key : book.foreign_keys()) take(key);
+    }
+  }
+
+  /// What a conversion comes to; nullopt: a factor is not known.
+  std::optional<double> result(const Alias& alias, const std::string& value) const {
+    double out = 1;
+    bool divide = false;
+    const std::string conversion = conversion_of(alias, value);
+    std::string_view rest = conversion;
+    if (rest.empty()) return number_of(value);
+    while (!rest.empty()) {
+      const std::size_t end = std::min(rest.find_first_of("*/"), rest.size());
+      const std::string_view factor = rest.substr(0, end - (end < rest.size() ? 1 : 0));
+      const auto number = of(std::string(factor), value);
+      if (!number || (divide && *number == 0)) return std::nullopt;
+      out = divide ? out / *number : out * *number;
+      divide = end < rest.size() && rest[end] == '/';
+      rest.remove_prefix(std::min(rest.size(), end + 2));
+    }
+    const Key* key = find_key(alias.ours);
+    const bool real = key != nullptr && std::holds_alternative<Slot<double>>(key->slot);
+    return real ? out : std::ceil(out * (1 - 1e-12));
+  }
+
+ private:
+  void take(const ForeignKey& key) {
+    const Alias* alias = find_alias(key.name);
+    if (*alias->ours == 0 || *alias->when_false != 0) return;
+    if (const auto number = result(*alias, key.value)) taken_[alias->ours] = *number;
+  }
+
+  std::optional<double> of(const std::string& factor, const std::string& value) const {
+    if (factor == "VALUE") return number_of(value);
+    if (factor == "TOKENS") return tokens();
+    if (const auto found = taken_.find(factor); found != taken_.end()) return found->second;
+    const Key* key = find_key(factor);
+    if (key == nullptr) return number_of(factor);
+    const bool has_default = factor == "train.micro_batch_size" || factor == "parallel.dp" ||
+                             factor == "parallel.pp" || factor == "optimizer.lr";
+    if (factor == "train.max_steps" && !book_.has(factor)) return steps_of_tokens();
+    if (!book_.good(factor) || (!book_.has(factor) && !has_default)) return std::nullopt;
+    return number_of(value_text(*key, book_.recipe));
+  }
+
+  std::optional<double> steps_of_tokens() const {
+    const auto all = of("train.max_tokens", ""), rows = of("train.global_batch_size", ""),
+               row = of("train.seq_len", "");
+    if (!all || !rows || !row || *rows * *row < 1) return std::nullopt;
+    return std::ceil(*all / (*rows * *row));
+  }
+
+  std::optional<double> tokens() const {
+    if (!facts_.corpus_tokens || book_.recipe.data.sources.empty()) return std::nullopt;
+    double sum = 0;
+    for (const auto& source : book_.recipe.data.sources) {
+      const auto one = facts_.corpus_tokens(source.path);
+      if (!one) return std::nullopt;
+      sum += static_cast<double>(*one);
+    }
+    return sum;
+  }
+
+  const Facts& facts_;
+  Book& book_;
+  std::unordered_map<std::string, double> taken_;
 };
-constexpr std::array kAliases{
-    Alias{"max_grad_norm", "train.clip_grad_norm"},
-    Alias{"grad_clip", "train.clip_grad_norm"},
-    Alias{"clip_grad", "train.clip_grad_norm"},
-    Alias{"gradient_clipping", "train.clip_grad_norm"},
-    Alias{"learning_rate", "optimizer.lr"},
-    Alias{"adam_beta1", "optimizer.betas"},
-    Alias{"adam_beta2", "optimizer.betas"},
-    Alias{"adam_eps", "optimizer.eps"},
-    Alias{"adam_epsilon", "optimizer.eps"},
-    Alias{"min_learning_rate", "lr_scheduler.min_lr"},
-    Alias{"lr_decay_style", "lr_scheduler.name"},
-    Alias{"lr_scheduler_type", "lr_scheduler.name"},
-    Alias{"lr_warmup_iters", "lr_scheduler.warmup_steps"},
-    Alias{"warmup_iters", "lr_scheduler.warmup_steps"},
-    Alias{"warmup_ratio", "lr_scheduler.warmup_steps"},
-    Alias{"seq_length", "train.seq_len"},
-    Alias{"sequence_length", "train.seq_len"},
-    Alias{"block_size", "train.seq_len"},
-    Alias{"max_seq_len", "train.seq_len"},
-    Alias{"per_device_train_batch_size", "train.micro_batch_size"},
-    Alias{"train_micro_batch_size_per_gpu", "train.micro_batch_size"},
-    Alias{"local_batch_size", "train.micro_batch_size"},
-    Alias{"train_batch_size", "train.global_batch_size"},
-    Alias{"total_batch_size", "train.global_batch_size"},
-    Alias{"batch_size", "train.global_batch_size"},
-    Alias{"gradient_accumulation_steps", "train.global_batch_size"},
-    Alias{"num_train_epochs", "train.max_tokens"},
-    Alias{"train_iters", "train.max_steps"},
-    Alias{"max_iters", "train.max_steps"},
-    Alias{"steps", "train.max_steps"},
-    Alias{"n_layer", "model.num_hidden_layers"},
-    Alias{"n_layers", "model.num_hidden_layers"},
-    Alias{"num_layers", "model.num_hidden_layers"},
-    Alias{"n_head", "model.num_attention_heads"},
-    Alias{"n_heads", "model.num_attention_heads"},
-    Alias{"n_kv_heads", "model.num_key_value_heads"},
-    Alias{"num_query_groups", "model.num_key_value_heads"},
-    Alias{"n_embd", "model.hidden_size"},
-    Alias{"d_model", "model.hidden_size"},
-    Alias{"dim", "model.hidden_size"},
-    Alias{"ffn_hidden_size", "model.intermediate_size"},
-    Alias{"norm_eps", "model.rms_norm_eps"},
-    Alias{"rope_theta", "model.rope_parameters.rope_theta"},
-    Alias{"rope_scaling", "model.rope_parameters"},
-    Alias{"eos_token_id", "model.eos_token_ids"},
-    Alias{"pipeline_model_parallel_size", "parallel.pp"},
-    Alias{"pipeline_parallel_degree", "parallel.pp"},
-    Alias{"data_parallel_size", "parallel.dp"},
-    Alias{"save_interval", "checkpoint.interval"},
-    Alias{"save_steps", "checkpoint.interval"},
-    Alias{"save_total_limit", "checkpoint.keep_latest_k"},
-    Alias{"eval_interval", "data.validation_interval"},
-    Alias{"eval_steps", "data.validation_interval"},
-    Alias{"logging_steps", "log.interval"},
-    Alias{"log_interval", "log.interval"},
-    Alias{"output_path", "output_dir"},
-    Alias{"dtype", "precision"},
-    Alias{"torch_dtype", "precision"},
-    Alias{"gradient_checkpointing", "train.recompute"},
-    Alias{"activation_checkpoint", "train.recompute"},
-    Alias{"activation_checkpointing", "train.recompute"},
-    Alias{"recompute_granularity", "train.recompute"},
-    Alias{"recompute_num_layers", "train.recompute_full_layers"},
-    Alias{"random_seed", "seed"},
-    Alias{"n_kv_head", "model.num_key_value_heads"},
-    Alias{"num_kv_heads", "model.num_key_value_heads"},
-    Alias{"num_heads", "model.num_attention_heads"},
-    Alias{"n_inner", "model.intermediate_size"},
-    Alias{"intermediate_dim", "model.intermediate_size"},
-    Alias{"hidden_dim", "model.intermediate_size"},
-    Alias{"padded_vocab_size", "model.vocab_size"},
-    Alias{"n_positions", "model.max_position_embeddings"},
-    Alias{"n_ctx", "model.max_position_embeddings"},
-    Alias{"tied_embeddings", "model.tie_word_embeddings"},
-    Alias{"model_name_or_path", "model.from"},
-    Alias{"context_length", "train.seq_len"},
-    Alias{"max_length", "train.seq_len"},
-    Alias{"num_epochs", "train.max_tokens"},
-    Alias{"epochs", "train.max_tokens"},
-    Alias{"train_tokens", "train.max_tokens"},
-    Alias{"num_train_steps", "train.max_steps"},
-    Alias{"wd", "optimizer.weight_decay"},
-    Alias{"beta1", "optimizer.betas"},
-    Alias{"beta2", "optimizer.betas"},
-    Alias{"num_warmup_steps", "lr_scheduler.warmup_steps"},
-    Alias{"scheduler", "lr_scheduler.name"},
-    Alias{"num_microbatches", "train.global_batch_size"},
-    Alias{"gradient_clip_val", "train.clip_grad_norm"},
-    Alias{"keep_last_n", "checkpoint.keep_latest_k"},
-    Alias{"save_every", "checkpoint.interval"},
-    Alias{"checkpoint_interval", "checkpoint.interval"},
-    Alias{"eval_every", "data.validation_interval"},
-    Alias{"train_data", "data.sources"},
-    Alias{"datasets", "data.sources"},
-    Alias{"dataset", "data.sources"},
-    Alias{"num_workers", "data.loader_threads"},
-    Alias{"virtual_pipeline_model_parallel_size", "pipeline.chunks"},
-};
+
+void replace(std::string& text, std::string_view what, const std::string& with) {
+  if (const auto at = text.find(what); at != text.npos) text.replace(at, what.size(), with);
+}
+
+std::string whole_text(double value) { return fmt::format("{:.10g}", value); }
+
+/// "train.global_batch_size = train.micro_batch_size * parallel.dp * 8 (here 16 with dp 1)".
+std::string conversion_text(const ForeignKey& key, const Alias& alias, const Book& book,
+                            const Numbers& numbers) {
+  std::string text = conversion_of(alias, key.value);
+  const bool by_dp = text.find("parallel.dp") != text.npos;
+  replace(text, "VALUE", number_of(key.value) ? key.value : key.name);
+  replace(text, "TOKENS", "tokens of the corpora");
+  text = fmt::format("{} = {}", alias.ours, text);
+  const auto result = numbers.result(alias, key.value);
+  if (!result) return text + alias.note;
+  return fmt::format("{} (here {}{}){}", text, whole_text(*result),
+                     by_dp ? fmt::format(" with dp {}", book.recipe.parallel.dp) : "", alias.note);
+}
+
+std::string switch_text(const Alias& alias, const std::string& value) {
+  const auto number = number_of(value);
+  const bool off = value == "false" || value == "no" || value == "null" || value.empty() ||
+                   (number && *number == 0);
+  const bool on = value == "true" || value == "yes" || (number && *number != 0);
+  if (off) return alias.when_false;
+  return on ? alias.note : fmt::format("{} or {}", alias.note, alias.when_false);
+}
+
+std::string advice(const ForeignKey& key, const Alias& alias, const Book& book,
+                   const Numbers& numbers) {
+  if (*alias.when_false != 0) {
+    return (*alias.ours == 0 ? "" : "want ") + switch_text(alias, key.value);
+  }
+  if (*alias.ours == 0) return alias.note;
+  if (!conversion_of(alias, key.value).empty()) {
+    return "it counts something else; want " + conversion_text(key, alias, book, numbers);
+  }
+  return fmt::format("{} is called {} here{}", key.name, alias.ours, alias.note);
+}
 
 }  // namespace
 
-std::string alias_of(const std::string& name) {
-  const auto found = std::find_if(kAliases.begin(), kAliases.end(),
-                                  [&](const Alias& alias) { return name == alias.theirs; });
-  return found == kAliases.end() ? "" : found->ours;
+std::string plain_name(std::string name) {
+  name.erase(0, std::min(name.find_first_not_of('-'), name.size()));
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+const Alias* find_alias(const std::string& name) {
+  static const auto kByName = [] {
+    std::unordered_map<std::string, const Alias*> out;
+    for (const Alias& alias : aliases()) out.emplace(alias.theirs, &alias);
+    return out;
+  }();
+  const auto found = kByName.find(plain_name(name));
+  return found == kByName.end() ? nullptr : found->second;
+}
+
+void explain_aliases(const Facts& facts, Book& book) {
+  if (book.foreign_keys().empty()) return;
+  const Numbers numbers(facts, book);
+  for (const ForeignKey& key : book.foreign_keys()) {
+    const std::string where = key.section.empty() ? "" : fmt::format(" in '{}'", key.section);
+    book.complain(key.place, key.path,
+                  fmt::format("unknown key '{}'{}: {}", key.name, where,
+                              advice(key, *find_alias(key.name), book, numbers)));
+  }
 }
 
 }  // namespace rw::recipe

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <tuple>
 
 #include "core/printable.h"
 
@@ -47,12 +46,8 @@ const Place& Book::place_of(const std::string& key) const {
 
 void Book::complain(const Place& place, const std::string& key, const std::string& message) {
   bad_.insert(key);
-  const bool said = std::any_of(complaints_.begin(), complaints_.end(), [&](const Complaint& one) {
-    return std::tie(one.file, one.line, one.column) ==
-               std::tie(place.file, place.line, place.column) &&
-           one.key == key && (place.file != kCommandLine || one.source == place.source);
-  });
-  if (said) return;
+  const std::string which = place.file == kCommandLine ? place.source : "";
+  if (!said_.emplace(place.file, place.line, place.column, key, which).second) return;
   complaints_.push_back({place.file, place.line, place.column, key, message, place.source});
 }
 

@@ -3,6 +3,8 @@
 #include <map>
 #include <set>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "recipe/recipe.h"
@@ -15,6 +17,13 @@ struct Place {
   int line = 1;
   int column = 1;
   std::string source;  // the whole line
+};
+
+/// A key that another trainer has under this name (recipe/aliases.h).
+struct ForeignKey {
+  Place place;
+  std::string path, section, name;
+  std::string value;  // as it is written, or of what is below: enabled, stage
 };
 
 /// A recipe while it is read: values so far, where each key stands, what is wrong.
@@ -33,6 +42,12 @@ class Book {
   void complain(const std::string& key, const std::string& message) {
     complain(place_of(key), key, message);
   }
+  /// A key of another trainer, for explain_aliases; what the key `ours` is meant to be stays open.
+  void foreign(ForeignKey key, const std::string& ours) {
+    foreign_keys_.push_back(std::move(key));
+    bad_.insert(ours);
+  }
+  const std::vector<ForeignKey>& foreign_keys() const { return foreign_keys_; }
   /// The text itself is broken: what it lacks, and what does not fit together, says nothing.
   void distrust() { bad_.insert("recipe"); }
   bool trusted() const { return good("recipe"); }
@@ -46,6 +61,8 @@ class Book {
   Place top_;
   std::map<std::string, Place> places_;
   std::set<std::string> bad_;
+  std::vector<ForeignKey> foreign_keys_;
+  std::set<std::tuple<std::string, int, int, std::string, std::string>> said_;
   std::vector<Complaint> complaints_;
 };
 

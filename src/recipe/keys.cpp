@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_map>
 #include <utility>
 
 namespace rw::recipe {
@@ -433,6 +434,16 @@ Key& Key::when_absent(std::string meaning) {
 const std::vector<Key>& keys() {
   static const std::vector<Key> kKeys = make_keys();
   return kKeys;
+}
+
+const Key* find_key(const std::string& path) {
+  static const auto kByPath = [] {
+    std::unordered_map<std::string, const Key*> out;
+    for (const Key& key : keys()) out.emplace(key.path(), &key);
+    return out;
+  }();
+  const auto found = kByPath.find(path);
+  return found == kByPath.end() ? nullptr : found->second;
 }
 
 const std::vector<Section>& sections() {

@@ -62,7 +62,7 @@ const std::vector<Section>& sections();
 const std::vector<std::string>& later_keys();
 /// Keys that must be given.
 const std::vector<std::string>& required_keys();
-/// What other trainers call a key; "" when `name` is none of theirs.
-std::string alias_of(const std::string& name);
+/// The key `path` names; nullptr: none.
+const Key* find_key(const std::string& path);
 
 }  // namespace rw::recipe

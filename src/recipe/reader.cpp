@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "core/nearest.h"
+#include "recipe/aliases.h"
 #include "recipe/keys.h"
 #include "recipe/scalar.h"
 #include "recipe/source_text.h"
@@ -20,13 +21,6 @@ bool is_section(const std::string& path) {
   const auto& all = sections();
   return !path.empty() &&
          std::any_of(all.begin(), all.end(), [&](const Section& one) { return one.name == path; });
-}
-
-const Key* find_key(const std::string& path) {
-  const auto& all = keys();
-  const auto found =
-      std::find_if(all.begin(), all.end(), [&](const Key& key) { return key.path() == path; });
-  return found == all.end() ? nullptr : &*found;
 }
 
 std::string join(const std::string& section, const std::string& name) {
@@ -56,11 +50,8 @@ std::string unknown_message(const std::string& section, const std::string& name)
   if (name == "<<") {
     return "got a YAML merge key, which recipes do not have; want the keys written out";
   }
-  if (const auto ours = alias_of(name); !ours.empty()) {
-    return fmt::format("unknown key '{}'{}: {} is called {} here", name, where, name, ours);
-  }
   for (const Key& key : keys()) {
-    if (key.name == name) {
+    if (key.name == name || key.name == plain_name(name)) {
       return fmt::format("unknown key '{}'{} (did you mean '{}'?)", name, where, key.path());
     }
   }
@@ -69,6 +60,23 @@ std::string unknown_message(const std::string& section, const std::string& name)
   }
   return fmt::format("unknown key '{}'{}, want one of {}", name, where,
                      fmt::join(names_in(section), ", "));
+}
+
+/// Another trainer's key, unless `name` is one of ours to come.
+const Alias* alias_of(const std::string& section, const std::string& name) {
+  const auto& later = later_keys();
+  const bool ours = std::find(later.begin(), later.end(), join(section, name)) != later.end();
+  return ours ? nullptr : find_alias(name);
+}
+
+/// The value of a foreign key, or of what DeepSpeed has below it.
+std::string foreign_value(const YAML::Node& node) {
+  if (node.IsScalar()) return node.Scalar();
+  if (!node.IsMap()) return "";
+  for (const char* name : {"enabled", "stage"}) {
+    if (const YAML::Node below = node[name]; below && below.IsScalar()) return below.Scalar();
+  }
+  return "?";
 }
 
 /// What stands where something else is wanted.
@@ -195,11 +203,13 @@ void Reader::entry(const std::string& in, const YAML::Node& name_node, const YAM
     return;
   }
   const Key* known = find_key(path);
-  if (known == nullptr) {
+  if (known != nullptr) {
+    key(*known, value, at);
+  } else if (const Alias* alias = alias_of(in, name)) {
+    book_.foreign({at, path, in, name, foreign_value(value)}, alias->ours);
+  } else {
     book_.complain(at, path, unknown_message(in, name));
-    return;
   }
-  key(*known, value, at);
 }
 
 std::vector<Reader::Item> Reader::list(const Key& key, const YAML::Node& node, const Place& at) {
@@ -442,7 +452,17 @@ void read_override(const std::string& text, Book& book) {
   const Place at = source.place(0, 0);
   const Key* key = find_key(path);
   if (key == nullptr) {
-    book.complain(start, path, unknown_override(path, value));
+    const auto dot = path.rfind('.');
+    const std::string section = dot == std::string::npos ? "" : path.substr(0, dot);
+    const std::string name = path.substr(dot + 1);
+    const Alias* alias = is_section(path) || (!section.empty() && !is_section(section))
+                             ? nullptr
+                             : alias_of(section, name);
+    if (alias != nullptr) {
+      book.foreign({start, path, section, name, value}, alias->ours);
+    } else {
+      book.complain(start, path, unknown_override(path, value));
+    }
     return;
   }
   Reader reader(source, book);

@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/printable.h"
+#include "recipe/aliases.h"
 #include "recipe/book.h"
 #include "recipe/keys.h"
 #include "recipe/reader.h"
@@ -47,6 +48,7 @@ Loaded load_text(const std::string& yaml, const std::string& name,
     }
     apply_rules(facts, book);
   }
+  explain_aliases(facts, book);
   Loaded out;
   out.recipe = book.recipe;
   out.details = book.complaints();

@@ -61,6 +61,7 @@ struct Facts {
   std::optional<int> ranks;  // that the launcher started
   /// Largest token id + 1 of a corpus; nullopt: cannot be read (another check says why).
   std::function<std::optional<std::int64_t>(const std::string& corpus)> corpus_vocab;
+  std::function<std::optional<std::int64_t>(const std::string& corpus)> corpus_tokens;
   /// Why a path cannot be read; nullopt: it can.
   std::function<std::optional<std::string>(const std::string& path)> file_problem;
   /// The model of a folder; may throw core::Error.

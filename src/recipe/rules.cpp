@@ -26,12 +26,13 @@ void require_keys(Book& book) {
                                    found == all.end() ? "" : " (" + found->help + ")"));
   }
   const bool train = book.has("train");
-  if (train && !book.has("train.max_steps") && !book.has("train.max_tokens")) {
+  if (train && !book.has("train.max_steps") && !book.has("train.max_tokens") &&
+      book.good({"train.max_steps", "train.max_tokens"})) {
     book.complain("train.max_steps", "got nothing, want it or train.max_tokens");
   }
   constexpr std::array kSizes{"model.hidden_size", "model.num_hidden_layers",
                               "model.num_attention_heads", "model.vocab_size"};
-  if (!book.has("model") || book.has("model.from")) return;
+  if (!book.has("model") || book.has("model.from") || !book.good("model.from")) return;
   for (const char* key : kSizes) {
     if (!book.has(key) && book.good(key)) {
       book.complain(key, "got nothing, want it: it is required unless model.from names a model");

@@ -93,21 +93,6 @@ TEST(Keys, AreDeclaredOnceWithHelp) {
   }
 }
 
-TEST(Keys, AliasesPointAtKeysThatExist) {
-  for (const char* theirs :
-       {"max_grad_norm", "learning_rate", "n_layer", "d_model", "adam_beta1", "rope_scaling"}) {
-    const std::string ours = alias_of(theirs);
-    ASSERT_FALSE(ours.empty()) << theirs;
-    const auto known = [&] {
-      for (const Key& key : keys()) {
-        if (key.path() == ours || key.section == ours) return true;
-      }
-      return false;
-    };
-    EXPECT_TRUE(known()) << ours;
-  }
-}
-
 TEST(Markdown, ListsEveryKeyAndIsTheOneInDocs) {
   const std::string text = markdown();
   for (const Key& key : keys()) EXPECT_THAT(text, HasSubstr("| `" + key.name + "` |"));
