@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Part of Ropewalk, MIT licence.
 """Writes tests/golden/tokenizers/: one small tokenizer.json per style, odd texts, and the ids that the Hugging Face
-`tokenizers` package gives them (pip install tokenizers; made with 0.23.3). Run: make_tokenizer_golden.py [FOLDER]."""
+`tokenizers` package gives them, with what it decodes them to where that is another text (pip install tokenizers; made with 0.23.3). Run: make_tokenizer_golden.py [FOLDER]."""
 import json
 import pathlib
 import sys
@@ -36,13 +36,20 @@ TEXTS = [
 ]
 
 
-def byte_level(use_regex):
-    return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": use_regex}
+def byte_level(use_regex, prefix=False):
+    return {"type": "ByteLevel", "add_prefix_space": prefix, "trim_offsets": True, "use_regex": use_regex}
 
 
-def split(pattern):
-    step = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
-    return {"type": "Sequence", "pretokenizers": [step, byte_level(False)]}
+def split(pattern, behavior="Isolated", invert=False):
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": behavior, "invert": invert}
+
+
+def digits(individual):
+    return {"type": "Digits", "individual_digits": individual}
+
+
+def sequence(*steps):
+    return {"type": "Sequence", "pretokenizers": list(steps)}
 
 
 def added(number, content, **flags):
@@ -83,11 +90,29 @@ def styles():
                                                      "tokens": ["<|endoftext|>"]}}}
     yield "gpt2", base | {"added_tokens": extra[:1], "normalizer": None, "pre_tokenizer": byte_level(True),
                           "model": model | {"merges": strings}}
-    yield "llama3", base | {"added_tokens": shifted, "normalizer": None, "pre_tokenizer": split(LLAMA3),
+    yield "llama3", base | {"added_tokens": shifted, "normalizer": None, "pre_tokenizer": sequence(split(LLAMA3), byte_level(False)),
                             "post_processor": template,
                             "model": model | {"vocab": whole, "merges": pairs, "ignore_merges": True}}
-    yield "qwen", base | {"added_tokens": extra + flags, "normalizer": {"type": "NFC"}, "pre_tokenizer": split(QWEN),
+    yield "qwen", base | {"added_tokens": extra + flags, "normalizer": {"type": "NFC"}, "pre_tokenizer": sequence(split(QWEN), byte_level(False)),
                           "model": model | {"merges": strings}}
+    plain = base | {"added_tokens": extra[:1], "normalizer": None, "model": model | {"merges": strings}}
+    yield "digits", plain | {"pre_tokenizer": sequence(digits(True), byte_level(True))}
+    yield "digit_runs", plain | {"pre_tokenizer": sequence(digits(False), byte_level(True, prefix=True))}
+    yield "removed", plain | {"pre_tokenizer": sequence(split(r"\s+", "Removed"), split(QWEN, "Removed", invert=True),
+                                                        byte_level(False, prefix=True))}
+    yield "merged", plain | {"pre_tokenizer": sequence(split("[A-Z]|(?=o)", "MergedWithNext"), split("[.,;]|e*", "MergedWithPrevious"),
+                                                       split("[a-z ]", "Contiguous", invert=True), byte_level(False))}
+    yield "nfkc", plain | {"normalizer": {"type": "NFKC"}, "pre_tokenizer": byte_level(True),
+                           "added_tokens": extra[:1] + [added(size + 1, "ｎorm", normalized=True, special=False)]}
+    yield "nfd", plain | {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFKD"}, {"type": "NFD"}]},
+                          "pre_tokenizer": byte_level(True)}
+    # Bytes that the vocabulary lacks: dropped, one unknown token each, one for all that touch.
+    known = [token for token in model["vocab"] if token not in ("w", "Ã", "ð", "Ċ", "1", "Ł", "Ģ", "Ġ")]
+    vocab = {token: number for number, token in enumerate(known + ["<unk>"])}
+    merges = [pair for pair in pairs if all(token in vocab for token in (*pair, "".join(pair)))]
+    lacking = plain | {"pre_tokenizer": byte_level(True), "added_tokens": [added(len(vocab), "<|endoftext|>")]}
+    for name, more in (("dropped", {}), ("unknown", {"unk_token": "<unk>"}), ("fused", {"unk_token": "<unk>", "fuse_unk": True})):
+        yield name, lacking | {"model": model | {"vocab": vocab, "merges": merges} | more}
 
 
 def main():
@@ -95,13 +120,16 @@ def main():
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else root / "tests/golden/tokenizers"
     folder.mkdir(parents=True, exist_ok=True)
     texts = [text for text in TEXTS if not any(0xD800 <= ord(c) < 0xE000 for c in text)]
-    ids = {}
+    ids, decoded = {}, {}
     for name, file in styles():
         text = json.dumps(file, ensure_ascii=False, separators=(",", ":"))
         (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
         tokenizer = Tokenizer.from_str(text)
         ids[name] = [tokenizer.encode(one, add_special_tokens=False).ids for one in texts]
-    lines = [json.dumps({"text": text} | {name: ids[name][i] for name in ids}, separators=(",", ":"))
+        back = tokenizer.decode_batch(ids[name], skip_special_tokens=False)
+        decoded[name] = {i: text for i, text in enumerate(back) if text != texts[i]}
+    lines = [json.dumps({"text": text} | {name: ids[name][i] for name in ids} |
+                        {"decoded": {name: decoded[name][i] for name in ids if i in decoded[name]}}, separators=(",", ":"))
              for i, text in enumerate(texts)]
     (folder / "texts.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{folder}: {len(texts)} texts, {len(ids)} styles")

@@ -11,7 +11,8 @@
 #include "data/bpe_alphabet.h"
 #include "data/bpe_file.h"
 #include "data/bpe_merge.h"
-#include "data/split_pattern.h"
+#include "data/pre_tokenizer.h"
+#include "data/text_normalizer.h"
 #include "data/text_source_utf8.h"
 
 namespace rw::data {
@@ -24,12 +25,18 @@ using Ids = std::vector<std::int32_t>;
 constexpr std::size_t kCacheWords = 1 << 16;  // per text
 constexpr std::size_t kCacheBytes = 64;       // longer words are merged anew
 
+std::string in_forms(std::string_view text, const std::vector<NormalForm>& forms) {
+  std::string result(text);
+  for (const NormalForm form : forms) result = normalized(result, form);
+  return result;
+}
+
 std::vector<AddedToken> those_with(const BpeFile& file, bool normalized) {
   std::vector<AddedToken> result;
   for (const auto& token : file.added) {
     if (token.normalized != normalized) continue;
     result.push_back(token);
-    if (normalized && file.nfc) result.back().content = compose_nfc(token.content);
+    if (normalized) result.back().content = in_forms(token.content, file.normal_forms);
   }
   return result;
 }
@@ -39,19 +46,22 @@ class BpeTokenizer : public Tokenizer {
   BpeTokenizer(const std::string& json, const BpeFile& file, const std::string& where)
       : json_(json),
         where_(where),
-        nfc_(file.nfc),
+        forms_(file.normal_forms),
+        unknown_(file.unknown.value_or(-1)),
+        fuse_unknown_(file.fuse_unknown),
         ignore_merges_(file.ignore_merges),
         names_(file.vocabulary),
         merges_(file.merges.size()),
+        pre_tokenizer_(file.steps, where),
         first_pass_(those_with(file, false)),
         second_pass_(those_with(file, true)) {
     refuse_twins(file);
-    for (const auto& pattern : file.patterns) patterns_.emplace_back(pattern, where);
     take_vocabulary(file);
     take_merges(file);
     for (const auto& token : file.added) {
       names_[token.content] = token.id;
-      text_of_[static_cast<std::size_t>(token.id)] = token.content;
+      text_of_[static_cast<std::size_t>(token.id)] =
+          token.normalized ? in_forms(token.content, forms_) : token.content;
       if (token.special) special_.push_back(token);
     }
     std::sort(special_.begin(), special_.end(),
@@ -66,14 +76,18 @@ class BpeTokenizer : public Tokenizer {
     }
     Work work;
     const auto found = [&](std::int32_t id) { work.ids.push_back(id); };
+    const std::function<void(std::string_view)> add = [&](std::string_view word) {
+      add_word(word, work);
+    };
     first_pass_.split(
         text,
         [&](std::string_view raw) {
-          std::string composed;
-          if (nfc_) composed = compose_nfc(raw);
-          const std::string_view normal = nfc_ ? std::string_view(composed) : raw;
+          std::string formed;
+          if (!forms_.empty()) formed = in_forms(raw, forms_);
+          const std::string_view normal = forms_.empty() ? raw : std::string_view(formed);
           second_pass_.split(
-              normal, [&](std::string_view plain) { cut(plain, 0, work); }, found);
+              normal, [&](std::string_view plain) { pre_tokenizer_.cut(plain, work.scratch, add); },
+              found);
         },
         found);
     return std::move(work.ids);
@@ -120,13 +134,14 @@ class BpeTokenizer : public Tokenizer {
   void refuse_twins(const BpeFile& file) const {
     std::unordered_map<std::string, std::string> seen;
     for (const auto& token : file.added) {
-      if (!token.normalized || !file.nfc) continue;
-      const auto [twin, fresh] = seen.emplace(compose_nfc(token.content), token.content);
+      if (!token.normalized || forms_.empty()) continue;
+      const auto [twin, fresh] = seen.emplace(in_forms(token.content, forms_), token.content);
       if (fresh) continue;
-      throw Error(ErrorKind::kDataMalformed,
-                  fmt::format("{}: added_tokens: got `{}` and `{}`, which NFC makes equal; want "
-                              "tokens that differ in normalised text",
-                              where_, twin->second, token.content));
+      throw Error(
+          ErrorKind::kDataMalformed,
+          fmt::format("{}: added_tokens: got `{}` and `{}`, which the normalizer makes equal; want "
+                      "tokens that differ in normalised text",
+                      where_, twin->second, token.content));
     }
   }
 
@@ -164,11 +179,19 @@ class BpeTokenizer : public Tokenizer {
     }
   }
 
-  /// Cuts by pattern number `level`, the pieces by the next one; the last pieces are words.
-  void cut(std::string_view text, std::size_t level, Work& work) const {
-    if (level == patterns_.size()) return add_word(text, work);
-    patterns_[level].split(text, work.scratch,
-                           [&](std::string_view piece) { cut(piece, level + 1, work); });
+  /// One id per byte; for those that the vocabulary lacks the unknown token, or none.
+  void put_bytes(std::string_view bytes, Ids& word) const {
+    word.clear();
+    bool lacking = false;  // the byte before
+    for (const char byte : bytes) {
+      const std::int32_t id = byte_ids_[static_cast<unsigned char>(byte)];
+      if (id >= 0) {
+        word.push_back(id);
+      } else if (unknown_ >= 0 && !(lacking && fuse_unknown_)) {
+        word.push_back(unknown_);
+      }
+      lacking = id < 0;
+    }
   }
 
   void add_word(std::string_view bytes, Work& work) const {
@@ -189,24 +212,22 @@ class BpeTokenizer : public Tokenizer {
         return;
       }
     }
-    work.word.clear();
-    for (const char byte : bytes) {
-      const std::int32_t id = byte_ids_[static_cast<unsigned char>(byte)];
-      if (id >= 0) work.word.push_back(id);  // a byte that the vocabulary lacks is dropped
-    }
+    put_bytes(bytes, work.word);
     merge_word(merges_, work.word);
     work.ids.insert(work.ids.end(), work.word.begin(), work.word.end());
     if (cached && work.cache.size() < kCacheWords) work.cache.emplace(std::move(key), work.word);
   }
 
   std::string json_, where_;
-  bool nfc_, ignore_merges_;
+  std::vector<NormalForm> forms_;
+  std::int32_t unknown_;  // -1: bytes that the vocabulary lacks are dropped
+  bool fuse_unknown_, ignore_merges_;
   std::unordered_map<std::string, std::int32_t> names_;  // as written; added tokens by content
   std::unordered_map<std::string, std::int32_t> words_;  // by bytes, when merges are ignored
   std::vector<std::string> text_of_;                     // bytes by id; empty: no token
   std::array<std::int32_t, 256> byte_ids_{};
   MergeTable merges_;
-  std::vector<SplitPattern> patterns_;
+  PreTokenizer pre_tokenizer_;
   AddedTokenFinder first_pass_, second_pass_;
   std::vector<AddedToken> special_;
 };

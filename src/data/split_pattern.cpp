@@ -18,6 +18,9 @@ namespace {
 
 constexpr std::size_t kJitStackFirst = 32 * 1024;
 constexpr std::size_t kJitStackMost = 16 * 1024 * 1024;
+/// Steps back of one search: a pattern that needs more on some text would take seconds or for ever.
+constexpr std::uint32_t kMatchLimit = 10'000'000;
+constexpr std::uint32_t kHeapLimitKib = 256 * 1024;  // where there is no JIT
 
 template <class Type, void (*Free)(Type*)>
 struct Policy {
@@ -85,6 +88,8 @@ struct SplitPattern::Scratch::State {
 SplitPattern::Scratch::Scratch() : state_(std::make_unique<State>()) {
   if (state_->context.get() == nullptr || state_->data.get() == nullptr) throw std::bad_alloc();
   pcre2_jit_stack_assign(state_->context.get(), nullptr, state_->stack.get());
+  pcre2_set_match_limit(state_->context.get(), kMatchLimit);
+  pcre2_set_heap_limit(state_->context.get(), kHeapLimitKib);
 }
 SplitPattern::Scratch::~Scratch() = default;
 
@@ -98,31 +103,38 @@ SplitPattern::SplitPattern(SplitPattern&&) noexcept = default;
 SplitPattern::~SplitPattern() = default;
 
 void SplitPattern::split(std::string_view text, Scratch& scratch,
-                         const std::function<void(std::string_view)>& piece) const {
+                         const std::function<void(std::string_view, Piece)>& piece) const {
   auto& state = *scratch.state_;
   const PCRE2_SIZE* found = pcre2_get_ovector_pointer(state.data.get());
   const pcre2_code* code = has_added(text) ? code_->added.get() : code_->plain.get();
   std::size_t cut = 0;   // all before it has been given out
   std::size_t from = 0;  // the next search begins here
-  while (from < text.size()) {
+  bool matched = false;  // a match ends at `cut`
+  while (from <= text.size()) {
     const int result = pcre2_match(code, units(text), text.size(), from, PCRE2_NO_UTF_CHECK,
                                    state.data.get(), state.context.get());
     if (result == PCRE2_ERROR_NOMATCH) break;
-    if (result < 0) {
-      throw core::Error(core::ErrorKind::kDataMalformed,
-                        fmt::format("{}: the split pattern gives up at byte {} of a text of {} "
-                                    "bytes: {}; split the text into smaller documents",
-                                    where_, from, text.size(), pcre_message(result)));
-    }
+    if (result < 0) gives_up(result, text, from);
     const std::size_t begin = found[0], end = found[1];
-    if (cut < begin) piece(text.substr(cut, begin - cut));
-    if (begin < end) piece(text.substr(begin, end - begin));
+    if (begin == end && matched && end == cut) {
+      if (end == text.size()) break;
+      from = end + code_point_at(text, end).bytes;
+      continue;
+    }
+    if (cut < begin) piece(text.substr(cut, begin - cut), Piece::kBetween);
+    piece(text.substr(begin, end - begin), Piece::kMatch);
     cut = end;
     from = end;
-    if (begin == end && end < text.size()) from += code_point_at(text, end).bytes;
-    if (begin == end && end == text.size()) break;
+    matched = true;
   }
-  if (cut < text.size()) piece(text.substr(cut));
+  if (cut < text.size()) piece(text.substr(cut), Piece::kBetween);
+}
+
+void SplitPattern::gives_up(int error, std::string_view text, std::size_t from) const {
+  throw core::Error(core::ErrorKind::kDataMalformed,
+                    fmt::format("{}: the split pattern gives up at byte {} of a text of {} bytes: "
+                                "{}; split the text into smaller documents",
+                                where_, from, text.size(), pcre_message(error)));
 }
 
 }  // namespace rw::data

@@ -9,7 +9,7 @@
 namespace rw::data {
 
 /// A regular expression that cuts text into pieces: each match is a piece, and so is each stretch
-/// between matches ("Isolated"). Written for Oniguruma's Ruby syntax, as tokenizer.json files are;
+/// between matches. Written for Oniguruma's Ruby syntax, as tokenizer.json files are;
 /// runs on PCRE2 with the same matches. Immutable and thread-safe.
 class SplitPattern {
  public:
@@ -36,12 +36,16 @@ class SplitPattern {
     std::unique_ptr<State> state_;
   };
 
-  /// Calls `piece` for every piece of valid UTF-8 `text`, in order; none is empty.
+  enum class Piece { kMatch, kBetween };
+  /// Calls `piece` for every piece of valid UTF-8 `text`, in order. Matches may be empty, but not
+  /// one that begins where the last one ended.
   /// Throws Error{kDataMalformed} when matching exceeds PCRE2's limits.
   void split(std::string_view text, Scratch& scratch,
-             const std::function<void(std::string_view)>& piece) const;
+             const std::function<void(std::string_view, Piece)>& piece) const;
 
  private:
+  [[noreturn]] void gives_up(int error, std::string_view text, std::size_t from) const;
+
   struct Code;
   std::string where_;
   std::unique_ptr<Code> code_;

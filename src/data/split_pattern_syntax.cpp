@@ -1,6 +1,7 @@
 // Part of Ropewalk, MIT licence.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cstdint>
 
@@ -69,6 +70,13 @@ class Translation {
                                   where_, from_, what));
   }
 
+  [[noreturn]] void invalid(const std::string& what) const {
+    throw core::Error(core::ErrorKind::kDataMalformed,
+                      fmt::format("{}: the split pattern `{}` has {}, which the `tokenizers` "
+                                  "package does not read either; want one in Ruby's syntax",
+                                  where_, from_, what));
+  }
+
   bool next_is(std::string_view text) const { return from_.substr(at_).starts_with(text); }
 
   void put(std::string_view text, std::size_t taken) {
@@ -91,6 +99,7 @@ class Translation {
     if (c == 'v') return put(R"(\x0b)", 2);
     if (c == 'p' || c == 'P') return property(c, in_class);
     if (c == 'x' || c == 'u') return code_point(c);
+    if (c == 'C') invalid("the escape `\\C`");
     if (is_letter(c) || is_digit(c)) {
       if (std::string_view("rntfae").find(c) == std::string_view::npos) {
         refuse(fmt::format("the escape `\\{}`", c));
@@ -165,12 +174,25 @@ class Translation {
   }
 
   void group() {
+    if (next_is("(*")) invalid(fmt::format("the verb `{}`", until(')')));
     if (!next_is("(?")) return put("(", 1);
+    for (const std::string_view pcre : {"(?C", "(?R", "(?P", "(?&", "(?|", "(?+"}) {
+      if (next_is(pcre)) invalid(fmt::format("the group `{}`", until(')')));
+    }
+    if (at_ + 2 < from_.size() && is_digit(from_[at_ + 2])) {
+      invalid(fmt::format("the group `{}`", until(')')));
+    }
     for (const std::string_view known :
          {"(?:", "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?i:", "(?-i:"}) {
       if (next_is(known)) return put(known, known.size());
     }
     refuse(fmt::format("the group `{}`", from_.substr(at_, 4)));
+  }
+
+  /// From here to that character, for a message.
+  std::string_view until(char end) const {
+    constexpr std::size_t kShown = 40;
+    return from_.substr(at_, std::min(from_.find(end, at_) + 1 - at_, kShown));
   }
 
   void interval() {

@@ -117,7 +117,9 @@ TokenizerTrainer::TokenizerTrainer() : pattern_(kGpt2Pattern, "GPT-2's pattern")
 
 void TokenizerTrainer::add(std::string_view text) {
   SplitPattern::Scratch scratch;
-  pattern_.split(text, scratch, [&](std::string_view word) { ++words_[std::string(word)]; });
+  pattern_.split(text, scratch, [&](std::string_view word, SplitPattern::Piece) {
+    ++words_[std::string(word)];  // GPT-2's pattern has no empty matches
+  });
 }
 
 BpeExport TokenizerTrainer::train(std::int64_t vocab_size) const {

@@ -25,8 +25,84 @@ void expect_refused(const Json& file, const std::string& key, const std::string&
 TEST(TokenizerRefusal, NotJson) {
   const auto message =
       message_of(ErrorKind::kDataMalformed, [] { tokenizer_from_json("{\"a\": ", "t.json"); });
-  EXPECT_NE(message.find("t.json: is not JSON"), std::string::npos) << message;
-  expect_refused(Json::array(), "is not a JSON object", "");
+  EXPECT_EQ(message.rfind("t.json:1:7: got the end of the text", 0), 0U) << message;
+  expect_refused(Json::array(), "is no tokenizer.json", "JSON that is no object");
+}
+
+/// Refused, and not with a way on that would refuse it too.
+void expect_no_tokenizer(const std::string& text, const std::string& what) {
+  const auto message =
+      message_of(ErrorKind::kDataMalformed, [&] { tokenizer_from_json(text, "t.json"); });
+  EXPECT_EQ(message.rfind("t.json: is no tokenizer.json", 0), 0U) << message;
+  EXPECT_NE(message.find(what), std::string::npos) << message;
+  EXPECT_EQ(message.find("tokenize_hf"), std::string::npos) << message;
+}
+
+TEST(TokenizerRefusal, FilesThatAreNoTokenizerAreCalledWhatTheyAre) {
+  expect_no_tokenizer(R"({"a": 0, "b": 1})", "vocab.json");
+  expect_no_tokenizer(R"({"tokenizer_class": "GPT2Tokenizer"})", "tokenizer_config.json");
+  expect_no_tokenizer(R"({"model_type": "llama", "hidden_size": 8})", "config.json");
+  expect_no_tokenizer(R"({"vocab": {}, "merges": []})", "a model without what is around it");
+  expect_no_tokenizer(R"({"weights": {}})", "an object without `model`");
+  expect_no_tokenizer("#version: 0.2\nt h\n", "merges.txt");
+  expect_no_tokenizer("\n\x0e\n\x05<unk>\x15", "sentencepiece");
+  expect_no_tokenizer("version https://git-lfs.github.com/spec/v1\noid", "git lfs pull");
+  expect_no_tokenizer("The rope walk.", "no JSON object");
+  expect_no_tokenizer("[1, 2]", "no object");
+}
+
+TEST(TokenizerRefusal, DeepNestingIsRefusedAtItsPlace) {
+  Json file = small_file();
+  for (const char* open : {"[", "{\"a\":"}) {
+    std::string deep;
+    for (int i = 0; i < 100'000; ++i) deep += open;
+    const std::string text = R"({"normalizer":)" + deep;
+    const auto message =
+        message_of(ErrorKind::kDataMalformed, [&] { tokenizer_from_json(text, "t.json"); });
+    EXPECT_NE(message.find("nested more than"), std::string::npos) << message;
+  }
+}
+
+TEST(TokenizerRefusal, EveryValueOfAnotherTypeIsNamedByItsKey) {
+  Json file = small_file();
+  file["added_tokens"] = core::Json::array({added_token(259, "<a>")});
+  file["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFC"}}}}};
+  file["post_processor"] = {{"type", "TemplateProcessing"},
+                            {"single", Json::array()},
+                            {"pair", Json::array()},
+                            {"special_tokens", Json::object()}};
+  file["model"]["unk_token"] = "a";
+  file["pre_tokenizer"] = {
+      {"type", "Sequence"},
+      {"pretokenizers", Json::array({{{"type", "Digits"}, {"individual_digits", true}},
+                                     {{"type", "Split"},
+                                      {"pattern", {{"Regex", "a"}}},
+                                      {"behavior", "Isolated"},
+                                      {"invert", false}},
+                                     file["pre_tokenizer"]})}};
+  EXPECT_NO_THROW(tokenizer_from_json(file.dump(), "t.json"));
+  const std::vector<Json> wrong{5, -1, 1.5, true, "x", Json::array({"x"}), {{"x", 1}}};
+  int tried = 0;
+  const Json flat = file.flatten();
+  for (const auto& [path, value] : flat.items()) {
+    if (path.starts_with("/model/vocab/") && path != "/model/vocab/th") continue;
+    for (const Json& other : wrong) {
+      const bool alike = other.type() == value.type() || (other.is_number() && value.is_number()) ||
+                         (value.is_null() && path != "/post_processor");
+      if (alike) continue;
+      Json changed = file;
+      changed[Json::json_pointer(path)] = other;
+      const auto message = message_of(ErrorKind::kDataMalformed,
+                                      [&] { tokenizer_from_json(changed.dump(), "t.json"); });
+      const std::string key = path.substr(1 + path.find_last_of('/', path.size() - 2));
+      const bool index = key.find_first_not_of("0123456789") == std::string::npos;
+      EXPECT_EQ(message.rfind("t.json: ", 0), 0U) << message;
+      EXPECT_NE(message.find(index ? "[" + key + "]" : key), std::string::npos) << message;
+      EXPECT_EQ(message.find("tokenize_hf"), std::string::npos) << path << ": " << message;
+      ++tried;
+    }
+  }
+  EXPECT_GT(tried, 150);
 }
 
 TEST(TokenizerRefusal, MissingAndEmptyFiles) {
@@ -64,19 +140,19 @@ TEST(TokenizerRefusal, TruncationAndPadding) {
 }
 
 TEST(TokenizerRefusal, OtherNormalizers) {
-  for (const char* type : {"NFKC", "NFD", "Lowercase", "Prepend", "Replace"}) {
+  for (const char* type : {"BertNormalizer", "Strip", "Lowercase", "Prepend", "Replace"}) {
     Json file = small_file();
     file["normalizer"] = {{"type", type}};
     expect_refused(file, "normalizer.type", type);
     file["normalizer"] = {{"type", "Sequence"},
                           {"normalizers", {{{"type", "NFC"}}, {{"type", type}}}}};
-    expect_refused(file, "normalizer[1].type", type);
+    expect_refused(file, "normalizer.normalizers[1].type", type);
   }
 }
 
 TEST(TokenizerRefusal, OtherPreTokenizers) {
   for (const char* type :
-       {"Metaspace", "Whitespace", "Digits", "Punctuation", "BertPreTokenizer"}) {
+       {"Metaspace", "Whitespace", "UnicodeScripts", "Punctuation", "BertPreTokenizer"}) {
     Json file = small_file();
     file["pre_tokenizer"] = {{"type", type}};
     expect_refused(file, "pre_tokenizer.type", type);
@@ -86,10 +162,27 @@ TEST(TokenizerRefusal, OtherPreTokenizers) {
   expect_refused(file, "pre_tokenizer", "null");
 }
 
-TEST(TokenizerRefusal, PrefixSpace) {
+TEST(TokenizerRefusal, KindsThatThePackageDoesNotHave) {
+  const auto refuse = [](const Json& file, const std::string& key) {
+    const auto message =
+        message_of(ErrorKind::kDataMalformed, [&] { tokenizer_from_json(file.dump(), "t.json"); });
+    EXPECT_NE(message.find(key + ": got \"Ropes\""), std::string::npos) << message;
+    EXPECT_EQ(message.find("tokenize_hf"), std::string::npos) << message;
+  };
+  for (const char* part : {"normalizer", "pre_tokenizer", "decoder", "post_processor", "model"}) {
+    Json file = small_file();
+    file[part] = {{"type", "Ropes"}};
+    refuse(file, std::string(part) + ".type");
+  }
+}
+
+TEST(TokenizerRefusal, MoreStepsThanTextIsCutBy) {
   Json file = small_file();
-  file["pre_tokenizer"]["add_prefix_space"] = true;
-  expect_refused(file, "pre_tokenizer.add_prefix_space", "true");
+  Json steps = Json::array();
+  for (int i = 0; i < 70; ++i) steps.push_back({{"type", "Digits"}, {"individual_digits", true}});
+  steps.push_back(file["pre_tokenizer"]);
+  file["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", steps}};
+  expect_refused(file, "pre_tokenizer", "at most 64");
 }
 
 TEST(TokenizerRefusal, OtherWaysToSplit) {
@@ -97,19 +190,19 @@ TEST(TokenizerRefusal, OtherWaysToSplit) {
   const Json byte_level = file["pre_tokenizer"];
   Json split{{"type", "Split"},
              {"pattern", {{"Regex", "\\s+"}}},
-             {"behavior", "Removed"},
+             {"behavior", "Dropped"},
              {"invert", false}};
   file["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", {split, byte_level}}};
-  expect_refused(file, "behavior", "Removed");
-  split["behavior"] = "Isolated";
-  split["invert"] = true;
+  expect_refused(file, "pretokenizers[0].behavior", "Dropped");
+  split["behavior"] = "Removed";
+  split["pattern"] = Json{{"Words", "a"}};
   file["pre_tokenizer"]["pretokenizers"] = {split, byte_level};
-  expect_refused(file, "invert", "true");
-  split["invert"] = false;
+  expect_refused(file, "pretokenizers[0].pattern", "Words");
+  split["pattern"] = Json{{"String", "a"}};
   file["pre_tokenizer"]["pretokenizers"] = Json::array({split});
   expect_refused(file, "pre_tokenizer", "ByteLevel as its last step");
   file["pre_tokenizer"]["pretokenizers"] = {byte_level, split};
-  expect_refused(file, "pre_tokenizer[1]", "nothing behind ByteLevel");
+  expect_refused(file, "pretokenizers[1]", "nothing behind ByteLevel");
 }
 
 TEST(TokenizerRefusal, OtherModels) {
@@ -124,7 +217,6 @@ TEST(TokenizerRefusal, ModelSettingsThatChangeIds) {
   const std::vector<std::pair<std::string, Json>> settings{{"dropout", 0.1},
                                                            {"continuing_subword_prefix", "##"},
                                                            {"end_of_word_suffix", "</w>"},
-                                                           {"fuse_unk", true},
                                                            {"byte_fallback", true}};
   for (const auto& [key, value] : settings) {
     Json file = small_file();
@@ -139,27 +231,35 @@ TEST(TokenizerRefusal, SettingsThatChangeNothingAreTaken) {
   file["model"]["continuing_subword_prefix"] = "";
   file["model"]["end_of_word_suffix"] = "";
   file["model"]["unk_token"] = "a";  // no byte is unknown
-  file["model"].erase("type");       // as in old files
+  file["model"]["fuse_unk"] = true;
+  file["model"]["cache_capacity"] = 7;
+  file["further"] = {{"notes", 3}};
+  file["model"].erase("type");  // as in old files
   file["post_processor"] = {{"type", "TemplateProcessing"}, {"single", Json::array()}};
   const auto tokenizer = tokenizer_from_json(file.dump(), "t.json");
   EXPECT_EQ(tokenizer->encode("the"), std::vector<std::int32_t>{257});
 }
 
-TEST(TokenizerRefusal, UnknownTokenWhereAByteIsMissing) {
+TEST(TokenizerRefusal, AnUnknownTokenThatIsNone) {
   Json file = small_file();
-  file["model"]["unk_token"] = "a";
+  file["model"]["unk_token"] = "<unk>";
+  EXPECT_NO_THROW(tokenizer_from_json(file.dump(), "t.json"));
   file["model"]["vocab"].erase("z");
-  expect_refused(file, "model.unk_token", "\"a\"");
+  expect_refused(file, "model.unk_token", "got \"<unk>\", want a token of model.vocab");
 }
 
 TEST(TokenizerRefusal, BrokenVocabularies) {
   Json file = small_file();
   file["model"]["vocab"]["new"] = -1;
   expect_refused(file, "model.vocab.new", "-1");
+  file["model"]["vocab"]["new"] = 2147483647;
+  expect_refused(file, "model.vocab.new", "2147483647");
   file["model"]["vocab"]["new"] = 258;
   expect_refused(file, "model.vocab", "258 twice");
   file["model"]["vocab"] = Json::array();
-  expect_refused(file, "model.vocab", "not an object");
+  expect_refused(file, "model.vocab", "want an object");
+  file["model"]["vocab"] = Json::object();
+  expect_refused(file, "model.vocab", "no tokens");
 }
 
 TEST(TokenizerRefusal, BrokenMerges) {
@@ -203,6 +303,32 @@ TEST(TokenizerRefusal, PatternsThatTwoLibrariesReadDifferently) {
         message_of(ErrorKind::kDataMalformed, [&] { SplitPattern(pattern, "t.json"); });
     EXPECT_EQ(message.rfind("t.json: ", 0), 0U) << message;
     EXPECT_NE(message.find(one.second), std::string::npos) << pattern << ": " << message;
+  }
+}
+
+TEST(TokenizerRefusal, PatternsThatOnlyPcreKnows) {
+  for (const char* pattern :
+       {"(*UTF)a", "(*LIMIT_MATCH=4000000000)a", "a(*COMMIT)b", "(a(*ACCEPT)b)c", "(*pla:a)b",
+        "a(?C)", "a(?C7)b", "(a(?R)?)", "(a)(?1)", "(?P<n>a)(?P>n)", "(?&n)", "(?|a|b)", "\\Ca",
+        "(*NO_JIT)(*LIMIT_HEAP=1)\\s+", "(*"}) {
+    const auto message =
+        message_of(ErrorKind::kDataMalformed, [&] { SplitPattern(pattern, "t.json"); });
+    EXPECT_NE(message.find("does not read either"), std::string::npos) << message;
+    EXPECT_EQ(message.find("tokenize_hf"), std::string::npos) << message;
+  }
+  EXPECT_NO_THROW(SplitPattern("[(*UTF)]", "t.json"));
+  EXPECT_NO_THROW(SplitPattern("\\(*UTF", "t.json"));
+}
+
+TEST(TokenizerRefusal, PatternsThatTryAllWaysGiveUp) {
+  for (const char* pattern : {"(a+)+b", "(a|a)*b", "(?:a|aa)+b", "(?:a*)*[bd]"}) {
+    const SplitPattern split(pattern, "t.json");
+    SplitPattern::Scratch scratch;
+    const auto message = message_of(ErrorKind::kDataMalformed, [&] {
+      split.split(std::string(1000, 'a') + "cb", scratch, [](auto, auto) {});
+    });
+    EXPECT_EQ(message.rfind("t.json: the split pattern gives up at byte 0", 0), 0U) << message;
+    EXPECT_NE(message.find("match limit"), std::string::npos) << message;
   }
 }
 
