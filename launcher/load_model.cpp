@@ -8,6 +8,7 @@
 
 #include "ckpt/reader.h"
 #include "core/error.h"
+#include "core/host_memory.h"
 #include "model/hf.h"
 #include "model/resolve.h"
 #include "model/stage.h"
@@ -26,14 +27,32 @@ std::shared_ptr<model::Params> whole_model(const model::Options& options) {
   return model::make_params(options, {{0, options.num_hidden_layers, true, true}});
 }
 
-LoadedModel from_hugging_face(store::Store& store, const fs::path& folder) {
+void require_memory(const std::string& folder, const model::Options& options) {
+  double bytes = 0;
+  for (const auto& spec : model::param_table(options)) {
+    bytes += sizeof(float) * static_cast<double>(spec.shape.elems());
+  }
+  const double available = core::available_bytes();
+  if (available <= 0 || bytes <= available) return;
+  throw Error(ErrorKind::kDataMalformed,
+              fmt::format("{}: the weights take {} ({:.0f} bytes) as f32, got {} available on this "
+                          "machine; want a smaller model, or a machine with more memory",
+                          folder, core::bytes_text(bytes), bytes, core::bytes_text(available)));
+}
+
+LoadedModel from_hugging_face(store::Store& store, const fs::path& folder, WithTokenizer with,
+                              const std::string& strip_prefix) {
   LoadedModel out;
   out.options = model::read_hf_config(folder.string());
   model::resolve(out.options, 0);
+  model::check_hf_weights(folder.string(), out.options, strip_prefix);
+  require_memory(folder.string(), out.options);
   out.params = whole_model(out.options);
-  model::load_hf(folder.string(), out.options, *out.params);
+  model::load_hf(folder.string(), out.options, *out.params, strip_prefix);
   const auto tokenizer = (folder / "tokenizer.json").string();
-  if (store.exists(tokenizer)) out.tokenizer_json = store::read_whole(store, tokenizer);
+  if (with == WithTokenizer::kYes && store.exists(tokenizer)) {
+    out.tokenizer_json = store::read_whole(store, tokenizer);
+  }
   return out;
 }
 
@@ -46,7 +65,7 @@ recipe::Recipe saved_recipe(const ckpt::CheckpointReader& reader) {
   return loaded.recipe;
 }
 
-LoadedModel from_checkpoint(store::Store& store, const fs::path& folder) {
+LoadedModel from_checkpoint(store::Store& store, const fs::path& folder, WithTokenizer with) {
   const ckpt::CheckpointReader reader(store, folder.string());
   const recipe::Recipe recipe = saved_recipe(reader);
   LoadedModel out;
@@ -59,10 +78,11 @@ LoadedModel from_checkpoint(store::Store& store, const fs::path& folder) {
   }
   stream.sync();
   const auto& corpus = recipe.data.sources.front().path;
-  if (store.exists(corpus)) {
+  const bool no_end = out.options.eos_token_ids.empty();
+  if ((with == WithTokenizer::kYes || no_end) && store.exists(corpus)) {
     const store::CorpusFile file(corpus);
-    out.tokenizer_json = file.tokenizer_json();
-    if (out.options.eos_token_ids.empty()) out.options.eos_token_ids = {file.info().end_of_text};
+    if (with == WithTokenizer::kYes) out.tokenizer_json = file.tokenizer_json();
+    if (no_end) out.options.eos_token_ids = {file.info().end_of_text};
   }
   return out;
 }
@@ -75,7 +95,8 @@ core::DType parse_precision(const std::string& text) {
   throw Error(ErrorKind::kUsage, fmt::format("--precision: got {}, want f32 or bf16", text));
 }
 
-LoadedModel load_model(const std::string& folder) {
+LoadedModel load_model(const std::string& folder, WithTokenizer tokenizer,
+                       const std::string& strip_prefix) {
   const auto store = store::make_posix();
   const fs::path path(folder);
   if (!fs::is_directory(path)) {
@@ -84,8 +105,16 @@ LoadedModel load_model(const std::string& folder) {
                             "ours",
                             folder));
   }
-  if (fs::exists(path / "config.json")) return from_hugging_face(*store, path);
-  return from_checkpoint(*store, path);
+  if (fs::exists(path / "config.json")) {
+    return from_hugging_face(*store, path, tokenizer, strip_prefix);
+  }
+  if (!strip_prefix.empty()) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--strip-prefix: got {}, but {} has no config.json: a checkpoint's "
+                            "names have no prefix; want a Hugging Face folder",
+                            strip_prefix, folder));
+  }
+  return from_checkpoint(*store, path, tokenizer);
 }
 
 std::vector<std::int32_t> parse_ids(const std::string& text, const std::string& where) {

@@ -48,6 +48,7 @@ using Action = std::function<int()>;
 
 constexpr std::uint64_t kMostCounted = 1'000'000'000'000'000;  // of tokens, schedules, …
 constexpr std::uint64_t kMostSteps = 1'000'000'000;
+constexpr std::uint64_t kMostSamples = 1'000'000;
 constexpr std::array kLater{"merge", "boom", "spsa", "launch", "top", "doctor"};
 
 /// Words `key=value` and --set k=v both override keys of the recipe; the last one typed holds.
@@ -230,6 +231,13 @@ void add_data(CLI::App& app, Action& action) {
   add_data_tokenizers(*data, action);
 }
 
+void add_strip_prefix(CLI::App& command, std::string& prefix) {
+  command
+      .add_option("--strip-prefix", prefix,
+                  "taken off the names of the weights, as _orig_mod. of torch.compile")
+      ->check(not_empty("what the names begin with, as _orig_mod."));
+}
+
 void add_eval(CLI::App& app, Action& action) {
   auto* command = app.add_subcommand("eval", "loss, perplexity and bits per byte of a model");
   const auto options = std::make_shared<EvalOptions>();
@@ -250,6 +258,7 @@ void add_eval(CLI::App& app, Action& action) {
                    "leave out all others: 0,2,3, or random:K[:SEED], K of them, drawn anew for "
                    "each window; stage 0 always stays")
       ->check(not_empty("stages such as 0,2,3, or random:K[:SEED]"));
+  add_strip_prefix(*command, options->strip_prefix);
   command->add_flag("--json", options->json, "only JSON on stdout");
   command->callback([options, &action] { action = [options] { return run_eval(*options); }; });
 }
@@ -279,7 +288,12 @@ void add_generate(CLI::App& app, Action& action) {
   command->add_option("--seed", options->seed)->check(seed());
   command->add_flag("--ignore-eos", options->ignore_eos, "go on after an end-of-text token");
   command->add_option("--precision", options->precision, "of the weights: f32 or bf16");
-  command->add_flag("--json", options->json, "only JSON on stdout, a line per prompt");
+  command
+      ->add_option("--samples", options->samples,
+                   "of each prompt, each with random numbers of its own (1)")
+      ->check(whole(1, kMostSamples));
+  add_strip_prefix(*command, options->strip_prefix);
+  command->add_flag("--json", options->json, "only JSON on stdout, a line per sample");
   command->callback([options, &action] { action = [options] { return run_generate(*options); }; });
 }
 

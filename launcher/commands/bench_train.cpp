@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "core/error.h"
-#include "core/json.h"
+#include "core/json_reader.h"
 #include "launcher/assemble.h"
 #include "launcher/machine_limits.h"
 #include "launcher/random_corpus.h"
@@ -171,7 +171,7 @@ Json answer(Bench& bench, const Json& command) {
 
 int serve(Bench& bench) {
   for (std::string line; std::getline(std::cin, line);) {
-    const Json command = Json::parse(line, nullptr, false);
+    const Json command = core::parse_json_if_whole(line).value_or(Json());
     std::cout << answer(bench, command.is_object() ? command : Json::object()).dump() << std::endl;
   }
   return 0;

@@ -165,7 +165,7 @@ int collect(store::Store& store, const CkptOptions& options) {
 }
 
 int export_checkpoint(const CkptOptions& options) {
-  const LoadedModel model = load_model(options.path);
+  const LoadedModel model = load_model(options.path, WithTokenizer::kYes);
   model::export_hf(options.out, model.options, [&](const model::ParamSpec& spec) {
     return model.params->find(spec.name)->value;
   });

@@ -32,7 +32,8 @@ int run_eval(const EvalOptions& options) {
   const std::string content =
       store::read_whole(*store, has_text ? options.text : options.token_ids);
   const core::DType precision = parse_precision(options.precision);
-  const LoadedModel model = load_model(options.model);
+  const LoadedModel model = load_model(
+      options.model, has_text ? WithTokenizer::kYes : WithTokenizer::kNo, options.strip_prefix);
   if (precision == core::DType::kBF16) {
     core::Stream stream;
     model.params->compute_in_bf16();

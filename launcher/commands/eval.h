@@ -11,8 +11,9 @@ struct EvalOptions {
   std::string token_ids;  // a file of decimal ids
   std::int64_t seq_len = 256;
   std::string precision = "f32";
-  std::int64_t stages = 0;  // 0: as many as layers
-  std::string keep_stages;  // "0,2,3" or "random:K[:SEED]"; empty: all
+  std::int64_t stages = 0;   // 0: as many as layers
+  std::string keep_stages;   // "0,2,3" or "random:K[:SEED]"; empty: all
+  std::string strip_prefix;  // taken off the names of the tensors
   bool json = false;
 };
 

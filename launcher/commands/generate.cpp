@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <iostream>
+#include <limits>
+#include <optional>
 #include <utility>
 
 #include "core/error.h"
-#include "core/json.h"
+#include "core/json_field.h"
+#include "core/json_reader.h"
 #include "data/tokenizer.h"
 #include "launcher/load_model.h"
 #include "model/generate.h"
@@ -31,25 +34,17 @@ struct Prompt {
 Prompt of_text(std::string text) { return {true, std::move(text), {}}; }
 
 /// {"prompt": text} or {"prompt_ids": [1, 2]}
-Prompt of_json(const std::string& line, const std::string& where) {
-  const auto refuse = [&](const std::string& got) {
-    return Error(ErrorKind::kDataMalformed,
-                 fmt::format("{}: got {}, want {{\"prompt\": text}} or {{\"prompt_ids\": [1, 2]}}",
-                             where, got));
-  };
-  const core::Json json = core::Json::parse(line, nullptr, false);
-  if (json.is_discarded()) throw refuse("no JSON");
-  if (!json.is_object() || json.size() != 1) throw refuse("no object with one of these keys alone");
-  const std::string key = json.begin().key();
-  const core::Json& value = *json.begin();
-  if (key == "prompt" && value.is_string()) return of_text(value.get<std::string>());
-  if (key != "prompt_ids" || !value.is_array()) throw refuse("'" + key + "' of another kind");
+Prompt of_json(const std::string& line, const core::JsonSource& place) {
+  const core::Json json = core::parse_json(line, place);
+  const core::JsonField root(json, fmt::format("{}:{}", place.file, place.line));
+  if (!json.is_object() || json.size() != 1) {
+    root.refuse("an object with one key, {\"prompt\": text} or {\"prompt_ids\": [1, 2]}");
+  }
+  if (json.contains("prompt")) return of_text(root.at("prompt").text());
   Prompt out;
-  for (const core::Json& id : value) {
-    if (!id.is_number_integer()) throw refuse("an id that is no whole number");
-    const auto number = id.get<std::int64_t>();
-    if (!std::in_range<std::int32_t>(number)) throw refuse(fmt::format("id {}", number));
-    out.ids.push_back(static_cast<std::int32_t>(number));
+  for (const auto& id : root.at("prompt_ids").list("token ids")) {
+    out.ids.push_back(
+        static_cast<std::int32_t>(id.whole(0, std::numeric_limits<std::int32_t>::max())));
   }
   return out;
 }
@@ -58,13 +53,13 @@ std::vector<Prompt> from_file(const std::string& path) {
   const auto store = store::make_posix();
   const std::string content = store::read_whole(*store, path);
   std::vector<Prompt> out;
-  std::size_t line = 0;
+  std::int64_t line = 0;
   for (std::size_t begin = 0; begin < content.size();) {
     const std::size_t end = std::min(content.find('\n', begin), content.size());
     const std::string text = content.substr(begin, end - begin);
     ++line;
     if (text.find_first_not_of(" \t\r") != std::string::npos) {
-      out.push_back(of_json(text, fmt::format("{}:{}", path, line)));
+      out.push_back(of_json(text, {path, line}));
     }
     begin = end + 1;
   }
@@ -116,24 +111,46 @@ Ids ids_of(const Prompt& prompt, const LoadedModel& model, const data::Tokenizer
   return ids;
 }
 
-void print_json(const Ids& ids, const std::string& text) {
-  core::Json out;
-  out["token_ids"] = ids;
-  out["text"] = text;
-  std::cout << out.dump(-1, ' ', false, core::Json::error_handler_t::replace) << '\n';
+/// The answer as it is printed: the end of the text is not part of the text.
+std::string text_of(Ids shown, const std::vector<std::int64_t>& stops,
+                    const data::Tokenizer& tokenizer) {
+  if (!shown.empty() && std::find(stops.begin(), stops.end(), shown.back()) != stops.end()) {
+    shown.pop_back();
+  }
+  // A vocabulary may have more rows than there are tokens.
+  std::erase_if(shown, [&](std::int32_t id) { return id >= tokenizer.vocab_size(); });
+  return tokenizer.decode(shown);
 }
 
-void print_ids(const Ids& ids) {
-  for (const auto id : ids) std::cout << id << ' ';
-  std::cout << '\n';
+void print(const Ids& ids, const std::optional<std::string>& text, const Prompt& prompt,
+           bool as_json) {
+  if (as_json) {
+    core::Json out;
+    out["token_ids"] = ids;
+    out["text"] = text ? core::Json(*text) : core::Json(nullptr);
+    std::cout << out.dump(-1, ' ', false, core::Json::error_handler_t::replace) << '\n';
+  } else if (text) {
+    std::cout << prompt.text << *text << '\n';
+  } else {
+    std::cout << fmt::format("{}\n", fmt::join(ids, " "));
+  }
 }
 
 }  // namespace
 
 int run_generate(const GenerateOptions& options) {
   const core::DType weights = parse_precision(options.precision);
+  if (options.samples > 1 && options.temperature <= 0) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--samples: got {} with --temperature 0, which always takes the "
+                            "likeliest token: they would be equal; try --temperature 1",
+                            options.samples));
+  }
   const std::vector<Prompt> prompts = prompts_of(options);
-  LoadedModel model = load_model(options.model);
+  const bool text = std::any_of(prompts.begin(), prompts.end(),
+                                [](const Prompt& prompt) { return prompt.has_text; });
+  LoadedModel model = load_model(options.model, text ? WithTokenizer::kYes : WithTokenizer::kNo,
+                                 options.strip_prefix);
   const auto tokenizer =
       model.tokenizer_json.empty()
           ? nullptr
@@ -145,29 +162,17 @@ int run_generate(const GenerateOptions& options) {
   }
   model::GenerateOptions how;
   how.max_new_tokens = options.max_new_tokens;
+  how.samples = options.samples;
   how.sampling = {options.temperature, options.top_p, options.seed};
   how.sequences_at_once = options.batch_size;
   how.weights = weights;
   if (!options.ignore_eos) how.stop_ids = model.options.eos_token_ids;
   const auto all = model::generate(model.options, std::move(model.params), starts, how);
-
-  const auto& stops = how.stop_ids;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    Ids shown = all[i];  // the end of the text is not part of the text
-    if (!shown.empty() && std::find(stops.begin(), stops.end(), shown.back()) != stops.end()) {
-      shown.pop_back();
-    }
-    if (tokenizer != nullptr) {  // a vocabulary may have more rows than there are tokens
-      std::erase_if(shown, [&](std::int32_t id) { return id >= tokenizer->vocab_size(); });
-    }
-    const std::string text = tokenizer == nullptr ? "" : tokenizer->decode(shown);
-    if (options.json) {
-      print_json(all[i], text);
-    } else if (tokenizer == nullptr) {
-      print_ids(all[i]);
-    } else {
-      std::cout << prompts[i].text << text << '\n';
-    }
+    const Prompt& prompt = prompts[i / static_cast<std::size_t>(options.samples)];
+    std::optional<std::string> answer;
+    if (prompt.has_text) answer = text_of(all[i], how.stop_ids, *tokenizer);
+    print(all[i], answer, prompt, options.json);
   }
   return 0;
 }

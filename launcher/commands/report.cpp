@@ -8,7 +8,7 @@
 #include <set>
 
 #include "core/error.h"
-#include "core/json.h"
+#include "core/json_reader.h"
 #include "metrics/append_file.h"
 #include "metrics/side_by_side.h"
 #include "pipeline/plan_check.h"
@@ -55,7 +55,7 @@ void add_plan(const fs::path& run, metrics::ReportInputs& inputs) {
     if (loaded.details.empty()) inputs.schedule = loaded.recipe.pipeline.schedule;
     return;
   }
-  const pipeline::Plan plan = pipeline::plan_from_json(Json::parse(text, nullptr, false), path);
+  const pipeline::Plan plan = pipeline::plan_from_json(core::parse_json(text, {path}), path);
   const std::string problem = pipeline::plan_problem(plan);
   if (!problem.empty()) {
     throw core::Error(

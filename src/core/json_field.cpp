@@ -19,8 +19,8 @@ std::string shown_json(const Json& json) {
     return fmt::format("an object of {} keys", json.size());
   }
   if (json.is_string() && json.get_ref<const std::string&>().size() > 4 * kShownBytes) {
-    return shown_json(std::string(
-        utf8_prefix(json.get_ref<const std::string&>(), 2 * kShownBytes)));
+    return shown_json(
+        std::string(utf8_prefix(json.get_ref<const std::string&>(), 2 * kShownBytes)));
   }
   const std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
   const std::string_view shown = utf8_prefix(text, kShownBytes);
@@ -39,7 +39,7 @@ JsonField JsonField::child(const Json& json, const std::string& step) const {
 }
 
 JsonField JsonField::at(const char* key) const {
-  if (!json_->is_object()) refuse("an object");
+  if (!json_->is_object()) refuse(fmt::format("an object with `{}`", key));
   const auto found = json_->find(key);
   if (found == json_->end()) fail(fmt::format("no `{}`", key), "this key");
   return child(*found, key);
@@ -79,8 +79,9 @@ double JsonField::number(double least, double most) const {
 }
 
 std::int64_t JsonField::whole(std::int64_t least, std::int64_t most) const {
-  const bool fits = json_->is_number_integer() &&
-                    (!json_->is_number_unsigned() || std::in_range<std::int64_t>(json_->get<std::uint64_t>()));
+  const bool fits =
+      json_->is_number_integer() &&
+      (!json_->is_number_unsigned() || std::in_range<std::int64_t>(json_->get<std::uint64_t>()));
   const std::int64_t value = fits ? json_->get<std::int64_t>() : 0;
   if (!fits || value < least || value > most) {
     refuse(most == std::numeric_limits<std::int64_t>::max()

@@ -18,7 +18,14 @@ namespace rw::core {
 namespace {
 
 constexpr std::string_view kMark = "\xef\xbb\xbf";
+constexpr std::string_view kTrue = "true", kFalse = "false", kNull = "null";
 constexpr std::size_t kShownBytes = 40;
+
+/// A text that ends too early.
+class Torn : public Error {
+ public:
+  using Error::Error;
+};
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_word(char c) {
@@ -50,7 +57,10 @@ class Reader {
   Json read() {
     const std::size_t bad = find_invalid_utf8(text_);
     if (bad != std::string_view::npos) {
-      fail(bad, fmt::format("byte 0x{:02x}, which is no UTF-8", static_cast<unsigned char>(text_[bad])),
+      const Utf8Sequence sequence = utf8_sequence_at(text_, bad);
+      if (bad + sequence.good == text_.size() && sequence.good > 0) at_ = text_.size();
+      fail(bad,
+           fmt::format("byte 0x{:02x}, which is no UTF-8", static_cast<unsigned char>(text_[bad])),
            "JSON in UTF-8");
     }
     if (text_.starts_with(kMark)) at_ = kMark.size();
@@ -72,8 +82,17 @@ class Reader {
 
   [[noreturn]] void fail(std::size_t at, const std::string& what, const std::string& want) const {
     const auto [line, column] = place(at);
-    throw Error(source_.malformed, fmt::format("{}:{}:{}: got {}, want {}", source_.file, line,
-                                               column, what, want));
+    const std::string message =
+        fmt::format("{}:{}:{}: got {}, want {}", source_.file, line, column, what, want);
+    if (is_torn()) throw Torn(source_.malformed, message);
+    throw Error(source_.malformed, message);
+  }
+
+  /// Whether more text could have been right: all that is there has been taken, or begins a word.
+  bool is_torn() const {
+    const std::string_view left = text_.substr(std::min(at_, text_.size()));
+    return left.empty() || (left.size() < 6 && left.starts_with("u")) || kTrue.starts_with(left) ||
+           kFalse.starts_with(left) || kNull.starts_with(left);
   }
 
   std::pair<std::int64_t, std::int64_t> place(std::size_t at) const {
@@ -100,8 +119,8 @@ class Reader {
   }
 
   void skip_space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' ||
-                                  text_[at_] == '\t')) {
+    while (at_ < text_.size() &&
+           (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t')) {
       ++at_;
     }
   }
@@ -149,15 +168,14 @@ class Reader {
       const int less = pairs[a].first.compare(pairs[b].first);
       return less < 0 || (less == 0 && a < b);
     });
-    const auto twice =
-        std::adjacent_find(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-          return pairs[a].first == pairs[b].first;
-        });
+    const auto twice = std::adjacent_find(
+        order.begin(), order.end(),
+        [&](std::size_t a, std::size_t b) { return pairs[a].first == pairs[b].first; });
     if (twice == order.end()) return;
     const auto [line, column] = place(open.keys[*twice]);
     fail(open.keys[*std::next(twice)],
-         fmt::format("the key {} a second time (first at {}:{})",
-                     shown_json(pairs[*twice].first), line, column),
+         fmt::format("the key {} a second time (first at {}:{})", shown_json(pairs[*twice].first),
+                     line, column),
          "each key of an object once");
   }
 
@@ -170,11 +188,11 @@ class Reader {
       out = string();
     } else if (c == '-' || is_digit(c)) {
       out = number();
-    } else if (word("true")) {
+    } else if (word(kTrue)) {
       out = true;
-    } else if (word("false")) {
+    } else if (word(kFalse)) {
       out = false;
-    } else if (!word("null")) {
+    } else if (!word(kNull)) {
       fail(at_, got(), want);
     }
   }
@@ -325,6 +343,22 @@ class Reader {
 
 Json parse_json(std::string_view text, const JsonSource& source) {
   return Reader(text, source).read();
+}
+
+std::optional<Json> parse_json_unless_torn(std::string_view text, const JsonSource& source) {
+  try {
+    return parse_json(text, source);
+  } catch (const Torn&) {
+    return std::nullopt;
+  }
+}
+
+std::optional<Json> parse_json_if_whole(std::string_view text) {
+  try {
+    return parse_json(text, {"text"});
+  } catch (const Error&) {
+    return std::nullopt;
+  }
 }
 
 }  // namespace rw::core

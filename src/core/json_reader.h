@@ -1,6 +1,7 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,8 +12,8 @@ namespace rw::core {
 
 /// Where a JSON text comes from, for messages.
 struct JsonSource {
-  std::string file;        // a path, or what else the user would look for
-  std::int64_t line = 1;   // of the text's first byte in it: its number for one of JSON lines
+  std::string file;       // a path, or what else the user would look for
+  std::int64_t line = 1;  // of the text's first byte in it: its number for one of JSON lines
   ErrorKind malformed = ErrorKind::kDataMalformed;
 };
 
@@ -27,5 +28,12 @@ inline constexpr int kMostJsonDepth = 128;
 /// holds or half of a surrogate pair. Linear in the text, whatever it holds (n log n in the keys of
 /// one object); no recursion.
 Json parse_json(std::string_view text, const JsonSource& source);
+
+/// The same; nullopt for a text that is only the beginning of one, as a killed job leaves it at the
+/// end of a file.
+std::optional<Json> parse_json_unless_torn(std::string_view text, const JsonSource& source);
+
+/// The same; nullopt for whatever parse_json refuses.
+std::optional<Json> parse_json_if_whole(std::string_view text);
 
 }  // namespace rw::core

@@ -5,19 +5,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
-#include <sstream>
 
-#include "core/json.h"
+#include "core/json_field.h"
 #include "core/printable.h"
-#include "metrics/append_file.h"
+#include "metrics/json_lines.h"
 #include "metrics/median.h"
 
 namespace rw::metrics {
 namespace {
-
-using core::Json;
 
 constexpr const char* kStyle = R"(
 body{font:15px/1.5 system-ui,sans-serif;color:#1d2733;background:#fff;max-width:1000px;margin:2em auto;padding:0 1em}
@@ -30,12 +28,6 @@ pre{background:#f5f7fa;padding:1em;overflow:auto;font-size:13px}.note{color:#526
 
 /// Of a step: shorter waits stay out of the table.
 constexpr double kWorthALine = 5e-4;
-
-std::optional<double> number_of(const Json& json, const char* key) {
-  const auto found = json.find(key);
-  if (found == json.end() || !found->is_number()) return std::nullopt;
-  return found->get<double>();
-}
 
 /// The figures on top. The first step is left out of times: it makes buffers.
 std::string figures(const std::vector<ReportStep>& steps) {
@@ -144,18 +136,20 @@ std::vector<double> round_ticks(double low, double high, int count) {
 
 std::vector<ReportStep> read_report_steps(const std::string& path) {
   std::vector<ReportStep> out;
-  std::istringstream lines(read_text(path));
-  for (std::string line; std::getline(lines, line);) {
-    const Json json = Json::parse(line, nullptr, false);
-    if (!json.is_object() || !number_of(json, "step")) continue;
+  for (const JsonLine& line : read_json_lines(path)) {
+    const core::JsonField json(line.json, line.where);
+    const auto number = [&json](const char* key) -> std::optional<double> {
+      const auto field = json.find(key);
+      return field ? std::optional(field->number()) : std::nullopt;
+    };
     ReportStep step;
-    step.step = static_cast<std::int64_t>(*number_of(json, "step"));
-    step.loss = number_of(json, "loss");
-    step.validation_loss = number_of(json, "validation_loss");
-    step.step_ms = number_of(json, "step_ms").value_or(0);
-    step.tokens_per_s = number_of(json, "tokens_per_s").value_or(0);
-    step.bubble_pct = number_of(json, "bubble_pct").value_or(0);
-    step.bubble_pct_planned = number_of(json, "bubble_pct_planned").value_or(0);
+    step.step = json.at("step").whole(0, std::numeric_limits<std::int64_t>::max());
+    step.loss = number("loss");
+    step.validation_loss = number("validation_loss");
+    step.step_ms = number("step_ms").value_or(0);
+    step.tokens_per_s = number("tokens_per_s").value_or(0);
+    step.bubble_pct = number("bubble_pct").value_or(0);
+    step.bubble_pct_planned = number("bubble_pct_planned").value_or(0);
     out.push_back(step);
   }
   return out;

@@ -38,7 +38,8 @@ struct ReportInputs {
   std::optional<PlanFacts> plan;
 };
 
-/// Lines of metrics.jsonl, torn ones left out. Empty when there is no file.
+/// Lines of metrics.jsonl. Empty when there is no file. Throws what read_json_lines does, and
+/// Error{kDataMalformed} at a line that is no step.
 std::vector<ReportStep> read_report_steps(const std::string& path);
 
 /// One page of HTML that needs nothing else: figures of the run, loss by step, the last recorded step of

@@ -9,7 +9,7 @@
 #include <system_error>
 
 #include "core/error.h"
-#include "core/json.h"
+#include "core/json_reader.h"
 #include "core/random_name.h"
 #include "metrics/append_file.h"
 
@@ -28,10 +28,10 @@ std::string f32_number(double value) {
 
 /// True when the line is one whole record of a step up to `last_step`.
 bool keeps(std::string_view line, std::int64_t last_step) {
-  const auto json = core::Json::parse(line, nullptr, false);
-  if (!json.is_object()) return false;
-  const auto step = json.find("step");
-  return step != json.end() && step->is_number_integer() && step->get<std::int64_t>() <= last_step;
+  const auto json = core::parse_json_if_whole(line);
+  if (!json || !json->is_object()) return false;
+  const auto step = json->find("step");
+  return step != json->end() && step->is_number_integer() && step->get<std::int64_t>() <= last_step;
 }
 
 std::string cut(std::string_view text, std::int64_t last_step) {

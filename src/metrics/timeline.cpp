@@ -1,20 +1,25 @@
 // Part of Ropewalk, MIT licence.
 #include "metrics/timeline.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <limits>
 #include <map>
-#include <sstream>
 #include <utility>
 
-#include "core/error.h"
-#include "metrics/append_file.h"
+#include "metrics/json_lines.h"
 
 namespace rw::metrics {
 namespace {
 
 using core::Json;
+using core::JsonField;
+
+constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+
+/// Of a rank, micro-batch or stage; -1: of none.
+int number(const JsonField& json) {
+  return static_cast<int>(json.whole(-1, std::numeric_limits<int>::max()));
+}
 
 }  // namespace
 
@@ -43,48 +48,37 @@ Json to_json(const StepTimeline& timeline) {
   return out;
 }
 
-RankTimeline rank_timeline_from(const Json& json) {
+RankTimeline rank_timeline_from(const JsonField& json) {
   RankTimeline out;
-  out.elapsed_s = json.at("elapsed_s").get<double>();
-  for (const Json& op : json.at("operations")) {
-    out.operations.push_back({op.at(0).get<std::string>(), op.at(1).get<int>(), op.at(2).get<int>(),
-                              op.at(5).get<double>(), op.at(6).get<double>(),
-                              op.at(3).get<double>(), op.at(4).get<double>()});
+  out.elapsed_s = json.at("elapsed_s").number();
+  for (const JsonField& one : json.at("operations").list("operations")) {
+    const auto op = one.list("parts of an operation", 7);
+    out.operations.push_back({op[0].text(), number(op[1]), number(op[2]), op[5].number(),
+                              op[6].number(), op[3].number(), op[4].number()});
   }
-  for (const Json& wait : json.at("waits")) {
-    out.waits.push_back({wait.at(4).get<double>(), wait.at(5).get<double>(), wait.at(1).get<int>(),
-                         wait.at(0).get<std::string>(), wait.at(2).get<int>(),
-                         wait.at(3).get<int>()});
+  for (const JsonField& one : json.at("waits").list("waits")) {
+    const auto wait = one.list("parts of a wait", 6);
+    out.waits.push_back({wait[4].number(), wait[5].number(), number(wait[1]), wait[0].text(),
+                         number(wait[2]), number(wait[3])});
   }
   return out;
 }
 
-StepTimeline step_timeline_from(const Json& json) {
+StepTimeline step_timeline_from(const JsonField& json) {
   StepTimeline out;
-  out.step = json.at("step").get<std::int64_t>();
-  out.plan = json.value("plan", "");
-  for (const Json& rank : json.at("ranks")) out.ranks.push_back(rank_timeline_from(rank));
+  out.step = json.at("step").whole(0, kMost);
+  if (const auto plan = json.find("plan")) out.plan = plan->text();
+  for (const JsonField& rank : json.at("ranks").list("ranks")) {
+    out.ranks.push_back(rank_timeline_from(rank));
+  }
   return out;
 }
 
 std::vector<StepTimeline> read_timelines(const std::string& path) {
   std::map<std::int64_t, StepTimeline> by_step;
-  std::istringstream lines(read_text(path));
-  std::int64_t number = 0;
-  for (std::string line; std::getline(lines, line);) {
-    ++number;
-    const Json json = Json::parse(line, nullptr, false);
-    if (json.is_discarded()) continue;  // torn
-    try {
-      StepTimeline one = step_timeline_from(json);
-      by_step[one.step] = std::move(one);
-    } catch (const Json::exception& error) {
-      throw core::Error(
-          core::ErrorKind::kDataMalformed,
-          fmt::format("{}:{}: got a line that is no recorded step ({}); want docs/formats/"
-                      "timeline.md; try without that line",
-                      path, number, error.what()));
-    }
+  for (const auto& line : read_json_lines(path)) {
+    StepTimeline one = step_timeline_from(JsonField(line.json, line.where));
+    by_step[one.step] = std::move(one);
   }
   std::vector<StepTimeline> out;
   out.reserve(by_step.size());

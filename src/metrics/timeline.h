@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_field.h"
 
 namespace rw::metrics {
 
@@ -46,12 +46,13 @@ struct StepTimeline {
 /// docs/formats/timeline.md.
 core::Json to_json(const RankTimeline& rank);
 core::Json to_json(const StepTimeline& timeline);
-/// Throw core::Json::exception.
-RankTimeline rank_timeline_from(const core::Json& json);
-StepTimeline step_timeline_from(const core::Json& json);
+/// Throw Error{kDataMalformed} naming the key.
+RankTimeline rank_timeline_from(const core::JsonField& json);
+StepTimeline step_timeline_from(const core::JsonField& json);
 
-/// The steps in a file of lines, the last line of each step, in order of steps; torn lines are left
-/// out. Empty when there is no file. Throws Error{kDataMalformed} at a whole line that is no step.
+/// The steps in a file of lines, the last line of each step, in order of steps; a torn last line is
+/// left out. Empty when there is no file. Throws Error{kDataMalformed} at another line that is no
+/// step.
 std::vector<StepTimeline> read_timelines(const std::string& path);
 
 /// When the last forward or backward of any rank ends; below 0: there is none, or none predicted.

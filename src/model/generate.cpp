@@ -1,8 +1,12 @@
 // Part of Ropewalk, MIT licence.
 #include "model/generate.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "core/error.h"
+#include "core/host_memory.h"
 #include "model/decoder.h"
 
 namespace rw::model {
@@ -18,15 +22,13 @@ class Generation {
         how_(how),
         on_token_(on_token),
         sampler_(how.sampling),
-        out_(prompts.size()) {
-    for (auto& ids : out_) ids.reserve(static_cast<std::size_t>(how.max_new_tokens));
-  }
+        out_(prompts.size() * static_cast<std::size_t>(how.samples)) {}
 
   std::vector<std::vector<std::int32_t>> run(std::int64_t sequences) {
     for (std::int64_t i = 0; i < sequences; ++i) admit(i);
     while (!running_.empty()) {
       pieces_.clear();
-      for (const Running& one : running_) pieces_.push_back({one.sequence, fresh(one.prompt)});
+      for (const Running& one : running_) pieces_.push_back({one.sequence, fresh(one.answer)});
       const core::Tensor logits = decoder_.feed(pieces_);
       take(logits);
     }
@@ -36,19 +38,22 @@ class Generation {
  private:
   struct Running {
     std::int64_t sequence;
-    std::size_t prompt;
+    std::size_t answer;  // in out_
   };
 
+  std::size_t samples() const { return static_cast<std::size_t>(how_.samples); }
+
   void admit(std::int64_t sequence) {
-    if (waiting_ == prompts_.size()) return;
+    if (waiting_ == out_.size()) return;
     decoder_.forget(sequence);
+    out_[waiting_].reserve(static_cast<std::size_t>(how_.max_new_tokens));
     running_.push_back({sequence, waiting_++});
   }
 
   /// What the decoder has not seen of a prompt and what followed it.
-  std::span<const std::int32_t> fresh(std::size_t prompt) const {
-    const auto& ids = out_[prompt];
-    if (ids.empty()) return prompts_[prompt];
+  std::span<const std::int32_t> fresh(std::size_t answer) const {
+    const auto& ids = out_[answer];
+    if (ids.empty()) return prompts_[answer / samples()];
     return std::span(ids).last(1);
   }
 
@@ -58,14 +63,16 @@ class Generation {
     core::copy_to_host(logits, host_.data(), logits.bytes());
     const std::size_t count = running_.size();
     for (std::size_t i = 0; i < count; ++i) {
-      auto& ids = out_[running_[i].prompt];
+      const std::size_t answer = running_[i].answer;
+      auto& ids = out_[answer];
       const std::int32_t id = sampler_.pick(std::span(host_).subspan(i * vocab, vocab),
-                                            static_cast<std::int64_t>(ids.size()));
+                                            static_cast<std::int64_t>(ids.size()),
+                                            static_cast<std::uint32_t>(answer % samples()));
       ids.push_back(id);
-      if (on_token_) on_token_(running_[i].prompt, id);
+      if (on_token_) on_token_(answer, id);
     }
     for (std::size_t i = count; i-- > 0;) {
-      if (!ended(out_[running_[i].prompt])) continue;
+      if (!ended(out_[running_[i].answer])) continue;
       const std::int64_t sequence = running_[i].sequence;
       running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i));
       admit(sequence);
@@ -87,8 +94,23 @@ class Generation {
   std::vector<Running> running_;
   std::vector<Piece> pieces_;
   std::vector<float> host_;
-  std::size_t waiting_ = 0;  // the next prompt to come in
+  std::size_t waiting_ = 0;  // the next answer to begin
 };
+
+void require_memory(const Options& options, const DecoderOptions& shape) {
+  const auto of = [](std::int64_t count) { return static_cast<double>(count); };
+  const double bytes = 2.0 * of(core::dtype_bytes(shape.cache)) * of(shape.sequences) *
+                       of(options.num_hidden_layers) * of(shape.max_tokens) *
+                       of(options.num_key_value_heads) * of(options.head_dim);
+  const double available = core::available_bytes();
+  if (available <= 0 || bytes <= available) return;
+  throw core::Error(
+      core::ErrorKind::kDevice,
+      fmt::format("generate: keys and values of {} sequences of up to {} tokens take {} ({:.0f} "
+                  "bytes), available are {}; want fewer new tokens, or fewer sequences at once",
+                  shape.sequences, shape.max_tokens, core::bytes_text(bytes), bytes,
+                  core::bytes_text(available)));
+}
 
 }  // namespace
 
@@ -97,16 +119,18 @@ std::vector<std::vector<std::int32_t>> generate(const Options& options,
                                                 std::span<const std::vector<std::int32_t>> prompts,
                                                 const GenerateOptions& how,
                                                 const OnToken& on_token) {
-  if (how.max_new_tokens <= 0 || prompts.empty()) {
-    return std::vector<std::vector<std::int32_t>>(prompts.size());
+  const std::size_t answers = prompts.size() * static_cast<std::size_t>(how.samples);
+  if (how.max_new_tokens <= 0 || answers == 0) {
+    return std::vector<std::vector<std::int32_t>>(answers);
   }
   std::size_t longest = 0;
   for (const auto& prompt : prompts) longest = std::max(longest, prompt.size());
   DecoderOptions shape;
   shape.sequences =
-      std::clamp<std::int64_t>(how.sequences_at_once, 1, static_cast<std::int64_t>(prompts.size()));
+      std::clamp<std::int64_t>(how.sequences_at_once, 1, static_cast<std::int64_t>(answers));
   shape.max_tokens = static_cast<std::int64_t>(longest) + how.max_new_tokens;
   shape.weights = shape.cache = how.weights;
+  require_memory(options, shape);
   Decoder decoder(options, *params, shape);
   params.reset();
   return Generation(decoder, prompts, how, on_token).run(shape.sequences);

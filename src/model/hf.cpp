@@ -4,10 +4,11 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <set>
 
 #include "core/error.h"
-#include "core/json.h"
+#include "core/json_field.h"
+#include "core/json_reader.h"
+#include "model/hf_weights.h"
 #include "store/posix.h"
 #include "store/safetensors.h"
 
@@ -17,40 +18,15 @@ namespace {
 using core::Error;
 using core::ErrorKind;
 using core::Json;
+using core::JsonField;
 
 [[noreturn]] void malformed(const std::string& folder, const std::string& what) {
   throw Error(ErrorKind::kDataMalformed, folder + ": " + what);
 }
 
-void check(const store::SafetensorsModel& model, const std::string& folder,
-           const Options& options) {
-  std::set<std::string> wanted;
-  for (const auto& spec : param_table(options)) {
-    wanted.insert(spec.name);
-    if (!model.contains(spec.name)) {
-      malformed(folder, fmt::format("tensor {} is missing; want {}", spec.name, spec.shape.text()));
-    }
-    const auto shape = model.shape(spec.name);
-    if (shape != spec.shape) {
-      malformed(folder, fmt::format("tensor {}: got {}, config.json wants {}", spec.name,
-                                    shape.text(), spec.shape.text()));
-    }
-  }
-  for (const auto& name : model.names()) {
-    const bool tied_copy = options.tie_word_embeddings && name == "lm_head.weight";
-    const bool buffer = name.size() > 8 && name.ends_with("inv_freq");  // written by old versions
-    if (wanted.count(name) == 0 && !tied_copy && !buffer) {
-      malformed(folder, fmt::format("tensor {} is extra: the model that config.json describes has "
-                                    "no such parameter",
-                                    name));
-    }
-  }
-}
-
 /// A tied model may carry its head a second time, not another one: transformers 4 would tie the two
 /// and transformers 5 would not.
-void check_tied_copy(const store::SafetensorsModel& model, const std::string& folder,
-                     Params& params) {
+void check_tied_copy(const HfWeights& model, const std::string& folder, Params& params) {
   constexpr const char* kHead = "lm_head.weight";
   const Param* embedding = params.find("model.embed_tokens.weight");
   if (embedding == nullptr || !model.contains(kHead)) return;
@@ -129,17 +105,19 @@ Json config_json(const Options& options) {
 
 }  // namespace
 
-void check_hf_weights(const std::string& folder, const Options& options) {
+void check_hf_weights(const std::string& folder, const Options& options,
+                      const std::string& strip_prefix) {
   const auto store = store::make_posix();
-  check(store::SafetensorsModel(*store, folder), folder, options);
+  HfWeights(*store, folder, strip_prefix).check(options);
 }
 
-void load_hf(const std::string& folder, const Options& options, Params& params) {
+void load_hf(const std::string& folder, const Options& options, Params& params,
+             const std::string& strip_prefix) {
   const auto store = store::make_posix();
-  const store::SafetensorsModel model(*store, folder);
-  check(model, folder, options);
-  for (auto& param : params.all) model.read_f32(param.spec.name, param.value);
-  if (options.tie_word_embeddings) check_tied_copy(model, folder, params);
+  const HfWeights weights(*store, folder, strip_prefix);
+  weights.check(options);
+  for (auto& param : params.all) weights.read_f32(param.spec.name, param.value);
+  if (options.tie_word_embeddings) check_tied_copy(weights, folder, params);
 }
 
 void export_hf(const std::string& folder, const Options& options,
@@ -166,13 +144,13 @@ void write_tokenizer(const std::string& folder, const std::string& tokenizer_jso
                      std::int64_t end_of_text) {
   const auto store = store::make_posix();
   const std::filesystem::path path(folder);
-  const Json tokenizer = Json::parse(tokenizer_json);
+  const Json tokenizer = core::parse_json(tokenizer_json, {"tokenizer.json"});
   Json config;
   config["tokenizer_class"] = "PreTrainedTokenizerFast";
   config["clean_up_tokenization_spaces"] = false;
-  if (tokenizer.contains("added_tokens")) {
-    for (const auto& token : tokenizer.at("added_tokens")) {
-      if (token.at("id") == end_of_text) config["eos_token"] = token.at("content");
+  if (const auto added = JsonField(tokenizer, "tokenizer.json").find("added_tokens")) {
+    for (const JsonField& token : added->list("added tokens")) {
+      if (token.at("id").json() == end_of_text) config["eos_token"] = token.at("content").text();
     }
   }
   store::write_whole(*store, (path / "tokenizer.json").string(), tokenizer_json);

@@ -21,12 +21,13 @@ Options read_hf_config(const std::string& folder);
 Options parse_hf_config(const std::string& text, const std::string& where);
 
 /// Holds the weights of `folder` (model.safetensors, or shards with an index) against the table of
-/// parameters: Error{kDataMalformed} names the first tensor that is missing, extra or of a wrong
-/// shape. A tied model may carry lm_head.weight; it is not read. Reads headers only.
-void check_hf_weights(const std::string& folder, const Options& options);
+/// parameters, as HfWeights::check does, whose errors it throws. Reads headers only.
+void check_hf_weights(const std::string& folder, const Options& options,
+                      const std::string& strip_prefix = "");
 /// Fills the parameters that `params` holds, converted to f32, after check_hf_weights. A second
 /// head of a tied model that differs from its embedding: Error{kDataMalformed}.
-void load_hf(const std::string& folder, const Options& options, Params& params);
+void load_hf(const std::string& folder, const Options& options, Params& params,
+             const std::string& strip_prefix = "");
 
 /// Writes config.json, generation_config.json and model.safetensors (f32) to `folder`, made if need
 /// be: loads in transformers 4 and 5 unchanged. `param` gives the values of one parameter at a time

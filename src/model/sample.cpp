@@ -45,7 +45,7 @@ void Sampler::sort_up_to(std::size_t count, std::span<const float> logits) {
   sorted_ = count;
 }
 
-std::int32_t Sampler::pick(std::span<const float> logits, std::int64_t i) {
+std::int32_t Sampler::pick(std::span<const float> logits, std::int64_t i, std::uint32_t sample) {
   const std::int32_t best = lowest_of_the_largest(logits);
   if (options_.temperature <= 0) return best;
   const double largest = double{logits[static_cast<std::size_t>(best)]};
@@ -73,7 +73,7 @@ std::int32_t Sampler::pick(std::span<const float> logits, std::int64_t i) {
       kept += weight(count++);
     }
   }
-  const core::RngCell cell{options_.seed, core::Purpose::kSampling, 0, 0, 0};
+  const core::RngCell cell{options_.seed, core::Purpose::kSampling, 0, 0, sample};
   double left = core::uniform(cell, static_cast<std::uint64_t>(i)) * kept;
   for (std::size_t k = 0; k < count; ++k) {
     left -= weight(k);

@@ -17,10 +17,10 @@ struct SamplingOptions {
 class Sampler {
  public:
   explicit Sampler(const SamplingOptions& options) : options_(options) {}
-  /// A token from logits [V] for new token number `i` (from 0) of its sequence: a function of its
-  /// arguments and the options alone. Softmax in f64. Cost: V comparisons when greedy; otherwise V
+  /// A token from logits [V] for new token number `i` (from 0) of sample `sample` of its prompt: a
+  /// function of its arguments and the options alone. Softmax in f64. Cost: V comparisons when greedy; otherwise V
   /// exponentials, and only as many of the likeliest tokens are sorted as the choice needs.
-  std::int32_t pick(std::span<const float> logits, std::int64_t i);
+  std::int32_t pick(std::span<const float> logits, std::int64_t i, std::uint32_t sample = 0);
 
  private:
   void sort_up_to(std::size_t count, std::span<const float> logits);

@@ -8,8 +8,9 @@
 namespace rw::pipeline {
 
 /// A JSON file that `key`, of a recipe or of the command line, names. Throws Error{kDataMissing}
-/// when it is empty, a folder or not there; when it is no JSON or repeats a key, Error{malformed}: kRecipe for what a command
-/// is asked to solve, the user's own text; kDataMalformed for what a run reads beside its recipe.
+/// when it is empty, a folder or not there; Error{malformed} of core::parse_json: kRecipe for what a
+/// command is asked to solve, the user's own text; kDataMalformed for what a run reads beside its
+/// recipe.
 core::Json read_json(const char* key, const std::string& path,
                      core::ErrorKind malformed = core::ErrorKind::kDataMalformed);
 

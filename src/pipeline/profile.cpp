@@ -6,13 +6,13 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
 #include <functional>
 #include <limits>
 #include <map>
 #include <string>
 
-#include "core/json.h"
+#include "core/host_memory.h"
+#include "core/json_reader.h"
 #include "metrics/median.h"
 #include "metrics/timer.h"
 #include "model/stage.h"
@@ -95,18 +95,6 @@ Measured measure_stage(const TrainerOptions& options, const model::StageRange& r
     out.static_bytes += 4.0 * static_cast<double>(param.value.bytes());
   }
   return out;
-}
-
-/// MemAvailable of this host; 0 where the system does not say.
-double available_bytes() {
-  std::ifstream lines("/proc/meminfo");
-  std::string key;
-  double kib = 0;
-  std::string unit;
-  while (lines >> key >> kib >> unit) {
-    if (key == "MemAvailable:") return kib * 1024;
-  }
-  return 0;
 }
 
 std::string host_name() {
@@ -197,7 +185,9 @@ std::array<double, 2> measure_way(int from, int to, int repeats, comm::Communica
 /// Everybody's text, parsed.
 std::vector<Json> share(comm::Communicator& world, const Json& mine) {
   std::vector<Json> out;
-  for (const std::string& text : world.gather_text(mine.dump())) out.push_back(Json::parse(text));
+  for (const std::string& text : world.gather_text(mine.dump())) {
+    out.push_back(core::parse_json(text, {"a rank's measurements"}));
+  }
   return out;
 }
 
@@ -210,7 +200,7 @@ Topology measure_topology(const TrainerOptions& options, const ProfileOptions& h
   const auto hosts = world.gather_text(host);
   const auto sharing = static_cast<double>(std::count(hosts.begin(), hosts.end(), host));
   const double memory =
-      how.memory_bytes > 0 ? how.memory_bytes : available_bytes() / std::max(1.0, sharing);
+      how.memory_bytes > 0 ? how.memory_bytes : core::available_bytes() / std::max(1.0, sharing);
   const TopologyNode mine = measure_node(options, how, memory, world);
   Json said;
   for (const StageSeconds& stage : mine.stages) {

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/json.h"
+#include "core/json_reader.h"
 #include "pipeline/plan_check.h"
 
 namespace rw::pipeline {
@@ -55,7 +55,8 @@ std::string takeover_problem(const Plan& current, const Plan& next) {
 Plan share_plan(comm::Communicator& world, const std::optional<Plan>& mine) {
   const std::string text = mine && world.rank() == 0 ? to_json(*mine).dump() : std::string();
   const auto all = world.gather_text(text);
-  return plan_from_json(core::Json::parse(all.front()), "the plan that rank 0 sent");
+  return plan_from_json(core::parse_json(all.front(), {"the plan that rank 0 sent"}),
+                        "the plan that rank 0 sent");
 }
 
 }  // namespace rw::pipeline

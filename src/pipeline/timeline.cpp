@@ -1,7 +1,7 @@
 // Part of Ropewalk, MIT licence.
 #include "pipeline/timeline.h"
 
-#include "core/json.h"
+#include "core/json_reader.h"
 
 namespace rw::pipeline {
 namespace {
@@ -66,8 +66,13 @@ std::optional<metrics::StepTimeline> gather_timeline(comm::Communicator& world, 
   metrics::StepTimeline out;
   out.step = step;
   for (const std::string& text : all) {
-    out.ranks.push_back(text.empty() ? metrics::RankTimeline{}
-                                     : metrics::rank_timeline_from(core::Json::parse(text)));
+    if (text.empty()) {
+      out.ranks.emplace_back();
+      continue;
+    }
+    constexpr const char* kSource = "a rank's timeline";
+    const core::Json json = core::parse_json(text, {kSource});
+    out.ranks.push_back(metrics::rank_timeline_from(core::JsonField(json, kSource)));
   }
   return out;
 }

@@ -6,10 +6,14 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
+#include <string_view>
 #include <tuple>
 
 #include "core/error.h"
-#include "core/json.h"
+#include "core/json_field.h"
+#include "core/json_reader.h"
+#include "core/utf8.h"
 
 namespace rw::store {
 namespace {
@@ -18,9 +22,11 @@ using core::DType;
 using core::Error;
 using core::ErrorKind;
 using core::Json;
+using core::JsonField;
 
 constexpr std::uint64_t kMostHeaderBytes = 100U << 20;
 constexpr std::uint64_t kLengthBytes = 8;
+constexpr std::size_t kMostNameBytes = 4096;
 
 struct TypeName {
   DType dtype;
@@ -46,7 +52,7 @@ DType parse_dtype(const std::string& path, const std::string& tensor, const std:
   }
   malformed(path, fmt::format("tensor {}: got dtype {}, want F32, BF16, F16, F64, I32, I64, U16 or "
                               "U8",
-                              tensor, name));
+                              tensor, core::utf8_prefix(name, 40)));
 }
 
 const char* type_name(DType dtype) {
@@ -56,46 +62,39 @@ const char* type_name(DType dtype) {
   throw Error(ErrorKind::kBug, "safetensors: a dtype without a name");
 }
 
-/// Product of the sizes; refuses what overflows.
-std::uint64_t count_elems(const std::string& path, const std::string& name, const Json& sizes,
-                          core::Shape& shape) {
-  std::uint64_t elems = 1;
-  if (sizes.size() > core::Shape::kMaxRank) {
-    malformed(path, fmt::format("tensor {}: got {} dimensions, want at most {}", name, sizes.size(),
-                                core::Shape::kMaxRank));
+/// Product of the sizes; refuses what no file holds.
+std::uint64_t count_elems(const JsonField& sizes, core::Shape& shape) {
+  constexpr std::int64_t kMostElems = std::int64_t{1} << 48;
+  const auto all = sizes.list("sizes");
+  if (all.size() > core::Shape::kMaxRank) {
+    sizes.fail(fmt::format("{} dimensions", all.size()),
+               fmt::format("at most {}", core::Shape::kMaxRank));
   }
-  for (const auto& size : sizes) {
-    if (!size.is_number_unsigned() || size.get<std::uint64_t>() > (std::uint64_t{1} << 40)) {
-      malformed(path, fmt::format("tensor {}: got a shape {}", name, sizes.dump()));
-    }
-    const auto n = size.get<std::uint64_t>();
-    if (n != 0 && elems > (std::uint64_t{1} << 48) / n) {
-      malformed(path,
-                fmt::format("tensor {}: got a shape {} that no file holds", name, sizes.dump()));
-    }
+  std::int64_t elems = 1;
+  for (const JsonField& size : all) {
+    const std::int64_t n = size.whole(0, kMostElems);
+    if (n != 0 && elems > kMostElems / n) sizes.refuse("a shape that a file can hold");
     elems *= n;
-    shape.push_back(static_cast<std::int64_t>(n));
+    shape.push_back(n);
   }
-  return elems;
+  return static_cast<std::uint64_t>(elems);
 }
 
 SafetensorsEntry parse_entry(const std::string& path, const std::string& name, const Json& json,
                              std::uint64_t data_bytes) {
-  const bool whole =
-      json.is_object() && json.contains("dtype") && json["dtype"].is_string() &&
-      json.contains("shape") && json["shape"].is_array() && json.contains("data_offsets") &&
-      json["data_offsets"].is_array() && json["data_offsets"].size() == 2 &&
-      json["data_offsets"][0].is_number_unsigned() && json["data_offsets"][1].is_number_unsigned();
-  if (!whole) {
-    malformed(path, fmt::format("tensor {}: got {}, want dtype, shape and two data_offsets", name,
-                                json.dump().substr(0, 80)));
+  if (name.size() > kMostNameBytes) {
+    malformed(path, fmt::format("a tensor's name has {} bytes, want at most {}", name.size(),
+                                kMostNameBytes));
   }
+  const JsonField field(json, fmt::format("{}: tensor {}", path, name));
   SafetensorsEntry entry;
   entry.name = name;
-  entry.dtype = parse_dtype(path, name, json["dtype"].get<std::string>());
-  const auto elems = count_elems(path, name, json["shape"], entry.shape);
-  entry.begin = json["data_offsets"][0].get<std::uint64_t>();
-  entry.end = json["data_offsets"][1].get<std::uint64_t>();
+  entry.dtype = parse_dtype(path, name, field.at("dtype").text());
+  const auto elems = count_elems(field.at("shape"), entry.shape);
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  const auto offsets = field.at("data_offsets").list("offsets", 2);
+  entry.begin = static_cast<std::uint64_t>(offsets[0].whole(0, kMost));
+  entry.end = static_cast<std::uint64_t>(offsets[1].whole(0, kMost));
   if (entry.begin > entry.end || entry.end > data_bytes) {
     malformed(path,
               fmt::format("tensor {}: the header says bytes {} to {}, the file holds {} bytes "
@@ -146,7 +145,7 @@ Json read_header(const ReadableFile& file, const std::string& path, std::uint64_
   std::string text(length, '\0');
   file.read_at(kLengthBytes, std::as_writable_bytes(std::span(text)));
   data_begin = kLengthBytes + length;
-  Json json = Json::parse(text, nullptr, false);
+  Json json = core::parse_json(text, {path + ": header"});
   if (!json.is_object()) malformed(path, "the header is no JSON object");
   return json;
 }
@@ -187,12 +186,12 @@ SafetensorsFile::SafetensorsFile(Store& store, const std::string& path)
     return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
   });
   require_tiling(path_, entries_, data_bytes);
+  for (std::size_t i = 0; i < entries_.size(); ++i) place_.emplace(entries_[i].name, i);
 }
 
 const SafetensorsEntry* SafetensorsFile::find(const std::string& name) const {
-  const auto found = std::find_if(entries_.begin(), entries_.end(),
-                                  [&](const auto& entry) { return entry.name == name; });
-  return found == entries_.end() ? nullptr : &*found;
+  const auto found = place_.find(name);
+  return found == place_.end() ? nullptr : &entries_[found->second];
 }
 
 void SafetensorsFile::read(const SafetensorsEntry& entry, std::span<std::byte> out) const {
@@ -217,14 +216,17 @@ SafetensorsModel::SafetensorsModel(Store& store, const std::string& folder) : fo
                             "there; want a Hugging Face model",
                             folder));
   }
-  const Json json = Json::parse(read_whole(store, index), nullptr, false);
-  if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object()) {
-    malformed(index, "got no object with a weight_map");
-  }
+  const Json json = core::parse_json(read_whole(store, index), {index});
+  const JsonField weight_map = JsonField(json, index).at("weight_map");
+  if (!weight_map.json().is_object()) weight_map.refuse("an object of tensors and their files");
   std::map<std::string, std::size_t> number;  // shard -> its place in files_
-  for (const auto& [name, shard] : json["weight_map"].items()) {
-    if (!shard.is_string() || shard.get<std::string>().find('/') != std::string::npos) {
-      malformed(index, fmt::format("weight_map: {}: got {}, want a file name", name, shard.dump()));
+  for (const auto& [name, shard] : weight_map.json().items()) {
+    constexpr std::string_view kNoName("/\0", 2);
+    const bool good = shard.is_string() && shard.get_ref<const std::string&>().find_first_of(
+                                               kNoName) == std::string::npos;
+    if (!good) {
+      malformed(index, fmt::format("weight_map: {}: got {}, want a file name", name,
+                                   core::shown_json(shard)));
     }
     const auto file = shard.get<std::string>();
     if (!number.contains(file)) {

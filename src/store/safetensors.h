@@ -7,6 +7,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "core/tensor.h"
@@ -41,6 +42,7 @@ class SafetensorsFile {
   std::shared_ptr<ReadableFile> file_;
   std::uint64_t data_begin_ = 0;
   std::vector<SafetensorsEntry> entries_;
+  std::unordered_map<std::string, std::size_t> place_;  // in entries_
 };
 
 /// The weights of a Hugging Face folder: model.safetensors, or the shards that

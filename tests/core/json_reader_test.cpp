@@ -37,13 +37,35 @@ std::string nested(int depth, const std::string& open, const std::string& close,
 }
 
 TEST(JsonReader, ReadsWhatTheLibraryReads) {
-  for (const std::string text :
-       {"0", "-0", "17", "-17", "18446744073709551615", "-9223372036854775808", "1.5", "-1e-3",
-        "1E+5", "0.1", "5e-324", "1e-400", "1.7976931348623157e308", "true", "false", "null",
-        R"("")", R"("a\"\\\/\b\f\n\r\tz")", R"("\u0041\u00e9\u20ac\ud83d\ude00")", "\"é€😀\"",
-        "[]", "{}", " [ 1 , [ ] , { } , \"x\" ] ", R"({"b": 1, "a": {"c": [true, null]}, "": 0})",
-        "\xef\xbb\xbf[1]", "\t\r\n3\n", "18446744073709551616",
-        "1000000000000000019884624838656", "0.30000000000000004"}) {
+  for (const std::string text : {"0",
+                                 "-0",
+                                 "17",
+                                 "-17",
+                                 "18446744073709551615",
+                                 "-9223372036854775808",
+                                 "1.5",
+                                 "-1e-3",
+                                 "1E+5",
+                                 "0.1",
+                                 "5e-324",
+                                 "1e-400",
+                                 "1.7976931348623157e308",
+                                 "true",
+                                 "false",
+                                 "null",
+                                 R"("")",
+                                 R"("a\"\\\/\b\f\n\r\tz")",
+                                 R"("\u0041\u00e9\u20ac\ud83d\ude00")",
+                                 "\"é€😀\"",
+                                 "[]",
+                                 "{}",
+                                 " [ 1 , [ ] , { } , \"x\" ] ",
+                                 R"({"b": 1, "a": {"c": [true, null]}, "": 0})",
+                                 "\xef\xbb\xbf[1]",
+                                 "\t\r\n3\n",
+                                 "18446744073709551616",
+                                 "1000000000000000019884624838656",
+                                 "0.30000000000000004"}) {
     const Json want = Json::parse(text);
     const Json got = read(text);
     EXPECT_EQ(got, want) << text;
@@ -130,7 +152,8 @@ TEST(JsonReader, NestsUpToALimit) {
 TEST(JsonReader, ReadsManyKeysInLinearTime) {
   std::string text = "{";
   constexpr int kKeys = 100000;
-  for (int i = 0; i < kKeys; ++i) text += "\"x" + std::to_string(i) + "\": [" + std::to_string(i) + "], ";
+  for (int i = 0; i < kKeys; ++i)
+    text += "\"x" + std::to_string(i) + "\": [" + std::to_string(i) + "], ";
   const Json all = read(text + "\"last\": 1}");
   EXPECT_EQ(all.size(), kKeys + 1U);
   EXPECT_EQ(all.begin().key(), "x0");
@@ -161,11 +184,13 @@ TEST(JsonField, NamesFileKeyGotAndWant) {
             "a.json: a.b[2]: got 3.5, want a whole number from 0 to 9");
   EXPECT_EQ(message([&] { (void)root.at("n").whole(0, 9); }),
             "a.json: n: got -1, want a whole number from 0 to 9");
-  EXPECT_THAT(message([&] { (void)root.at("big").whole(0, 9); }), HasSubstr("18446744073709551615"));
+  EXPECT_THAT(message([&] { (void)root.at("big").whole(0, 9); }),
+              HasSubstr("18446744073709551615"));
   EXPECT_EQ(message([&] { (void)root.at("a").flag(); }),
             "a.json: a: got {\"b\":[1,\"two\",3.5]}, want true or false");
   EXPECT_EQ(message([&] { (void)root.at("x"); }), "a.json: got no `x`, want this key");
-  EXPECT_EQ(message([&] { (void)root.at("n").at("x"); }), "a.json: n: got -1, want an object");
+  EXPECT_EQ(message([&] { (void)root.at("n").at("x"); }),
+            "a.json: n: got -1, want an object with `x`");
   EXPECT_EQ(message([&] { (void)root.at("a").at("b").list("numbers", 2); }),
             "a.json: a.b: got 3 entries, want 2 numbers");
   EXPECT_EQ(message([&] { (void)root.at("n").number(0, 1); }),

@@ -42,8 +42,8 @@ class GenerateTest(cli.CliTestCase):
 
     def test_bad_lines_of_a_file_have_a_place(self):
         path = self.folder / "prompts.jsonl"
-        for line, word in (("Once upon", "no JSON"), ('["a"]', "no object"), ('{"prompt": 3}', "'prompt'"),
-                           ('{"prompt_ids": [1.5]}', "no whole number"), ('{"prompt_ids": [99999999999]}', "99999999999")):
+        for line, word in (("Once upon", "2:1: got `Once`"), ('["a"]', "an object with one key"), ('{"prompt": 3}', "prompt: got 3"),
+                           ('{"prompt_ids": [1.5]}', "prompt_ids[0]: got 1.5"), ('{"prompt_ids": [99999999999]}', "99999999999")):
             path.write_text('{"prompt": "a"}\n' + line + "\n")
             done = cli.run("generate", "--model", self.model, "--prompts", path)
             self.assert_refused(done, 65, "prompts.jsonl:2:", word)

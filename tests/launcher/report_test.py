@@ -189,7 +189,7 @@ class ReportTest(cli.CliTestCase):
         plan.write_text(sound)
         with (damaged / "plan" / "timeline.jsonl").open("a") as lines:
             lines.write('{"step": 10}\n')
-        refused(damaged, 65, "timeline.jsonl:10", "no recorded step")
+        refused(damaged, 65, "timeline.jsonl:10", "no `ranks`")
 
 
 if __name__ == "__main__":

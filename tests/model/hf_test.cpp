@@ -5,10 +5,13 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <sstream>
 
 #include "core/json.h"
 #include "model/tiny.h"
+#include "store/posix.h"
+#include "store/safetensors.h"
 
 namespace rw::model {
 namespace {
@@ -40,145 +43,29 @@ class HfFolder : public ::testing::Test {
     export_hf(folder.string(), options,
               [&](const ParamSpec& spec) { return params->find(spec.name)->value; });
   }
+  /// Writes the weights under other names.
+  void rename(const std::shared_ptr<Params>& params,
+              const std::function<std::string(const std::string&)>& other) const {
+    const auto store = store::make_posix();
+    std::vector<store::SafetensorsEntry> entries;
+    for (const Param& one : params->all) {
+      entries.push_back({other(one.spec.name), core::DType::kF32, one.spec.shape, 0, 0});
+    }
+    store::SafetensorsWriter writer(*store, (folder / "model.safetensors").string(), entries, {});
+    for (const Param& one : params->all) writer.write(other(one.spec.name), one.value);
+    writer.finish();
+  }
+  void expect_loads(const Options& options, const std::shared_ptr<Params>& want,
+                    const std::string& prefix) const {
+    auto loaded = make_params(options, {test::whole(options)});
+    load_hf(folder.string(), options, *loaded, prefix);
+    for (const Param& param : want->all) {
+      EXPECT_EQ(core::to_floats(loaded->find(param.spec.name)->value), core::to_floats(param.value))
+          << prefix << " " << param.spec.name;
+    }
+  }
   fs::path folder;
 };
-
-Json small_config(const char* family = "llama") {
-  return {{"model_type", family},     {"hidden_size", 32},
-          {"num_hidden_layers", 2},   {"num_attention_heads", 4},
-          {"intermediate_size", 64},  {"vocab_size", 100},
-          {"num_key_value_heads", 2}, {"max_position_embeddings", 128}};
-}
-
-Options parse(const Json& config) { return parse_hf_config(config.dump(), "config.json"); }
-
-std::string refusal(const Json& config) {
-  return test::message_of([&] { parse(config); });
-}
-
-Json with(const char* key, const Json& value, const char* family = "llama") {
-  Json out = small_config(family);
-  out[key] = value;
-  return out;
-}
-
-TEST(HfConfigTest, Version4) {
-  Json config = small_config();
-  config["rope_theta"] = 5000.0;
-  config["rope_scaling"] = {{"type", "linear"}, {"factor", 2.0}};
-  config["torch_dtype"] = "bfloat16";
-  config["rms_norm_eps"] = 1e-5;
-  config["tie_word_embeddings"] = true;
-  config["eos_token_id"] = {7, 8};
-  config["bos_token_id"] = 1;
-  const Options got = parse(config);
-  EXPECT_EQ(got.name, "llama");
-  EXPECT_EQ(got.head_dim, 8);
-  EXPECT_EQ(got.num_key_value_heads, 2);
-  EXPECT_EQ(got.rms_norm_eps, 1e-5);
-  EXPECT_TRUE(got.tie_word_embeddings);
-  EXPECT_EQ(got.rope_parameters.rope_type, "linear");
-  EXPECT_EQ(got.rope_parameters.rope_theta, 5000.0);
-  EXPECT_EQ(got.rope_parameters.factor, 2.0);
-  EXPECT_EQ(got.bos_token_id, 1);
-  EXPECT_EQ(got.eos_token_ids, (std::vector<std::int64_t>{7, 8}));
-}
-
-TEST(HfConfigTest, Version5) {
-  Json config = small_config("qwen3");
-  config["rope_parameters"] = {{"rope_type", "llama3"},   {"rope_theta", 500000.0},
-                               {"factor", 8.0},           {"low_freq_factor", 1.0},
-                               {"high_freq_factor", 4.0}, {"original_max_position_embeddings", 64}};
-  config["dtype"] = "float32";
-  config["head_dim"] = 16;
-  const Options got = parse(config);
-  EXPECT_EQ(got.name, "qwen3");
-  EXPECT_EQ(got.head_dim, 16);
-  EXPECT_EQ(got.rope_parameters.rope_type, "llama3");
-  EXPECT_EQ(got.rope_parameters.rope_theta, 500000.0);
-  EXPECT_EQ(got.rope_parameters.original_max_position_embeddings, 64);
-}
-
-TEST(HfConfigTest, AbsentKeysTakeTheFamilysDefaults) {
-  const Options llama = parse({{"model_type", "llama"}});
-  EXPECT_EQ(llama.hidden_size, 4096);
-  EXPECT_EQ(llama.num_key_value_heads, 32);
-  EXPECT_EQ(llama.intermediate_size, 11008);
-  EXPECT_EQ(llama.rms_norm_eps, 1e-6);
-  EXPECT_EQ(llama.rope_parameters.rope_theta, 10000.0);
-  const Options qwen3 = parse({{"model_type", "qwen3"}});
-  EXPECT_EQ(qwen3.head_dim, 128);
-  EXPECT_EQ(qwen3.vocab_size, 151936);
-}
-
-TEST(HfConfigTest, RefusesOtherFamiliesByName) {
-  EXPECT_EQ(refusal(small_config("gpt_neox")),
-            "config.json: model_type 'gpt_neox' (known: llama, qwen3) is not in this version");
-  EXPECT_NE(refusal(small_config("qwen3_moe")).find("qwen3_moe"), std::string::npos);
-}
-
-TEST(HfConfigTest, RefusesWhatWouldChangeNumbers) {
-  EXPECT_EQ(refusal(with("attention_bias", true)),
-            "config.json: attention_bias: true (biases) is not in this version");
-  EXPECT_NE(refusal(with("mlp_bias", true)).find("mlp_bias"), std::string::npos);
-  EXPECT_EQ(refusal(with("hidden_act", "gelu")),
-            "config.json: hidden_act: gelu is not in this version");
-  EXPECT_NE(refusal(with("quantization_config", Json{{"bits", 4}})).find("quantization_config"),
-            std::string::npos);
-  EXPECT_NE(refusal(with("num_experts", 8)).find("mixture of experts"), std::string::npos);
-  EXPECT_EQ(refusal(with("rope_scaling", Json{{"type", "yarn"}, {"factor", 2}})),
-            "config.json: RoPE kind 'yarn' (known: default, linear, llama3) is not in this "
-            "version");
-  EXPECT_NE(refusal(with("layer_types", {"full_attention", "sliding_attention"}, "qwen3"))
-                .find("sliding_attention"),
-            std::string::npos);
-  EXPECT_NE(refusal(with("partial_rotary_factor", 0.5)).find("partial_rotary_factor"),
-            std::string::npos);
-}
-
-TEST(HfConfigTest, SlidingWindowCountsOnlyWhenItIsUsed) {
-  Json config = with("sliding_window", 4096, "qwen3");
-  config["use_sliding_window"] = false;
-  EXPECT_EQ(refusal(config), "no error");
-  config["use_sliding_window"] = true;
-  EXPECT_EQ(refusal(config), "no error");  // the first 28 layers see everything
-  config["max_window_layers"] = 1;
-  const std::string want =
-      "config.json: use_sliding_window: true (a sliding window in use) is not in this version";
-  EXPECT_EQ(refusal(config), want);
-  config.erase("sliding_window");  // 4096
-  EXPECT_EQ(refusal(config), want);
-  config["sliding_window"] = nullptr;
-  EXPECT_EQ(refusal(config), "no error");
-  config["sliding_window"] = 16;
-  config["model_type"] = "llama";  // has no such keys
-  EXPECT_EQ(refusal(config), "no error");
-}
-
-TEST(HfConfigTest, AnEmptyRopeScalingIsNone) {
-  Json config = with("rope_scaling", Json::object());
-  config["rope_parameters"] = {{"rope_type", "linear"}, {"factor", 4.0}, {"rope_theta", 5000.0}};
-  EXPECT_EQ(parse(config).rope_parameters.rope_type, "linear");
-  EXPECT_EQ(parse(config).rope_parameters.rope_theta, 5000.0);
-}
-
-TEST(HfConfigTest, AbsentTokenIdsAreThoseOfTheFamily) {
-  EXPECT_EQ(parse(small_config()).eos_token_ids, std::vector<std::int64_t>{2});
-  EXPECT_EQ(parse(small_config()).bos_token_id, 1);
-  EXPECT_TRUE(parse(with("eos_token_id", nullptr)).eos_token_ids.empty());
-  EXPECT_TRUE(parse(small_config("qwen3")).eos_token_ids.empty());
-}
-
-TEST(HfConfigTest, RefusesMalformedFiles) {
-  EXPECT_EQ(test::message_of([] { parse_hf_config("{", "x/config.json"); }),
-            "x/config.json: got no JSON object, want a config.json");
-  EXPECT_EQ(refusal(with("hidden_size", "big")),
-            "config.json: hidden_size: got \"big\", want a whole number from 1");
-  EXPECT_EQ(refusal(with("num_key_value_heads", 3)),
-            "config.json: num_key_value_heads: got 3, want a divisor of num_attention_heads");
-  EXPECT_EQ(refusal(with("tie_word_embeddings", 1)),
-            "config.json: tie_word_embeddings: got 1, want true or false");
-}
 
 TEST_F(HfFolder, MissingConfig) {
   EXPECT_NE(test::message_of([&] {
@@ -188,9 +75,100 @@ TEST_F(HfFolder, MissingConfig) {
 }
 
 TEST_F(HfFolder, EndsOfTextComeFromTheGenerationConfig) {
-  write("config.json", with("eos_token_id", 2).dump());
+  write("config.json", R"({"model_type": "llama", "vocab_size": 100, "eos_token_id": 2})");
   write("generation_config.json", R"({"eos_token_id": [3, 4]})");
-  EXPECT_EQ(read_hf_config(folder.string()).eos_token_ids, (std::vector<std::int64_t>{3, 4}));
+  const auto ids = [&] { return read_hf_config(folder.string()).eos_token_ids; };
+  EXPECT_EQ(ids(), (std::vector<std::int64_t>{3, 4}));
+  write("generation_config.json", R"({"temperature": 1})");
+  EXPECT_EQ(ids(), std::vector<std::int64_t>{2});
+  write("generation_config.json", R"({"eos_token_id": null})");
+  EXPECT_TRUE(ids().empty());
+  for (const char* wrong : {R"(["</s>"])", "[2, null]", "[[2]]", "\"2\"", "2.0", "true", "-1",
+                            "9223372036854775808", "{}"}) {
+    write("generation_config.json", std::string(R"({"eos_token_id": )") + wrong + "}");
+    const std::string message = test::message_of(ids);
+    EXPECT_NE(message.find("generation_config.json: eos_token_id"), std::string::npos) << message;
+  }
+  write("generation_config.json", "{\"eos_token_id\": 2,\n\"a\" 1}");
+  EXPECT_NE(test::message_of(ids).find("generation_config.json:2:5: got `1`"), std::string::npos);
+}
+
+TEST_F(HfFolder, ConfigsThatNestRepeatOrDoNotEnd) {
+  const auto message = [&](const std::string& text) {
+    write("config.json", text);
+    return test::message_of([&] { read_hf_config(folder.string()); });
+  };
+  EXPECT_NE(message("{\"a\": " + std::string(100000, '[')).find("more than 128 deep"),
+            std::string::npos);
+  EXPECT_NE(message(R"({"model_type": "llama", "vocab_size": 8, "vocab_size": 9})")
+                .find("config.json:1:42: got the key \"vocab_size\" a second time"),
+            std::string::npos);
+  EXPECT_NE(message(std::string(17 << 20, ' ')).find("bytes"), std::string::npos);
+  fs::remove(folder / "config.json");
+  fs::create_directory(folder / "config.json");
+  EXPECT_NE(test::message_of([&] { read_hf_config(folder.string()); }).find("folder"),
+            std::string::npos);
+}
+
+TEST_F(HfFolder, NamesWithoutTheTrunkAreRead) {
+  const Options options = test::tiny("qwen3", true);
+  const auto params = test::random_params(options, {test::whole(options)});
+  rename(params,
+         [](const std::string& name) { return name.substr(name.starts_with("model.") ? 6 : 0); });
+  expect_loads(options, params, "");
+}
+
+TEST_F(HfFolder, PrefixesAreNamedAndStripped) {
+  for (const bool tied : {false, true}) {
+    const Options options = test::tiny("llama", tied);
+    const auto params = test::random_params(options, {test::whole(options)});
+    for (const std::string prefix :
+         {"_orig_mod.", "module.", "module._orig_mod.", "_orig_mod.module.", "base.x."}) {
+      rename(params, [&](const std::string& name) { return prefix + name; });
+      const std::string message =
+          test::message_of([&] { check_hf_weights(folder.string(), options); });
+      EXPECT_NE(message.find("begin with `" + prefix + "`"), std::string::npos) << message;
+      EXPECT_NE(message.find("--strip-prefix " + prefix + "`"), std::string::npos) << message;
+      EXPECT_EQ(message.find("torch.compile") != std::string::npos,
+                prefix.find("_orig_mod") != std::string::npos);
+      expect_loads(options, params, prefix);
+    }
+    // Only the trunk was wrapped, and without its own name.
+    rename(params, [](const std::string& name) {
+      return name.starts_with("model.") ? "model._orig_mod." + name.substr(6) : name;
+    });
+    const std::string message =
+        test::message_of([&] { check_hf_weights(folder.string(), options); });
+    EXPECT_NE(message.find("--strip-prefix model._orig_mod.`"), std::string::npos) << message;
+    expect_loads(options, params, "model._orig_mod.");
+  }
+}
+
+TEST_F(HfFolder, APrefixThatNothingHasIsRefused) {
+  const Options options = test::tiny("llama", false);
+  const auto params = test::random_params(options, {test::whole(options)});
+  export_model(options, params);
+  EXPECT_NE(test::message_of([&] {
+              check_hf_weights(folder.string(), options, "module.");
+            }).find("--strip-prefix: got module., but no tensor of "),
+            std::string::npos);
+  rename(params, [](const std::string& name) {
+    return name == "model.norm.weight" ? "a.lm_head.weight" : name;
+  });
+  EXPECT_NE(test::message_of([&] {
+              check_hf_weights(folder.string(), options, "a.");
+            }).find("which are one name without the prefix a."),
+            std::string::npos);
+}
+
+TEST_F(HfFolder, MoreLayersThanTensorsAreRefusedAtOnce) {
+  Options options = test::tiny("llama", false);
+  export_model(options, test::random_params(options, {test::whole(options)}));
+  options.num_hidden_layers = std::int64_t{1} << 30;
+  EXPECT_NE(test::message_of([&] {
+              check_hf_weights(folder.string(), options);
+            }).find("num_hidden_layers: got 1073741824 in config.json, want no more than"),
+            std::string::npos);
 }
 
 TEST_F(HfFolder, ExportedModelsComeBackToTheBit) {

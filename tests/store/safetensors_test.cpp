@@ -1,6 +1,7 @@
 // Part of Ropewalk, MIT licence.
 #include "store/safetensors.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -127,13 +128,70 @@ TEST_F(SafetensorsTest, HeadersThatLie) {
   EXPECT_THAT(refusal({{"a", entry("F32", {2}, 0, 8)}, {"b", entry("F32", {1}, 4, 8)}}, 8),
               HasSubstr("overlap"));
   EXPECT_THAT(refusal({{"a", entry("F8", {2}, 0, 2)}}, 2), HasSubstr("got dtype F8"));
-  EXPECT_THAT(refusal({{"a", 3}}, 0), HasSubstr("want dtype, shape and two data_offsets"));
-  EXPECT_THAT(refusal({{"a", entry("F32", {-1}, 0, 4)}}, 4), HasSubstr("got a shape"));
+  EXPECT_THAT(refusal({{"a", 3}}, 0), HasSubstr("tensor a: got 3, want an object with `dtype`"));
+  EXPECT_THAT(refusal({{"a", entry("F32", {-1}, 0, 4)}}, 4), HasSubstr("shape[0]: got -1"));
   EXPECT_THAT(refusal({{"a", entry("F32", {1, 1, 1, 1, 1, 1, 1}, 0, 4)}}, 4),
               HasSubstr("dimensions"));
   EXPECT_THAT(refusal({{"a", entry("F32", {2147483647, 2147483647, 2147483647}, 0, 4)}}, 4),
-              HasSubstr("no file holds"));
+              HasSubstr("want a shape that a file can hold"));
   EXPECT_THAT(refusal(Json::array(), 0), HasSubstr("no JSON object"));
+}
+
+TEST_F(SafetensorsTest, EveryFieldOfAnEntryHasAType) {
+  const auto of = [&](const Json& json) { return refusal({{"a", json}}, 4); };
+  const Json good = entry("F32", {1}, 0, 4);
+  const auto with = [&](const char* key, const Json& value) {
+    Json out = good;
+    out[key] = value;
+    return of(out);
+  };
+  EXPECT_EQ(of(good), "no error");
+  EXPECT_THAT(with("dtype", 7), HasSubstr("tensor a: dtype: got 7, want a string"));
+  EXPECT_THAT(with("dtype", nullptr), HasSubstr("tensor a: dtype: got null"));
+  EXPECT_THAT(with("shape", "big"), HasSubstr("tensor a: shape: got \"big\""));
+  EXPECT_THAT(with("shape", Json{Json::array()}), HasSubstr("tensor a: shape[0]: got []"));
+  EXPECT_THAT(with("shape", Json{1.5}), HasSubstr("tensor a: shape[0]: got 1.5"));
+  EXPECT_THAT(with("shape", Json{std::uint64_t{1} << 63}), HasSubstr("got 9223372036854775808"));
+  EXPECT_THAT(with("data_offsets", Json{0}), HasSubstr("data_offsets: got 1 entries, want 2"));
+  EXPECT_THAT(with("data_offsets", Json{0, "4"}), HasSubstr("data_offsets[1]: got \"4\""));
+  EXPECT_THAT(with("data_offsets", Json{-4, 0}), HasSubstr("data_offsets[0]: got -4"));
+  EXPECT_THAT(with("data_offsets", Json{0, ~std::uint64_t{0}}), HasSubstr("data_offsets[1]: got"));
+}
+
+TEST_F(SafetensorsTest, HeadersThatNestOrRepeat) {
+  const auto header = [&](const std::string& text) {
+    std::string file(8, '\0');
+    for (std::size_t i = 0; i < 8; ++i) file[i] = static_cast<char>(text.size() >> (8 * i) & 0xff);
+    write_whole(*store_, "/m/model.safetensors", file + text);
+    return message();
+  };
+  const std::string open(100000, '['), close(100000, ']');
+  EXPECT_THAT(header("{\"a\":" + open + close + "}"), HasSubstr("nested more than 128 deep"));
+  EXPECT_THAT(header("{\"a\":{\"dtype\":" + open), HasSubstr("nested more than 128 deep"));
+  EXPECT_THAT(header(R"({"a": {}, "a": {}})"),
+              HasSubstr("header:1:11: got the key \"a\" a second"));
+  EXPECT_THAT(header("{\"a\": \xff}"), HasSubstr("no UTF-8"));
+  EXPECT_THAT(header("{\"" + std::string(5000, 'a') + "\": {}}"), HasSubstr("5000 bytes"));
+  write_whole(*store_, "/m/model.safetensors", std::string("\0\0\0\0\0\0\0\x80{}", 10));
+  EXPECT_THAT(message(), HasSubstr("the header claims 9223372036854775808 bytes"));
+}
+
+/// With a search through all names for each of them this takes minutes.
+TEST_F(SafetensorsTest, ManyNamesTakeLinearTime) {
+  constexpr int kNames = 100000;
+  std::string header = "{", map = "{\"weight_map\": {";
+  for (int i = 0; i < kNames; ++i) {
+    header += fmt::format(R"("x{}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}},)", i);
+    map += fmt::format(R"("x{}": "one",)", i);
+  }
+  header.back() = map.back() = '}';
+  std::string length(8, '\0');
+  for (std::size_t i = 0; i < 8; ++i) {
+    length[i] = static_cast<char>(header.size() >> (8 * i) & 0xff);
+  }
+  write_whole(*store_, "/m/one", length + header);
+  write_whole(*store_, "/m/model.safetensors.index.json", map + "}");
+  EXPECT_EQ(SafetensorsModel(*store_, "/m").names().size(), kNames);
 }
 
 TEST_F(SafetensorsTest, FilesThatAreNone) {
@@ -165,6 +223,14 @@ TEST_F(SafetensorsTest, ShardsWithAnIndex) {
   EXPECT_THAT(message(ErrorKind::kDataMissing), HasSubstr("three"));
   index({{"a", "../one"}});
   EXPECT_THAT(message(), HasSubstr("want a file name"));
+  index({{"a", 1}, {"b", "two"}});
+  EXPECT_THAT(message(), HasSubstr("weight_map: a: got 1, want a file name"));
+  index({{"a", std::string("one\0", 4)}});
+  EXPECT_THAT(message(), HasSubstr("want a file name"));
+  index(Json::array({"one"}));
+  EXPECT_THAT(message(), HasSubstr("weight_map: got [\"one\"]"));
+  write_whole(*store_, "/m/model.safetensors.index.json", "{\n \"weight_map\": x}");
+  EXPECT_THAT(message(), HasSubstr("index.json:2:16: got `x`, want a JSON value"));
   write_whole(*store_, "/m/model.safetensors.index.json", "[]");
   EXPECT_THAT(message(), HasSubstr("weight_map"));
 }
