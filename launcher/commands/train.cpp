@@ -9,8 +9,10 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "launcher/assemble.h"
+#include "launcher/input_facts.h"
 #include "launcher/ranks.h"
 #include "launcher/recipe_facts.h"
+#include "launcher/shared_folder.h"
 #include "train/signals.h"
 
 namespace rw::launcher {
@@ -48,7 +50,6 @@ int finish(const Job& job, Run& run, comm::Communicator& world, train::Ending en
 /// One rank from start to end. Collective.
 int run_rank(const Job& job, const RankParts& rank) {
   comm::Communicator& world = rank.world;
-  if (world.rank() == 0) std::cout << job.resolved_recipe << std::flush;
   // A hung peer may hold this rank's training thread for ever: the watchdog's thread ends the job.
   train::Watchdog watchdog(world.duplicate(), job.recipe.watchdog,
                            [&world](const std::string& message) {
@@ -59,6 +60,13 @@ int run_rank(const Job& job, const RankParts& rank) {
   rank.alarm.stop();
   Inputs inputs;
   together(world, [&] { inputs = open_inputs(job.recipe); });
+  const bool processes = rank.plan.communicator == "mpi";
+  if (processes) {
+    std::vector<Fact> facts;
+    together(world, [&] { facts = input_facts(job.recipe, *inputs.corpora); });
+    require_same(world, facts);
+  }
+  if (world.rank() == 0) std::cout << job.resolved_recipe << std::flush;
   RunLock lock;
   together(world, [&] {
     if (world.rank() != 0) return;
@@ -72,9 +80,11 @@ int run_rank(const Job& job, const RankParts& rank) {
           job.recipe.pipeline.topology}});
     core::log_add_file(job.recipe.output_dir + "/log/rank-0.txt");
   });
-  if (rank.plan.communicator == "mpi" && world.rank() != 0) {
+  if (processes) require_shared_folder(world, job.recipe.output_dir, lock);
+  together(world, [&] {
+    if (!processes || world.rank() == 0) return;
     core::log_add_file(fmt::format("{}/log/rank-{}.txt", job.recipe.output_dir, world.rank()));
-  }
+  });
   Run run = assemble(job.recipe, job.resolved_recipe, job.resume, std::move(inputs), world);
   const train::LoopParts parts{*run.method, world,        *run.checkpointer,
                                watchdog,    rank.signals, &run.sinks};

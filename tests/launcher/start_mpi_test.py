@@ -1,4 +1,5 @@
 """Ranks that were started with different things: rank 0 says what differs, nobody makes a step or writes anything."""
+import pathlib
 import shutil
 
 import cli
@@ -48,7 +49,7 @@ class StartTest(cli.CliTestCase):
 
     def test_another_build_of_the_program_is_refused(self):
         other = self.folder / "ropewalk"
-        data = open(cli.BINARY, "rb").read()
+        data = pathlib.Path(cli.BINARY).read_bytes()
         note = data.index(b"GNU\0", data.index(b"\x14\0\0\0\3\0\0\0GNU\0")) + 4  # the build id, 20 bytes
         other.write_bytes(data[:note] + bytes(20) + data[note + 20:])
         shutil.copymode(cli.BINARY, other)
@@ -74,3 +75,35 @@ class StartTest(cli.CliTestCase):
                           ["env", "OMP_NUM_THREADS=2", cli.BINARY, "train", self.path, "train.max_steps=1"])
         self.assert_ok(done)
         self.assertEqual(done.stderr.count("ranks differ: 1 threads"), 1, done.stderr)
+
+    def beside(self, name, *words):
+        """The command that trains in a folder of its own."""
+        (self.folder / name).mkdir(exist_ok=True)
+        return ["env", "-C", self.folder / name, cli.BINARY, "train", self.path, *words]
+
+    def test_corpora_that_differ_under_one_name_are_refused(self):
+        for name, text in (("a", None), ("b", "rope " * 20000)):
+            (self.folder / name).mkdir()
+            self.corpus(name + "/c.h5", text=text)
+        words = ("data.sources=[{path: c.h5}]",)
+        self.refused(self.beside("a", *words), self.beside("b", *words), "data.sources[0].path: got c.h5: ",
+                     "on rank 1")
+
+    def test_weights_that_differ_under_one_name_are_refused(self):
+        for name, seed in (("a", 1), ("b", 2)):
+            out = self.folder / f"first{seed}"
+            self.assert_ok(cli.run("train", self.recipe(), f"output_dir={out}", f"seed={seed}", "train.max_steps=1"))
+            (self.folder / name).mkdir()
+            shutil.copytree(out / "final", self.folder / name / "model")
+        self.path = self.recipe(parallel="{dp: 2}", model="{from: model}")
+        self.refused(self.beside("a"), self.beside("b"), "model.from/model.safetensors: got ")
+
+    def test_an_output_dir_that_ranks_do_not_share_is_refused(self):
+        done = self.start(self.beside("a", "output_dir=out"), self.beside("b", "output_dir=out"))
+        self.assert_refused(done, 2, "output_dir: rank 1 on ", "/b/out")
+        self.assertNotIn("step ", done.stdout)
+        self.assertFalse((self.folder / "b" / "out").exists())
+
+    def test_a_log_that_one_rank_cannot_write_ends_the_job(self):
+        (self.run_folder / "log" / "rank-1.txt").mkdir(parents=True)
+        self.assert_refused(self.start((), ()), 74, "rank-1.txt")

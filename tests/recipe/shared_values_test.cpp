@@ -11,7 +11,8 @@ namespace {
 
 std::map<std::string, std::string> values(const std::vector<std::string>& overrides = {}) {
   std::map<std::string, std::string> out;
-  for (const auto& [key, value] : shared_values(test::read(test::good_recipe(), overrides).recipe)) {
+  for (const auto& [key, value] :
+       shared_values(test::read(test::good_recipe(), overrides).recipe)) {
     EXPECT_TRUE(out.emplace(key, value).second) << key;
   }
   return out;
@@ -20,8 +21,7 @@ std::map<std::string, std::string> values(const std::vector<std::string>& overri
 TEST(SharedValues, HoldEveryKeyThatHasAValueInOneLine) {
   const auto all = values({"data.sources=[{path: a.h5, weight: 2}, {path: \"b c.h5\"}]"});
   EXPECT_EQ(all.at("optimizer.lr"), "0.001");
-  EXPECT_EQ(all.at("data.sources"),
-            "- {path: a.h5, weight: 2} - {path: \"b c.h5\", weight: 1}");
+  EXPECT_EQ(all.at("data.sources"), "- {path: a.h5, weight: 2} - {path: \"b c.h5\", weight: 1}");
   EXPECT_EQ(all.count("model.from"), 0U);
 }
 
