@@ -37,6 +37,7 @@
 #include "launcher/commands/report.h"
 #include "launcher/commands/schema.h"
 #include "launcher/commands/train.h"
+#include "launcher/path_arguments.h"
 #include "launcher/ranks.h"
 #include "launcher/waiting_policy.h"
 
@@ -436,6 +437,7 @@ int parse_and_run(int argc, char** argv) {
   add_plan(app, action);
   add_ckpt(app, action);
   add_later(app, action);
+  take_typed_paths(app);
   refuse_unknown_command(app, argc, argv);
   try {
     app.parse(argc, argv);

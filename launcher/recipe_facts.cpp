@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "core/error.h"
+#include "launcher/home.h"
 #include "model/hf.h"
 #include "model/resolve.h"
 #include "store/corpus_file.h"
@@ -49,6 +50,7 @@ std::optional<model::Options> model_from(const std::string& folder) {
 
 recipe::Facts gather_facts() {
   recipe::Facts out;
+  out.home = home_folder();
   out.resolve = model::resolve;
   out.corpus_vocab = corpus_vocab;
   out.corpus_tokens = corpus_tokens;

@@ -1,6 +1,7 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -30,6 +31,7 @@ struct ForeignKey {
 class Book {
  public:
   Recipe recipe;
+  std::optional<std::string> home;  // Facts::home
 
   /// A key was given at `place`; a later one (an override) takes its place.
   void given(const std::string& key, const Place& place) { places_[key] = place; }

@@ -38,7 +38,8 @@ void add_plain(std::vector<Key>& out) {
       "name of the run, for people")
       .when_absent("the name of the recipe's file");
   add("output_dir", Slot<Text>([](Recipe& r) -> Text& { return r.output_dir; }),
-      "folder of everything that the run writes");
+      "folder of everything that the run writes")
+      .naming_a_path();
   add("method", Slot<Text>([](Recipe& r) -> Text& { return r.method; }), "how it trains")
       .one_of({"pipeline"})
       .not_yet({"eggroll", "spsa"});
@@ -58,6 +59,7 @@ void add_model(std::vector<Key>& out) {
       .one_of({"llama", "qwen3"});
   add("from", Slot<Text>([](Recipe& r) -> Text& { return r.model.from; }),
       "folder of a Hugging Face model to start from: its sizes and weights")
+      .naming_a_path()
       .when_absent("random weights");
   add("hidden_size", Slot<Int>([](Recipe& r) -> Int& { return r.model.hidden_size; }), "width D")
       .within_range(1, 1048576)
@@ -183,12 +185,15 @@ void add_skipping(std::vector<Key>& out) {
   add("topology", Slot<Text>([](Recipe& r) -> Text& { return r.pipeline.topology; }),
       "skippipe: JSON file of ranks and links (docs/formats/topology.md) to plan for when training "
       "starts")
+      .naming_a_path()
       .when_absent("none");
   add("problem", Slot<Text>([](Recipe& r) -> Text& { return r.pipeline.problem; }),
       "JSON file of the problem (nodes are ranks) that pipeline.solution solves")
+      .naming_a_path()
       .when_absent("none");
   add("solution", Slot<Text>([](Recipe& r) -> Text& { return r.pipeline.solution; }),
       "skippipe: JSON file of a planner's arrangement, paths and starts")
+      .naming_a_path()
       .when_absent("stages by rank, paths in turn");
   add("patience_ms", Slot<double>([](Recipe& r) -> double& { return r.pipeline.patience_ms; }),
       "how long a rank waits for its next planned operation before it takes another that is ready "
@@ -412,6 +417,10 @@ Key& Key::above_range(double from, double to) {
 }
 Key& Key::counting(Unit what) {
   unit = what;
+  return *this;
+}
+Key& Key::naming_a_path() {
+  is_path = true;
   return *this;
 }
 Key& Key::one_of(std::vector<std::string> texts) {

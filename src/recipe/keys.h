@@ -33,6 +33,7 @@ struct Key {
   double least = -std::numeric_limits<double>::infinity();
   double most = std::numeric_limits<double>::infinity();
   bool above = false;  // the value must be greater than `least`
+  bool is_path = false;
   Unit unit = Unit::kNone;
   std::vector<std::string> choices;  // of a text
   std::vector<std::string> later;    // texts of versions to come
@@ -42,6 +43,7 @@ struct Key {
   Key& within_range(double from, double to);
   Key& above_range(double from, double to);  // from itself is refused
   Key& counting(Unit what);
+  Key& naming_a_path();
   Key& one_of(std::vector<std::string> texts);
   Key& not_yet(std::vector<std::string> texts);
   Key& each_rank_its_own();

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "core/nearest.h"
+#include "core/typed_path.h"
 #include "recipe/aliases.h"
 #include "recipe/keys.h"
 #include "recipe/scalar.h"
@@ -117,6 +118,7 @@ class Reader {
   };
   std::vector<Item> list(const Key& key, const YAML::Node& node, const Place& at);
   std::optional<Scalar> scalar(const YAML::Node& node, const std::string& path, const Place& at);
+  std::variant<std::string, Refusal> text(const Scalar& scalar, const Key& key) const;
   template <class T, class Parsed>
   void set(T& out, const Parsed& parsed, const std::string& path, const Place& place) {
     if (const auto* refusal = std::get_if<Refusal>(&parsed)) {
@@ -150,6 +152,15 @@ std::optional<Scalar> Reader::scalar(const YAML::Node& node, const std::string& 
     return std::nullopt;
   }
   return Scalar{node.Scalar(), quoted};
+}
+
+std::variant<std::string, Refusal> Reader::text(const Scalar& scalar, const Key& key) const {
+  auto out = parse_text(scalar, key);
+  const auto* read = std::get_if<std::string>(&out);
+  if (read == nullptr || !key.is_path || !book_.home) return out;
+  const auto typed = core::typed_path(*read, *book_.home);
+  if (!typed.problem.empty()) return Refusal{typed.problem};
+  return typed.path;
 }
 
 /// A value's own place when it stands on the line of its key.
@@ -282,7 +293,7 @@ void Reader::fill(const Key& key, const Slot<T>& slot, const YAML::Node& node, c
   } else if constexpr (std::is_same_v<T, std::uint64_t>) {
     set(out, parse_seed(*read), key.path(), at);
   } else if constexpr (std::is_same_v<T, std::string>) {
-    set(out, parse_text(*read, key), key.path(), at);
+    set(out, text(*read, key), key.path(), at);
   } else {
     set(out, parse_int(*read, key), key.path(), at);
   }
@@ -309,8 +320,9 @@ void Reader::source(const std::string& path, data::Source& out, const YAML::Node
     return;
   }
   book_.given(path, at);
-  Key text;
-  text.slot = Slot<std::string>();
+  Key corpus;
+  corpus.slot = Slot<std::string>();
+  corpus.naming_a_path();
   Key weight;
   weight.slot = Slot<double>();
   weight.above_range(0, 1e9);
@@ -326,11 +338,11 @@ void Reader::source(const std::string& path, data::Source& out, const YAML::Node
     } else if (name == "path" || name == "weight") {
       const bool is_path = name == "path";
       if (!pair.second.IsScalar()) {
-        book_.complain(
-            here, full,
-            fmt::format("got {}, want {}", kind_of(pair.second), wanted(is_path ? text : weight)));
+        book_.complain(here, full,
+                       fmt::format("got {}, want {}", kind_of(pair.second),
+                                   wanted(is_path ? corpus : weight)));
       } else if (const auto value = scalar(pair.second, full, here)) {
-        if (is_path) set(out.path, parse_text(*value, text), full, here);
+        if (is_path) set(out.path, this->text(*value, corpus), full, here);
         if (!is_path) set(out.weight, parse_real(*value, weight), full, here);
       }
     } else {

@@ -40,6 +40,7 @@ std::vector<std::string> texts(const std::vector<Complaint>& complaints) {
 Loaded load_text(const std::string& yaml, const std::string& name,
                  const std::vector<std::string>& overrides, const Facts& facts) {
   Book book;
+  book.home = facts.home;
   read_yaml(yaml, name, book);
   for (const auto& text : overrides) read_override(text, book);
   if (book.trusted()) {

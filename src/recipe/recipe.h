@@ -59,7 +59,9 @@ struct Loaded {
 /// What the recipe cannot know by itself. What is absent is not checked.
 struct Facts {
   std::optional<int> ranks;  // that the launcher started
-  /// Largest token id + 1 of a corpus; nullopt: cannot be read (another check says why).
+  /// The home folder, for "~/" (core/typed_path.h); "": not known; absent: paths are as they stand.
+  std::optional<std::string> home;
+  /// Largest token id + 1, and tokens, of a corpus; nullopt: cannot be read (another check says why).
   std::function<std::optional<std::int64_t>(const std::string& corpus)> corpus_vocab;
   std::function<std::optional<std::int64_t>(const std::string& corpus)> corpus_tokens;
   /// Why a path cannot be read; nullopt: it can.

@@ -66,6 +66,40 @@ TEST(Reader, NamesOfOtherTrainersAreAnswered) {
               HasSubstr("is called checkpoint.keep_latest_k here"));
 }
 
+TEST(Reader, TildeIsTheHomeFolderInEveryPath) {
+  Facts facts;
+  facts.home = "/home/u";
+  const Recipe recipe =
+      read(
+          "output_dir: ~/run\nmodel: {from: \"~/m\"}\npipeline: {topology: ~/t, problem: ~/p,\n"
+          "  solution: ~/s}\ndata: {sources: [{path: ~/c.h5}], validation: [{path: ~/v.h5}]}\n",
+          {}, facts)
+          .recipe;
+  EXPECT_EQ(recipe.output_dir, "/home/u/run");
+  EXPECT_EQ(recipe.model.from, "/home/u/m");
+  EXPECT_EQ(recipe.pipeline.topology, "/home/u/t");
+  EXPECT_EQ(recipe.pipeline.problem, "/home/u/p");
+  EXPECT_EQ(recipe.pipeline.solution, "/home/u/s");
+  EXPECT_EQ(recipe.data.sources.at(0).path, "/home/u/c.h5");
+  EXPECT_EQ(recipe.data.validation.at(0).path, "/home/u/v.h5");
+  EXPECT_EQ(read(good_recipe(), {"output_dir=~/o"}, facts).recipe.output_dir, "/home/u/o");
+  EXPECT_EQ(read("run_name: ~/x\n", {}, facts).recipe.run_name, "~/x");  // no path
+  EXPECT_EQ(read("output_dir: ~/x\n").recipe.output_dir, "~/x");         // what a run has written
+}
+
+TEST(Reader, VariablesInPathsAreRefused) {
+  Facts facts;
+  facts.home = "/home/u";
+  EXPECT_THAT(only(read(good_recipe(), {"output_dir=${HOME}/x"}, facts)),
+              HasSubstr("output_dir: got '${HOME}/x', want a path without variables"));
+  EXPECT_THAT(only(with("model_: 1\n", {"model.from=$HOME/x"}, facts)),
+              HasSubstr("model.from: got '$HOME/x', want a path without variables"));
+  const std::string yaml = good_recipe();
+  EXPECT_THAT(only(read(yaml.substr(0, yaml.find("c.h5")) + "${DATA}/c.h5\n", {}, facts)),
+              StartsWith("r.yaml:13:13: data.sources[0].path: got '${DATA}/c.h5'"));
+  EXPECT_THAT(only(read(good_recipe(), {"output_dir=~eve/x"}, facts)), HasSubstr("want ~/"));
+}
+
 TEST(Reader, DuplicateKeysAreRefused) {
   EXPECT_THAT(
       only(with("seed: 1\nseed: 2\n")),
