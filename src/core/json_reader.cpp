@@ -91,8 +91,8 @@ class Reader {
   /// Whether more text could have been right: all that is there has been taken, or begins a word.
   bool is_torn() const {
     const std::string_view left = text_.substr(std::min(at_, text_.size()));
-    return left.empty() || (left.size() < 6 && left.starts_with("u")) || kTrue.starts_with(left) ||
-           kFalse.starts_with(left) || kNull.starts_with(left);
+    return left.empty() || left == "\\" || (left.size() < 6 && left.starts_with("u")) ||
+           kTrue.starts_with(left) || kFalse.starts_with(left) || kNull.starts_with(left);
   }
 
   std::pair<std::int64_t, std::int64_t> place(std::size_t at) const {

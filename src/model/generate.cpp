@@ -99,8 +99,8 @@ class Generation {
 
 void require_memory(const Options& options, const DecoderOptions& shape) {
   const auto of = [](std::int64_t count) { return static_cast<double>(count); };
-  const double bytes = 2.0 * of(core::dtype_bytes(shape.cache)) * of(shape.sequences) *
-                       of(options.num_hidden_layers) * of(shape.max_tokens) *
+  const double bytes = 2.0 * static_cast<double>(core::dtype_bytes(shape.cache)) *
+                       of(shape.sequences) * of(options.num_hidden_layers) * of(shape.max_tokens) *
                        of(options.num_key_value_heads) * of(options.head_dim);
   const double available = core::available_bytes();
   if (available <= 0 || bytes <= available) return;

@@ -131,7 +131,7 @@ void refuse_unsupported(const Config& config) {
 
 /// rope_scaling of transformers 4, unless it says nothing; else rope_parameters of transformers 5.
 std::optional<JsonField> rope_of(const Config& config) {
-  const auto scaling = config.root().find("rope_scaling");
+  auto scaling = config.root().find("rope_scaling");
   if (scaling && !(scaling->json().is_object() && scaling->json().empty())) return scaling;
   return config.root().find("rope_parameters");
 }

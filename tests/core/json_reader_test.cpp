@@ -148,6 +148,25 @@ TEST(JsonReader, NestsUpToALimit) {
   EXPECT_THAT(refusal(nested(300000, "[{\"a\":", "}]", "1")), HasSubstr(want));
 }
 
+TEST(JsonReader, TellsABeginningFromWhatIsWrong) {
+  const std::string whole =
+      R"({"step": 12, "on": [true, false, null], "t": "a\u00e9\ud83d\ude00é", "x": -1.5e-3})";
+  const auto torn = [](const std::string& text) {
+    return !parse_json_unless_torn(text, {"a.jsonl", 3}).has_value();
+  };
+  for (std::size_t bytes = 0; bytes < whole.size(); ++bytes) {
+    EXPECT_TRUE(torn(whole.substr(0, bytes))) << whole.substr(0, bytes);
+  }
+  EXPECT_EQ(parse_json_unless_torn(whole, {"a.jsonl"})->at("step"), 12);
+  for (const std::string wrong :
+       {"{]", "{\"a\": nul}", "[1,]", "[\"\xff\", 1]", "{}}", "[1e999]"}) {
+    EXPECT_THROW(torn(wrong), Error) << wrong;
+    EXPECT_EQ(parse_json_if_whole(wrong), std::nullopt);
+  }
+  EXPECT_THROW(torn(nested(1000, "[", "")), Error);
+  EXPECT_EQ(parse_json_if_whole("[1]"), Json::array({1}));
+}
+
 /// The library's own insertion into an ordered object needs minutes for this.
 TEST(JsonReader, ReadsManyKeysInLinearTime) {
   std::string text = "{";

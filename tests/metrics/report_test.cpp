@@ -141,6 +141,40 @@ TEST(Report, TornLinesAreLeftOutAndTheLaterOneOfAStepHolds) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(Report, LinesThatAreWrongHaveAPlace) {
+  std::string folder = (std::filesystem::temp_directory_path() / "ropewalk-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const std::string path = folder + "/lines.jsonl";
+  const auto message = [&](const std::string& text, const auto& read) -> std::string {
+    std::ofstream(path) << text;
+    try {
+      read(path);
+    } catch (const core::Error& error) {
+      EXPECT_EQ(error.kind(), core::ErrorKind::kDataMalformed);
+      return error.what();
+    }
+    return "taken";
+  };
+  const std::string deep(100000, '[');
+  const auto steps = [&](const std::string& text) { return message(text, read_report_steps); };
+  EXPECT_EQ(steps("{\"step\": 1}\n\n{\"step\": 2, \"lo"), "taken");
+  EXPECT_THAT(steps("{\"step\": 1}\n{\"step\": 2, \"lo\n"), HasSubstr("lines.jsonl:2:"));
+  EXPECT_THAT(steps("{\"step\": 1, \"loss\": \"x\"}"),
+              HasSubstr(":1: loss: got \"x\", want a number"));
+  EXPECT_THAT(steps("{\"step\": 1e300}"), HasSubstr(":1: step: got 1e+300"));
+  EXPECT_THAT(steps("[1]\n"), HasSubstr(":1: got [1], want an object"));
+  EXPECT_THAT(steps("{}\n"), HasSubstr("no `step`"));
+  EXPECT_THAT(steps(deep), HasSubstr("nested more than 128 deep"));
+  EXPECT_THAT(steps("{\"step\": 1}\n{\"a\": " + deep), HasSubstr("lines.jsonl:2:134: got lists"));
+  const auto timelines = [&](const std::string& text) { return message(text, read_timelines); };
+  EXPECT_THAT(timelines("{\"step\": 1, \"ranks\": 3}\n"), HasSubstr(":1: ranks: got 3"));
+  EXPECT_THAT(
+      timelines("{\"step\": 1, \"ranks\": [{\"elapsed_s\": 1, \"operations\": [[\"F\"]]}]}\n"),
+      HasSubstr("ranks[0].operations[0]: got 1 entries, want 7"));
+  EXPECT_THAT(timelines(deep + "\n"), HasSubstr("nested more than 128 deep"));
+  std::filesystem::remove_all(folder);
+}
+
 TEST(Report, TicksAreRoundAndTimesHaveUnits) {
   EXPECT_THAT(round_ticks(0, 10, 5), ElementsAre(0, 2, 4, 6, 8, 10));
   EXPECT_THAT(round_ticks(3, 3, 5), ElementsAre(3));
