@@ -95,31 +95,50 @@ bool write_plans(const recipe::Recipe& recipe, const std::vector<std::string>& t
 void add_reporting(const recipe::Recipe& recipe, pipeline::TrainerParts& parts) {
   const fs::path path = fs::path(recipe.output_dir) / "plan" / "timeline.jsonl";
   // Shared by the copies that a std::function makes of itself.
-  const auto file =
-      std::make_shared<metrics::AppendFile>(path.string(), metrics::AppendFile::Start::kAtEnd);
-  parts.timeline = [file](const metrics::StepTimeline& timeline) {
-    file->append(metrics::to_json(timeline).dump() + "\n");
+  const auto file = std::make_shared<std::unique_ptr<metrics::AppendFile>>();  // once there is one
+  parts.timeline = [file, path](const metrics::StepTimeline& timeline) {
+    if (*file == nullptr) {
+      *file =
+          std::make_unique<metrics::AppendFile>(path.string(), metrics::AppendFile::Start::kAtEnd);
+    }
+    (*file)->append(metrics::to_json(timeline).dump() + "\n");
   };
   parts.note = [](const std::string& text) { core::log_info(text); };
 }
 
-/// The step to go on from; 0: start anew.
-std::int64_t restore(const Resume& resume, Run& run, comm::Communicator& world) {
+/// The folder of the checkpoint to go on from; nullopt: start anew.
+std::optional<std::string> choose(const Resume& resume, Run& run, comm::Communicator& world) {
   std::optional<std::string> folder;
-  if (resume.kind == Resume::Kind::kStep) folder = run.checkpointer->find(resume.step);
-  if (resume.kind == Resume::Kind::kAuto) folder = run.checkpointer->newest();
-  if (resume.kind == Resume::Kind::kPath) {
-    together(world, [&] { folder = ckpt::resolve_checkpoint(*run.store, resume.path); });
-  }
-  if (!folder) {
-    if (resume.kind == Resume::Kind::kAuto && world.rank() == 0) {
-      core::log_info("resume: no checkpoint yet, starting anew");
+  together(world, [&] {
+    if (resume.kind == Resume::Kind::kStep) folder = run.checkpointer->find(resume.step);
+    if (resume.kind == Resume::Kind::kAuto) folder = run.checkpointer->newest();
+    if (resume.kind == Resume::Kind::kPath) {
+      folder = ckpt::resolve_checkpoint(*run.store, resume.path);
     }
-    return 0;
+  });
+  if (!folder && resume.kind == Resume::Kind::kAuto && world.rank() == 0) {
+    core::log_info("resume: no checkpoint yet, starting anew");
   }
-  const std::int64_t step = run.checkpointer->restore(*folder, *run.method);
+  return folder;
+}
+
+/// The step that was restored; 0: a start anew.
+std::int64_t restore(const recipe::Recipe& recipe, const Resume& resume, const AtKey& at_key,
+                     const ckpt::RunIdentity& identity, Run& run, comm::Communicator& world) {
+  run.restored_from = choose(resume, run, world);
+  if (!run.restored_from) return 0;
+  const std::string& folder = *run.restored_from;
+  std::string changes;
+  std::int64_t step = 0;
+  together(world, [&] {
+    if (world.rank() != 0) return;
+    changes =
+        resume_changes(folder, ckpt::read_manifest(*run.store, folder), recipe, identity, at_key);
+  });
+  together(world, [&] { step = run.checkpointer->restore(folder, *run.method); });
   if (world.rank() == 0) {
-    core::log_info(fmt::format("resume: going on after step {} from {}", step, *folder));
+    core::log_info(fmt::format("resume: going on after step {} from {}", step, folder));
+    if (!changes.empty()) core::log_info("resume: differs from the checkpoint: " + changes);
   }
   return step;
 }
@@ -247,18 +266,14 @@ Inputs open_inputs(const recipe::Recipe& recipe) {
 }
 
 Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, const Resume& resume,
-             Inputs inputs, comm::Communicator& world) {
+             const AtKey& at_key, Inputs inputs, comm::Communicator& world) {
   Run run;
   run.store = store::make_posix();
   run.corpora = std::move(inputs.corpora);
   const model::Options& model = inputs.trainer.model;
   std::uint64_t memory_before = 0;
   together(world, [&] {
-    if (recipe.log.trace) {
-      const auto name = fmt::format("rank-{}.json", world.rank());
-      run.trace = std::make_unique<metrics::Trace>(
-          (fs::path(recipe.output_dir) / "trace" / name).string(), world.rank());
-    }
+    if (recipe.log.trace) run.trace = std::make_unique<metrics::Trace>(world.rank());
     memory_before = metrics::process_memory().resident_bytes;  // no rank builds its model yet
   });
   pipeline::TrainerParts parts{world, run.corpora, make_order(recipe, *run.corpora)};
@@ -266,31 +281,42 @@ Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, c
   parts.trace = run.trace.get();
   if (world.rank() == 0) add_reporting(recipe, parts);
   if (world.rank() == 0) parts.replan = pipeline::make_replan(std::move(inputs.transfer_s));
-  std::vector<std::string> plans;
-  if (world.rank() == 0) plans = texts_of(inputs.plans);
+  if (world.rank() == 0) run.plans = texts_of(inputs.plans);
   run.method = make_method(recipe, inputs.trainer, std::move(parts), std::move(inputs.plans));
 
   const auto same = identity(recipe, model, *run.corpora, resolved_recipe);
   const fs::path folder = fs::path(recipe.output_dir) / "checkpoints";
   run.checkpointer = std::make_unique<ckpt::Checkpointer>(
       *run.store, folder.string(), recipe.checkpoint, world.duplicate(), same);
-  const std::int64_t restored = restore(resume, run, world);
+  const std::int64_t restored = restore(recipe, resume, at_key, same, run, world);
   if (world.rank() == 0 && restored > recipe.train.max_steps) {
     core::log_warning(fmt::format(
         "resume: the checkpoint at step {} is beyond train.max_steps {}: nothing is trained; try "
         "train.max_steps above {}, or --resume with an earlier step",
         restored, recipe.train.max_steps, restored));
   }
-  together(world, [&] {
-    if (world.rank() != 0 || !write_plans(recipe, plans, *run.store) || restored == 0) return;
-    core::log_info("resume: on another plan than that of plan/plan.json, which is the new one now");
-  });
   run.loop = loop_options(recipe, model, restored);
   run.loop.memory_before_bytes = memory_before;
-  together(world, [&] {
-    if (world.rank() == 0) add_sinks(recipe, restored, run);
-  });
   return run;
+}
+
+void open_outputs(const recipe::Recipe& recipe, Run& run, comm::Communicator& world) {
+  const std::int64_t restored = run.loop.first_step - 1;
+  together(world, [&] {
+    if (restored > 0) run.checkpointer->go_on_from(*run.restored_from, restored, *run.method);
+  });
+  together(world, [&] {
+    if (run.trace != nullptr) {
+      const auto name = fmt::format("rank-{}.json", world.rank());
+      run.trace->open((fs::path(recipe.output_dir) / "trace" / name).string());
+    }
+    if (world.rank() != 0) return;
+    add_sinks(recipe, restored, run);
+    if (write_plans(recipe, run.plans, *run.store) && restored > 0) {
+      core::log_info(
+          "resume: on another plan than that of plan/plan.json, which is the new one now");
+    }
+  });
 }
 
 void write_final(const recipe::Recipe& recipe, Run& run, comm::Communicator& world) {

@@ -1,6 +1,7 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "core/method.h"
 #include "data/corpus.h"
 #include "data/validation.h"
+#include "launcher/resume_changes.h"
 #include "launcher/run_folder.h"
 #include "metrics/sinks.h"
 #include "metrics/trace.h"
@@ -36,6 +38,8 @@ struct Run {
   std::unique_ptr<metrics::Trace> trace;
   std::unique_ptr<core::Method> method;
   std::unique_ptr<ckpt::Checkpointer> checkpointer;
+  std::optional<std::string> restored_from;           // the checkpoint's folder
+  std::vector<std::string> plans;                     // as files; rank 0 only
   std::vector<std::unique_ptr<metrics::Sink>> sinks;  // rank 0 only
   train::LoopOptions loop;
 };
@@ -72,9 +76,14 @@ std::unique_ptr<core::Method> make_method(const recipe::Recipe& recipe,
 Inputs open_inputs(const recipe::Recipe& recipe);
 
 /// Recipe -> objects: the only place that names concrete classes. Collective; restores a checkpoint
-/// as `resume` asks. Throws AgreedFailure for what all ranks know, core::Error otherwise.
+/// as `resume` asks, and writes nothing. Throws AgreedFailure for what all ranks know, core::Error
+/// otherwise.
 Run assemble(const recipe::Recipe& recipe, const std::string& resolved_recipe, const Resume& resume,
-             Inputs inputs, comm::Communicator& world);
+             const AtKey& at_key, Inputs inputs, comm::Communicator& world);
+
+/// The files that a run writes beside its checkpoints, from its first step on: plans, metrics, traces.
+/// Checkpoints and lines later than that step are left behind. Collective.
+void open_outputs(const recipe::Recipe& recipe, Run& run, comm::Communicator& world);
 
 /// Writes output_dir/final: model and tokenizer in Hugging Face layout, aside and then renamed.
 /// Collective.

@@ -202,6 +202,7 @@ LoadedJob load_job(const Place& place, const std::string& path,
   }
   out.recipe = std::move(loaded.recipe);
   out.resolved_recipe = std::move(loaded.resolved_text);
+  out.at_key = std::move(loaded.complaint_at);
   require_training_device(out.recipe);
   return out;
 }

@@ -66,6 +66,8 @@ struct LoadedJob {
   recipe::Recipe recipe;
   std::string resolved_recipe;
   std::string in_company;  // what is wrong with it unless MPI's world is 1
+  /// A complaint about the value of a key that only a later look at other files can make.
+  std::function<std::string(const std::string& key, const std::string& message)> at_key;
 };
 /// Reads the recipe before MPI starts; what is wrong with it is fail_start's. Facts: as those of
 /// recipe_facts.h; the number of ranks is the place's. Throws as require_training_device.

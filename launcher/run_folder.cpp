@@ -15,6 +15,7 @@
 #include <map>
 #include <thread>
 
+#include "ckpt/folder.h"
 #include "core/build.h"
 #include "core/error.h"
 #include "core/json.h"
@@ -28,12 +29,19 @@ namespace fs = std::filesystem;
 using core::Error;
 using core::ErrorKind;
 
-bool holds_checkpoints(const fs::path& run) {
-  std::error_code code;
-  for (const auto& entry : fs::directory_iterator(run / "checkpoints", code)) {
-    if (entry.is_directory() && fs::exists(entry.path() / "MANIFEST.pb", code)) return true;
+/// "run", "run/" and "./run//" are one folder, and only the first can be renamed. ".." stays: what it
+/// leads to is the file system's to say.
+fs::path plain(const std::string& path) {
+  fs::path out = path.front() == '/' ? "/" : "";
+  for (const fs::path& part : fs::path(path).relative_path()) {
+    if (!part.empty() && part != ".") out /= part;
   }
-  return false;
+  return out.empty() ? fs::path(".") : out;
+}
+
+bool holds_checkpoints(const fs::path& run) {
+  const auto store = store::make_posix();
+  return !ckpt::list_with_manifest(*store, (run / "checkpoints").string()).empty();
 }
 
 void make_folder(const fs::path& path) {
@@ -141,8 +149,8 @@ Resume parse_resume(const std::string& text) {
   return out;
 }
 
-RunLock prepare_run_folder(const RunFolderOptions& options) {
-  const fs::path run = options.output_dir;
+RunLock claim_run_folder(const RunFolderOptions& options) {
+  const fs::path run = plain(options.output_dir);
   if (options.overwrite && fs::exists(run)) {
     const RunLock free_of_others = lock_run(run.string());
     move_aside_but(options.inputs, run);
@@ -153,8 +161,18 @@ RunLock prepare_run_folder(const RunFolderOptions& options) {
                             "to go on from them, or --overwrite to move that run aside",
                             run.string()));
   }
+  if (options.resume.kind != Resume::Kind::kNever && !fs::exists(fs::symlink_status(run))) {
+    return RunLock();  // nothing to keep others from; a refused resume leaves no folder either
+  }
   make_folder(run);
-  RunLock lock = lock_run(run.string());
+  return lock_run(run.string());
+}
+
+void record_run(const std::string& output_dir, const std::string& resolved_recipe,
+                const std::string& environment, RunLock& lock) {
+  const fs::path run = output_dir;
+  make_folder(run);
+  if (lock.get() < 0) lock = lock_run(output_dir);
   for (const char* folder : {"log", "tb", "trace", "plan", "checkpoints"}) {
     make_folder(run / folder);
   }
@@ -163,9 +181,8 @@ RunLock prepare_run_folder(const RunFolderOptions& options) {
     fs::remove(run / request, ignored);
   }
   const auto store = store::make_posix();
-  store::write_whole(*store, (run / "recipe.resolved.yaml").string(), options.resolved_recipe);
-  store::write_whole(*store, (run / "env.json").string(), options.environment);
-  return lock;
+  store::write_whole(*store, (run / "recipe.resolved.yaml").string(), resolved_recipe);
+  store::write_whole(*store, (run / "env.json").string(), environment);
 }
 
 std::string environment_json(int ranks, int threads_per_rank, const std::string& communicator) {

@@ -32,19 +32,24 @@ using RunLock = core::Handle<LockPolicy>;
 /// folder cannot be written.
 RunLock lock_run(const std::string& output_dir);
 
-/// Makes output_dir ready, on rank 0 before anything else is written: takes the lock, moves an old
-/// run aside (`overwrite`) but for the command's `inputs`, refuses to start anew over checkpoints, makes the folders, writes
-/// recipe.resolved.yaml and env.json. Throws Error{kUsage} naming --resume auto and --overwrite,
-/// Error{kStorage} when the folder cannot be written or another job holds it.
+/// Takes output_dir for this job, on rank 0 before anything is restored: moves an old run aside
+/// (`overwrite`) but for the command's `inputs`, refuses to start anew over checkpoints, takes the
+/// lock. Otherwise everything in the folder is as it was. Throws Error{kUsage} naming --resume auto
+/// and --overwrite, Error{kStorage} when the folder cannot be written or another job holds it. The lock
+/// is nobody's (-1) for a resume whose output_dir is not there yet.
 struct RunFolderOptions {
   std::string output_dir;
-  std::string resolved_recipe;
-  std::string environment;  // JSON text
   Resume resume;
   bool overwrite = false;
   std::vector<std::string> inputs;  // small files that the command reads; empty ones do not count
 };
-RunLock prepare_run_folder(const RunFolderOptions& options);
+RunLock claim_run_folder(const RunFolderOptions& options);
+
+/// What this job is, into its folder: the folders below it, recipe.resolved.yaml and env.json;
+/// requests meant for a job that is gone are removed. Once the restore is agreed. Takes the lock where
+/// `lock` is nobody's.
+void record_run(const std::string& output_dir, const std::string& resolved_recipe,
+                const std::string& environment, RunLock& lock);
 
 /// JSON: version, host, CPU, cores, compiler, ranks, threads per rank.
 std::string environment_json(int ranks, int threads_per_rank, const std::string& communicator);

@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <iostream>
 #include <vector>
 
 #include "ckpt/reader.h"
+#include "ckpt/retention.h"
 #include "core/error.h"
 #include "core/json.h"
 #include "launcher/load_model.h"
@@ -22,6 +24,8 @@ namespace {
 using core::Error;
 using core::ErrorKind;
 using core::Json;
+
+constexpr int kExitDamaged = 65;
 
 std::string trimmed(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
@@ -45,7 +49,7 @@ std::vector<std::string> chosen(store::Store& store, const std::string& given) {
   if (store.exists(path + "/" + ckpt::kManifestName)) return {path};
   const std::string folder = checkpoints_folder(store, given);
   std::vector<std::string> out;
-  for (const auto& step : ckpt::list_committed(store, folder)) {
+  for (const auto& step : ckpt::list_with_manifest(store, folder)) {
     out.push_back(folder + "/" + step.name());
   }
   if (out.empty()) {
@@ -88,7 +92,9 @@ int verify(store::Store& store, const CkptOptions& options) {
       ckpt::CheckpointReader(store, folder).verify();
     } catch (const Error& error) {
       problem = error.what();
-      code = error.exit_code();
+      // A file that is not there is damage, too; what only cannot be read now is not.
+      const int found = error.kind() == ErrorKind::kStorage ? error.exit_code() : kExitDamaged;
+      code = std::max(code, found);
     }
     all.push_back({{"path", folder}, {"ok", problem.empty()}, {"problem", problem}});
     if (!options.json) {
@@ -147,14 +153,9 @@ int diff(store::Store& store, const CkptOptions& options) {
 
 int collect(store::Store& store, const CkptOptions& options) {
   const std::string folder = checkpoints_folder(store, options.path);
-  const RunLock lock = lock_run(folder.substr(0, folder.rfind('/')));
-  const auto committed = ckpt::list_committed(store, folder);
-  Json removed = Json::array();
-  for (const auto& step : ckpt::list_steps(store, folder)) {
-    if (std::find(committed.begin(), committed.end(), step) != committed.end()) continue;
-    store.remove_tree(folder + "/" + step.name());
-    removed.push_back(step.name());
-  }
+  const RunLock lock = lock_run((std::filesystem::path(folder) / "..").string());
+  const Json removed = ckpt::remove_uncommitted(store, folder);
+  const auto committed = ckpt::list_with_manifest(store, folder);
   if (options.json) {
     std::cout << Json{{"removed", removed}}.dump(2) << '\n';
   } else {

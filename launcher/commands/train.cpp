@@ -28,6 +28,7 @@ constexpr int kExitTerminated = 143;  // as a shell reports SIGTERM
 struct Job {
   recipe::Recipe recipe;
   std::string resolved_recipe;
+  AtKey at_key;
   Resume resume;
   bool overwrite = false;
   std::string recipe_file;
@@ -70,22 +71,29 @@ int run_rank(const Job& job, const RankParts& rank) {
   RunLock lock;
   together(world, [&] {
     if (world.rank() != 0) return;
-    lock = prepare_run_folder(
-        {job.recipe.output_dir,
-         job.resolved_recipe,
-         environment_json(world.size(), rank.plan.threads, rank.plan.communicator),
-         job.resume,
-         job.overwrite,
-         {job.recipe_file, job.recipe.pipeline.problem, job.recipe.pipeline.solution,
-          job.recipe.pipeline.topology}});
+    lock = claim_run_folder({job.recipe.output_dir,
+                             job.resume,
+                             job.overwrite,
+                             {job.recipe_file, job.recipe.pipeline.problem,
+                              job.recipe.pipeline.solution, job.recipe.pipeline.topology}});
+  });
+  // A resume whose output_dir is not there yet has none that ranks could share.
+  const bool there = world.gather_text(lock.get() >= 0 ? "there" : "").front() == "there";
+  if (processes && there) require_shared_folder(world, job.recipe.output_dir, lock);
+  Run run =
+      assemble(job.recipe, job.resolved_recipe, job.resume, job.at_key, std::move(inputs), world);
+  together(world, [&] {
+    if (world.rank() != 0) return;
+    record_run(job.recipe.output_dir, job.resolved_recipe,
+               environment_json(world.size(), rank.plan.threads, rank.plan.communicator), lock);
     core::log_add_file(job.recipe.output_dir + "/log/rank-0.txt");
   });
-  if (processes) require_shared_folder(world, job.recipe.output_dir, lock);
+  if (processes && !there) require_shared_folder(world, job.recipe.output_dir, lock);
   together(world, [&] {
     if (!processes || world.rank() == 0) return;
     core::log_add_file(fmt::format("{}/log/rank-{}.txt", job.recipe.output_dir, world.rank()));
   });
-  Run run = assemble(job.recipe, job.resolved_recipe, job.resume, std::move(inputs), world);
+  open_outputs(job.recipe, run, world);
   const train::LoopParts parts{*run.method, world,        *run.checkpointer,
                                watchdog,    rank.signals, &run.sinks};
   const auto ending = train::run_loop(parts, run.loop);
@@ -112,6 +120,7 @@ int run_train(const TrainOptions& options) {
       loaded, plan);
   job.recipe = std::move(loaded.recipe);
   job.resolved_recipe = std::move(loaded.resolved_recipe);
+  job.at_key = std::move(loaded.at_key);
   return run_ranks(place, plan, start,
                    [&job](const RankParts& rank) { return run_rank(job, rank); });
 }

@@ -4,9 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <random>
+#include <sstream>
 
 #include "ckpt/reader.h"
+#include "ckpt/retention.h"
 #include "ckpt/state.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -61,7 +64,7 @@ void require_same(const std::string& folder, const proto::Manifest& manifest,
   for (const auto& [key, want] : identity.same) {
     const auto found = saved.find(key);
     const std::string got = found == saved.end() ? "nothing" : found->second;
-    if (got == want) continue;
+    if (identity.fits(key, got)) continue;
     const char* hint = key.rfind("parallel.", 0) == 0
                            ? "restoring at another (dp, pp) is not in this version"
                            : "give the run another output_dir, or the recipe of the checkpoint "
@@ -94,6 +97,14 @@ void require_all(const std::vector<std::string>& votes) {
 
 }  // namespace
 
+bool RunIdentity::fits(const std::string& key, const std::string& saved) const {
+  const auto is = [&](const std::map<std::string, std::string>& all) {
+    const auto found = all.find(key);
+    return found != all.end() && found->second == saved;
+  };
+  return is(same) || is(former);
+}
+
 struct Checkpointer::Snapshot {
   CollectState state;
 };
@@ -106,21 +117,41 @@ Checkpointer::Checkpointer(store::Store& store, std::string folder, const Option
       comm_(std::move(own)),
       identity_(std::move(identity)) {
   together([&] {
-    if (comm_->rank() == 0) write_run();
+    if (comm_->rank() == 0) run_uuid_ = written_uuid().value_or(new_uuid());
   });
   run_uuid_ = from_first(run_uuid_);
 }
 
-void Checkpointer::write_run() {
-  store_.make_folders(folder_);
+/// That of the run that wrote to this folder before; nullopt: none did.
+std::optional<std::string> Checkpointer::written_uuid() {
   const std::string path = folder_ + "/" + kRunName;
   proto::Run run;
-  if (store_.exists(path) && run.ParseFromString(store::read_whole(store_, path)) &&
-      run.uuid().size() == kUuidBytes) {
-    run_uuid_ = run.uuid();
-    return;
+  if (!store_.exists(path) || !run.ParseFromString(store::read_whole(store_, path)) ||
+      run.uuid().size() != kUuidBytes) {
+    return std::nullopt;
   }
-  run_uuid_ = new_uuid();
+  return run.uuid();
+}
+
+/// RUN.pb and the layout, where they are not, or not as they were: the folder may have been removed.
+void Checkpointer::write_shared() {
+  store_.make_folders(folder_);
+  const auto written = written_uuid();
+  if (!written) write_run();
+  if (written && *written != run_uuid_) {
+    throw Error(ErrorKind::kStorage,
+                folder_ +
+                    ": belongs to another run now (RUN.pb): somebody put it there while this job "
+                    "ran; move it away, and go on from an earlier checkpoint");
+  }
+  const std::string path = folder_ + "/" + layout_name(layout_hash_);
+  const bool there = store_.exists(path) && store::read_whole(store_, path) == layout_;
+  if (!there) store::write_whole(store_, path, layout_);
+}
+
+void Checkpointer::write_run() {
+  const std::string path = folder_ + "/" + kRunName;
+  proto::Run run;
   run.set_format_version(kFormatVersion);
   run.set_uuid(run_uuid_);
   store::write_whole(store_, path, stable_text(run));
@@ -155,10 +186,7 @@ void Checkpointer::make_layout(const Snapshot& snapshot) {
     rank->set_rank(static_cast<std::uint32_t>(layout.ranks_size() - 1));
   }
   layout_hash_ = layout_hash(layout);
-  together([&] {
-    const std::string path = folder_ + "/" + layout_name(layout_hash_);
-    if (comm_->rank() == 0) store::write_whole(store_, path, stable_text(layout));
-  });
+  layout_ = stable_text(layout);
   layout_of_this_rank_ = mine;
 }
 
@@ -168,6 +196,7 @@ StepFolder Checkpointer::begin(std::int64_t step) {
   std::string attempt;
   together([&] {
     if (comm_->rank() != 0) return;
+    write_shared();
     for (const StepFolder& other : list_steps(store_, folder_)) {
       if (other.step == target.step) target.attempt = other.attempt + 1;
     }
@@ -198,6 +227,14 @@ proto::Manifest Checkpointer::start_manifest(const StepFolder& target) const {
 
 void Checkpointer::save(std::int64_t step, core::Method& method) {
   const std::int64_t begin_ns = metrics::now_ns();
+  const StepFolder target = write(step, method);
+  together([&] {
+    if (comm_->rank() == 0) retain(store_, folder_, options_, target);
+  });
+  last_save_ms_ = static_cast<double>(metrics::now_ns() - begin_ns) / 1e6;
+}
+
+StepFolder Checkpointer::write(std::int64_t step, core::Method& method) {
   Snapshot snapshot;
   method.visit_state(snapshot.state);
   snapshot.state.finish();
@@ -239,7 +276,7 @@ void Checkpointer::save(std::int64_t step, core::Method& method) {
     }
     throw;
   }
-  last_save_ms_ = static_cast<double>(metrics::now_ns() - begin_ns) / 1e6;
+  return target;
 }
 
 void Checkpointer::commit(const StepFolder& target, const proto::Manifest& manifest) {
@@ -253,72 +290,107 @@ void Checkpointer::commit(const StepFolder& target, const proto::Manifest& manif
       const std::string here = folder_.substr(slash + 1) + "/" + target.name() + "\n";
       store::write_whole(store_, folder_.substr(0, slash) + "/latest", here);
     }
-    retain(target);
+  });
+  require_restorable(target);
+}
+
+/// What a restore opens first, opened by the names that it will use: somebody may have moved or
+/// removed folders since they were made.
+void Checkpointer::require_restorable(const StepFolder& target) {
+  together([&] {
+    const std::string path = folder_ + "/" + target.name();
+    try {
+      const CheckpointReader reader(store_, path);
+      reader.meta(static_cast<std::uint32_t>(comm_->rank()));
+    } catch (const Error& error) {
+      throw Error(ErrorKind::kStorage,
+                  fmt::format("{}: the checkpoint was written, but cannot be restored: {}; was its "
+                              "folder moved or removed? The earlier checkpoints stay",
+                              path, error.what()));
+    }
   });
 }
 
-/// A checkpoint of later steps belongs to a course that was left by going back (or is damaged): it is
-/// kept where no resume looks.
-void Checkpointer::set_aside(const StepFolder& step) {
-  const std::string quarantine = folder_ + "/quarantine";
-  const std::string target = quarantine + "/" + step.name();
-  store_.make_folders(quarantine);
-  store_.remove_tree(target);
-  store_.rename(folder_ + "/" + step.name(), target);
+void Checkpointer::go_on_from(const std::string& step_folder, std::int64_t step,
+                              core::Method& method) {
+  std::string name;
+  together([&] {
+    if (comm_->rank() == 0 && lies_here(step_folder)) {
+      name = step_folder.substr(step_folder.rfind('/') + 1);
+    }
+  });
+  name = from_first(name);
+  // A restart must find this state here, not that of the course before it.
+  const bool from_elsewhere = name.empty();
+  if (from_elsewhere) name = write(step, method).name();
+  together([&] {
+    if (comm_->rank() == 0) {
+      go_back_to(store_, folder_, parse_step_folder(name).value(), from_elsewhere);
+    }
+  });
 }
 
-/// Removes checkpoints that the options let go, and what dead jobs left. Rank 0.
-void Checkpointer::retain(const StepFolder& newest) {
-  for (const StepFolder& step : list_committed(store_, folder_)) {
-    if (step.step > newest.step) set_aside(step);
-  }
-  const auto committed = list_committed(store_, folder_);
-  const auto latest = static_cast<std::size_t>(std::max<std::int64_t>(1, options_.keep_latest_k));
-  const auto every = static_cast<std::uint64_t>(std::max<std::int64_t>(0, options_.keep_every));
-  for (const StepFolder& step : list_steps(store_, folder_)) {
-    const auto found = std::find(committed.begin(), committed.end(), step);
-    const auto from_end = static_cast<std::size_t>(committed.end() - found);
-    const bool kept =
-        found != committed.end() && (from_end <= latest || (every > 0 && step.step % every == 0));
-    if (!kept && step != newest) remove(step);
-  }
+bool Checkpointer::lies_here(const std::string& step_folder) const {
+  const auto slash = step_folder.rfind('/');
+  if (slash == std::string::npos || !parse_step_folder(step_folder.substr(slash + 1))) return false;
+  const std::string parent = step_folder.substr(0, slash);
+  std::error_code code;
+  return parent == folder_ || std::filesystem::equivalent(parent, folder_, code);
 }
 
-void Checkpointer::remove(const StepFolder& step) {
-  const std::string folder = folder_ + "/" + step.name();
-  store_.remove(folder + "/" + kManifestName);  // from here on it is no checkpoint
-  store_.sync_folder(folder);
-  store_.remove_tree(folder);
+/// "" when every byte of the checkpoint holds; else what is wrong with it, on every rank alike.
+std::string Checkpointer::problem_of(const std::string& step_folder) {
+  try {
+    together([&] {
+      const auto manifest = read_manifest(store_, step_folder);
+      read_layout(store_, folder_, manifest.layout_hash());
+      verify_files(store_, step_folder, manifest, comm_->rank(), comm_->size());
+    });
+  } catch (const Error& error) {
+    const bool of_files = error.kind() == ErrorKind::kDataMalformed ||
+                          error.kind() == ErrorKind::kDataMissing ||
+                          error.kind() == ErrorKind::kStorage;
+    if (!of_files) throw;
+    return error.what();
+  }
+  return {};
+}
+
+/// The names of the committed checkpoints, a line each. Rank 0.
+std::string Checkpointer::newest_first() {
+  std::string out;
+  for (const StepFolder& step : list_committed(store_, folder_)) out = step.name() + "\n" + out;
+  if (!out.empty() || list_with_manifest(store_, folder_).empty()) return out;
+  throw Error(
+      ErrorKind::kStorage,
+      fmt::format("{}: a job began to go back to an earlier checkpoint (its name is in {}), "
+                  "which is gone now; bring it back, or remove {} to go on from the newest",
+                  folder_, kBackToName, kBackToName));
 }
 
 std::optional<std::string> Checkpointer::newest() {
   std::string names;
   together([&] {
-    if (comm_->rank() != 0) return;
-    for (const StepFolder& step : list_committed(store_, folder_)) names += step.name() + "\n";
+    if (comm_->rank() == 0) names = newest_first();
   });
-  names = from_first(names);
-  while (!names.empty()) {
-    names.pop_back();
-    const auto cut = names.rfind('\n');
-    const std::string name = names.substr(cut == std::string::npos ? 0 : cut + 1);
-    names.resize(names.size() - name.size());
-    const std::string folder = folder_ + "/" + name;
-    try {
-      together([&] {
-        const auto manifest = read_manifest(store_, folder);
-        read_layout(store_, folder_, manifest.layout_hash());
-        verify_files(store_, folder, manifest, comm_->rank(), comm_->size());
-      });
-      return folder;
-    } catch (const Error& error) {
-      if (comm_->rank() == 0) {
-        core::log_warning(
-            fmt::format("passing over the damaged checkpoint {}: {}", name, error.what()));
+  std::istringstream all(from_first(names));
+  std::string problems;
+  for (std::string name; std::getline(all, name);) {
+    const std::string problem = problem_of(folder_ + "/" + name);
+    if (problem.empty()) {
+      if (comm_->rank() == 0 && !problems.empty()) {
+        core::log_warning("passing over checkpoints that cannot be restored:" + problems);
       }
+      return folder_ + "/" + name;
     }
+    problems += fmt::format("\n  {}: {}", name, problem);
   }
-  return std::nullopt;
+  if (problems.empty()) return std::nullopt;
+  throw Error(ErrorKind::kStorage,
+              fmt::format("{}: checkpoints were committed here and none can be restored; nothing "
+                          "was changed:{}\n  try again once the files can be read, bring them back "
+                          "from a copy, or start anew with --overwrite, which keeps this run aside",
+                          folder_, problems));
 }
 
 std::string Checkpointer::find(std::int64_t step) {

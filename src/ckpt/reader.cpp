@@ -19,6 +19,13 @@ std::string parent_of(const std::string& path) {
   return slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
+/// Where the layout of a step's folder lies: beside it, or beside quarantine/, where it was before.
+std::string layout_folder(const std::string& step_folder) {
+  const std::string parent = parent_of(step_folder);
+  const bool aside = parent.substr(parent.rfind('/') + 1) == kQuarantine;
+  return aside ? parent_of(parent) : parent;
+}
+
 }  // namespace
 
 std::string resolve_checkpoint(store::Store& store, const std::string& given) {
@@ -39,7 +46,7 @@ CheckpointReader::CheckpointReader(store::Store& store, const std::string& path)
     : store_(store),
       folder_(resolve_checkpoint(store, path)),
       manifest_(read_manifest(store, folder_)),
-      index_(read_layout(store, parent_of(folder_), manifest_.layout_hash())) {}
+      index_(read_layout(store, layout_folder(folder_), manifest_.layout_hash())) {}
 
 const ShardReader& CheckpointReader::shard(std::uint32_t rank) const {
   auto& one = shards_[rank];

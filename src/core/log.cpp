@@ -2,6 +2,7 @@
 #include "core/log.h"
 
 #include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/ringbuffer_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -13,10 +14,16 @@
 namespace rw::core {
 namespace {
 
+constexpr std::size_t kEarlyLines = 1000;
+
+using Early = spdlog::sinks::ringbuffer_sink_mt;
+
+/// With what is said before there is a file.
 std::shared_ptr<spdlog::logger> make_logger() {
   auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
   sink->set_pattern("%v");
   auto logger = std::make_shared<spdlog::logger>("ropewalk", std::move(sink));
+  logger->sinks().push_back(std::make_shared<Early>(kEarlyLines));
   logger->flush_on(spdlog::level::info);
   return logger;
 }
@@ -44,7 +51,12 @@ void log_add_file(const std::string& path) {
   try {
     auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path);
     sink->set_pattern("%Y-%m-%d %H:%M:%S.%e %v");
-    logger().sinks().push_back(std::move(sink));
+    auto& sinks = logger().sinks();
+    if (const auto early = std::dynamic_pointer_cast<Early>(sinks.back())) {
+      for (const auto& line : early->last_raw()) sink->log(line);
+      sinks.pop_back();
+    }
+    sinks.push_back(std::move(sink));
   } catch (const spdlog::spdlog_ex& error) {
     throw Error(ErrorKind::kStorage, path + ": cannot open the log: " + error.what());
   }

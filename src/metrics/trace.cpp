@@ -65,12 +65,13 @@ std::string arguments(std::int64_t micro_batch, std::int64_t stage) {
 
 }  // namespace
 
-Trace::Trace(const std::string& path, int rank, std::int64_t max_events)
-    : file_(std::make_unique<AppendFile>(free_path(path), AppendFile::Start::kMustBeNew)),
-      rank_(rank),
-      max_events_(max_events) {
-  file_->append("[\n" + metadata("process_name", rank, 0, "name", fmt::format("rank {}", rank)) +
-                ",\n");
+Trace::Trace(int rank, std::int64_t max_events) : rank_(rank), max_events_(max_events) {}
+
+void Trace::open(const std::string& path) {
+  const std::scoped_lock lock(mutex_);
+  file_ = std::make_unique<AppendFile>(free_path(path), AppendFile::Start::kMustBeNew);
+  const auto name = metadata("process_name", rank_, 0, "name", fmt::format("rank {}", rank_));
+  file_->append("[\n" + name + ",\n");
 }
 
 Trace::~Trace() { close(); }
@@ -102,7 +103,7 @@ void Trace::add(const char* name, const char* category, std::int64_t begin_ns, s
 void Trace::append(const std::string& line) { buffer_.append(line).append(",\n"); }
 
 void Trace::flush() {
-  if (!problem_.empty()) return;
+  if (!problem_.empty() || file_ == nullptr) return;
   try {
     file_->append(buffer_);
   } catch (const core::Error& error) {

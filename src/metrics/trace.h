@@ -24,10 +24,11 @@ inline constexpr int kLanePredicted = 5;  // compute, as the plan has it
 /// readers of this format still open: they do not ask for the closing bracket.
 class Trace {
  public:
+  /// Keeps events in memory until open(). Those beyond `max_events` are counted, not kept.
+  explicit Trace(int rank, std::int64_t max_events = 2'000'000);
   /// A file of a former run is never touched: when `path` ("rank-0.json") is there, the first free
-  /// of "rank-0.1.json", "rank-0.2.json", … is taken. Events beyond `max_events` are counted, not
-  /// kept. Throws Error{kStorage}.
-  Trace(const std::string& path, int rank, std::int64_t max_events = 2'000'000);
+  /// of "rank-0.1.json", "rank-0.2.json", … is taken. Throws Error{kStorage}.
+  void open(const std::string& path);
   Trace(const Trace&) = delete;
   Trace& operator=(const Trace&) = delete;
   ~Trace();

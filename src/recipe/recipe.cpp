@@ -55,6 +55,10 @@ Loaded load_text(const std::string& yaml, const std::string& name,
   out.details = book.complaints();
   out.complaints = texts(out.details);
   out.resolved_text = resolved_text(book.recipe);
+  out.complaint_at = [book](const std::string& key, const std::string& message) {
+    const Place& place = book.place_of(key);
+    return Complaint{place.file, place.line, place.column, key, message, place.source}.text();
+  };
   return out;
 }
 

@@ -54,6 +54,8 @@ struct Loaded {
   std::vector<Complaint> details;       // in the order of the file, overrides last; empty: good
   std::vector<std::string> complaints;  // their texts, one for each place
   std::string resolved_text;            // YAML with every key; reads back to the same recipe
+  /// The text of a complaint about a key, where it stands, for who finds one later than load().
+  std::function<std::string(const std::string& key, const std::string& message)> complaint_at;
 };
 
 /// What the recipe cannot know by itself. What is absent is not checked.

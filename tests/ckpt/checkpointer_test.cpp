@@ -111,6 +111,9 @@ TEST_F(CheckpointerTest, GoingBackSetsLaterCheckpointsAside) {
   job.save(20);
   Toy toy(0, 1, 0);
   EXPECT_EQ(job.checkpointer.restore(job.checkpointer.find(10), toy), 10);
+  EXPECT_THAT(names(*memory_), ElementsAre("step-000000000010-0", "step-000000000020-0"));
+  job.checkpointer.go_on_from(job.checkpointer.find(10), 10, toy);
+  EXPECT_EQ(Job(*memory_).restore_newest(), 10);
   job.save(15);
   EXPECT_THAT(names(*memory_), ElementsAre("step-000000000010-0", "step-000000000015-0"));
   EXPECT_THAT(memory_->list(std::string(kFolder) + "/quarantine"),

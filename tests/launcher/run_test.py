@@ -127,8 +127,8 @@ class RunTest(cli.CliTestCase):
         rope = ["model.rope_parameters.rope_type=linear", "model.rope_parameters.factor=%d"]
         two, four = ([key % factor if "%" in key else key for key in rope] for factor in (2, 4))
         self.assert_ok(cli.run("train", self.recipe(), *two))
-        self.assert_refused(cli.run("train", self.recipe(), *four, "--resume", "auto"), 2, "another run", "factor 2",
-                            "factor 4")
+        self.assert_refused(cli.run("train", self.recipe(), *four, "--resume", "auto"), 2, "another run", "got 4",
+                            "want 2", "model.rope_parameters.factor")
         self.assert_refused(cli.run("train", self.recipe(), *two, "model.rms_norm_eps=1e-3", "--resume", "auto"), 2,
                             "another run", "eps")
 

@@ -157,7 +157,8 @@ TEST_F(MetricsTest, ShortNumbers) {
 
 TEST_F(MetricsTest, TracesAreJsonOnceClosedAndLineByLineBefore) {
   const std::string file = path("rank-0.json");
-  Trace trace(file, 3);
+  Trace trace(3);
+  trace.open(file);
   std::vector<std::thread> threads;
   for (int t = 0; t < 3; ++t) {
     threads.emplace_back([&trace, t] {
@@ -185,7 +186,8 @@ TEST_F(MetricsTest, TracesAreJsonOnceClosedAndLineByLineBefore) {
 
 TEST_F(MetricsTest, ATraceHasAMostOfEvents) {
   const std::string file = path("rank-1.json");
-  Trace trace(file, 0, 5);
+  Trace trace(0, 5);
+  trace.open(file);
   for (int i = 0; i < 50; ++i) trace.add("x", "compute", i, i + 1, -1, -1, kLaneComm);
   trace.close();
   int events = 0;
