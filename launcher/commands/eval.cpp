@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstdint>
 #include <iostream>
 #include <numbers>
 
@@ -20,6 +21,8 @@ namespace rw::launcher {
 using core::Error;
 using core::ErrorKind;
 
+constexpr std::uint64_t kMostTextBytes = std::uint64_t{4} << 30;  // of it and its ids in memory
+
 int run_eval(const EvalOptions& options) {
   if (options.text.empty() == options.token_ids.empty()) {
     throw Error(ErrorKind::kUsage, "eval: give one of --text FILE and --token-ids FILE");
@@ -30,7 +33,7 @@ int run_eval(const EvalOptions& options) {
   const auto store = store::make_posix();
   const bool has_text = !options.text.empty();
   const std::string content =
-      store::read_whole(*store, has_text ? options.text : options.token_ids);
+      store::read_whole(*store, has_text ? options.text : options.token_ids, kMostTextBytes);
   const core::DType precision = parse_precision(options.precision);
   const LoadedModel model = load_model(
       options.model, has_text ? WithTokenizer::kYes : WithTokenizer::kNo, options.strip_prefix);

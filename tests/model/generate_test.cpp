@@ -316,6 +316,37 @@ TEST(GenerateTest, StopsAtAStopTokenOrTheLimit) {
   EXPECT_EQ(generate(model, params, prompts, how), Prompts(1));
 }
 
+TEST(GenerateTest, SamplesOfAPromptHaveStreamsOfTheirOwn) {
+  const Options model = test::tiny("llama", false);
+  const auto params = test::random_params(model, {test::whole(model)});
+  const Prompts prompts{{3, 1, 4}, {1, 5}, {3, 1, 4}};
+  GenerateOptions how;
+  how.max_new_tokens = 20;
+  how.sampling = {1.0, 1.0, 3};
+  const Prompts alone = generate(model, params, prompts, how);
+  how.samples = 4;
+  const Prompts want = generate(model, params, prompts, how);
+  ASSERT_EQ(want.size(), 12U);
+  EXPECT_EQ(std::set(want.begin(), want.end()).size(), 8U);  // two prompts are equal
+  for (std::size_t i = 0; i < prompts.size(); ++i) EXPECT_EQ(want[4 * i], alone[i]);
+  for (std::size_t k = 0; k < 4; ++k) EXPECT_EQ(want[k], want[8 + k]);
+  for (const std::int64_t at_once : {1, 2, 5, 16}) {
+    how.sequences_at_once = at_once;
+    EXPECT_EQ(generate(model, params, prompts, how), want) << at_once;
+  }
+}
+
+TEST(GenerateTest, CachesThatFitNoMachineAreRefused) {
+  const Options model = test::tiny("llama", false);
+  const auto params = test::random_params(model, {test::whole(model)});
+  const Prompts prompts{{3}};
+  GenerateOptions how;
+  how.max_new_tokens = std::int64_t{1} << 45;
+  const std::string message = test::message_of([&] { generate(model, params, prompts, how); });
+  EXPECT_NE(message.find("keys and values of 1 sequences"), std::string::npos) << message;
+  EXPECT_NE(message.find("available are"), std::string::npos) << message;
+}
+
 TEST(GenerateTest, EveryPromptGoesOnAsItDoesAlone) {
   const Options model = test::tiny("qwen3", false);
   const auto params = test::random_params(model, {test::whole(model)});
