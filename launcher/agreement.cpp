@@ -138,6 +138,7 @@ std::vector<std::string> differences(const std::vector<std::string>& texts,
   std::vector<std::string> out;
   for (const std::string& key : keys) {
     std::vector<std::string> of_key;
+    of_key.reserve(values.size());
     for (auto& facts : values) of_key.push_back(facts[key]);
     const bool same = std::all_of(of_key.begin(), of_key.end(),
                                   [&](const std::string& one) { return one == of_key.front(); });

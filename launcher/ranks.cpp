@@ -97,15 +97,16 @@ std::string instruction_set(const recipe::Recipe& recipe) {
   return "no AVX2";
 }
 
-/// The code to leave with when MPI has found another job than the launcher's environment tells of.
-std::optional<int> refuse_stranger(const comm::LauncherRank& launched, int world) {
-  if (world == launched.size) return std::nullopt;
-  return say(kExitUsage,
-             fmt::format("ropewalk: got rank {} of {} from the launcher's environment, but MPI "
-                         "finds a world of {}: launcher and MPI library do not belong together; "
-                         "try the mpirun of Open MPI, which this program is built with, or srun "
-                         "--mpi=pmix",
-                         launched.rank, launched.size, world));
+/// MPI has found another job than the launcher's environment tells of.
+Start stranger(const comm::LauncherRank& launched, int world) {
+  Start out;
+  out.exit_code = kExitUsage;
+  out.failure = fmt::format(
+      "ropewalk: got rank {} of {} from the launcher's environment, but MPI finds a world of {}: "
+      "launcher and MPI library do not belong together; try the mpirun of Open MPI, which this "
+      "program is built with, or srun --mpi=pmix",
+      launched.rank, launched.size, world);
+  return out;
 }
 
 int run_here(const RankPlan& plan, const RankBody& body);
@@ -127,9 +128,10 @@ int run_mpi(const comm::LauncherRank& launched, const RankPlan& plan, const Star
     session.reset();
     return run_alone(plan, body);
   }
-  if (const auto code = refuse_stranger(launched, world.size())) return *code;
   core::log_set_rank(world.rank(), world.size());
-  if (const auto code = agree_on_start(world, start)) return *code;
+  const bool known = world.size() == launched.size;
+  const Start mine = known ? start : stranger(launched, world.size());
+  if (const auto code = agree_on_start(world, mine)) return *code;
   train::Signals signals;
   try {
     return run_agreed(plan, body, {world, &signals, alarm, plan});
@@ -225,7 +227,6 @@ int fail_start(const Place& place, int exit_code, const std::string& text) {
   const std::string mine = comm::host_name() + ": " + text;
   train::StartAlarm alarm(kPatienceSeconds, [=] { std::_Exit(say(exit_code, mine)); });
   comm::MpiSession session;
-  if (session.world().size() != place.launched->size) return say(exit_code, mine);
   Start start;
   start.exit_code = exit_code;
   start.failure = text;

@@ -69,13 +69,17 @@ void for_each_sibling(std::span<const char* const> rank_variables,
 /// The variables that a launcher does not set for each rank.
 std::set<std::string> common_variables(const std::string& environment) {
   constexpr std::array<std::string_view, 5> kLaunchers{"OMPI_", "PMIX_", "PMI_", "SLURM", "MPI_"};
+  constexpr std::array<std::string_view, 3> kSizes{"_SIZE", "TASKS", "NPROCS"};
   std::set<std::string> out;
   std::istringstream text(environment);
   for (std::string line; std::getline(text, line, '\0');) {
+    const std::string_view name = std::string_view(line).substr(0, line.find('='));
     const bool of_launcher =
         std::any_of(kLaunchers.begin(), kLaunchers.end(),
-                    [&](std::string_view name) { return line.rfind(name, 0) == 0; });
-    if (!of_launcher) out.insert(line);
+                    [&](std::string_view begin) { return name.starts_with(begin); });
+    const bool of_all = std::any_of(kSizes.begin(), kSizes.end(),
+                                    [&](std::string_view end) { return name.ends_with(end); });
+    if (!of_launcher || of_all) out.insert(line);
   }
   return out;
 }

@@ -65,6 +65,13 @@ class StartTest(cli.CliTestCase):
         self.refused((), (f"data.sources=[{{path: {self.folder}/none.h5}}]",), "rank 1 (", "none.h5", "no such file")
         self.refused((), [cli.BINARY, "train", self.folder / "none.yaml"], "rank 1 (", "none.yaml")
 
+    def test_launchers_that_tell_each_rank_something_else(self):
+        lie = ["env", "OMPI_COMM_WORLD_SIZE=3", cli.BINARY, "train", self.path]
+        self.refused((), lie, "rank 1 (", "got dp 2 · pp 1 = 2 ranks, want 3")
+        lie += ["parallel.dp=3", "train.global_batch_size=6"]
+        text = self.refused(lie, lie, "got rank 0 of 3", "got rank 1 of 3", "a world of 2")
+        self.assertNotIn("a bug", text)
+
     def test_what_each_rank_may_have_of_its_own_is_not_compared(self):
         done = self.start(("data.loader_threads=1", "train.max_steps=1"),
                           ("data.loader_threads=2", "data.prefetch_steps=2", "train.max_steps=1"))
