@@ -31,6 +31,8 @@ void check_model_tokenizer(const std::string& folder, const store::CorpusFile& c
 }  // namespace
 
 void check_inputs(const recipe::Recipe& recipe, const data::Corpora& sources) {
+  const auto& corpus = sources.file(0);  // the others have the same tokenizer
+  data::require_tokenizer(corpus.tokenizer_json(), corpus.path() + ": /tokenizer/json");
   if (!recipe.data.validation.empty()) {
     const data::Corpora validation(recipe.data.validation, recipe.train.seq_len);
     data::require_one_tokenizer(validation.file(0), sources.file(0));

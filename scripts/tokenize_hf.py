@@ -14,11 +14,17 @@ import json
 import os
 import pathlib
 import sys
+import tempfile
 import zlib
 
-import h5py
-import numpy
-import tokenizers
+try:
+    import h5py
+    import numpy
+    import tokenizers
+except ImportError as missing:
+    absent = missing.name
+else:
+    absent = None
 
 
 def document_hash():
@@ -64,11 +70,86 @@ def documents(paths, field):
             yield found
 
 
-def end_id(tokenizer, path, name):
+def refuse(path, got):
+    sys.exit(f"{path}: got {got}; want a tokenizer.json of the Hugging Face `tokenizers` package, the one file that "
+             "holds `model`, `pre_tokenizer` and `added_tokens`")
+
+
+def what_it_is(data):
+    """What a file that is no tokenizer.json seems to be."""
+    if data.startswith(b"\n") and b"\x15" in data[:256]:
+        return "a sentencepiece model"
+    if data.startswith(b"#version"):
+        return "the merges of a BPE alone (merges.txt)"
+    if data.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS, not the file itself (git lfs pull)"
+    return "no JSON object"
+
+
+def require_tokenizer_json(path):
+    """The bytes of a tokenizer.json; ends the program with what the file is instead."""
+    try:
+        data = pathlib.Path(path).read_bytes()
+    except IsADirectoryError:
+        refuse(path, "a folder")
+    except OSError as error:
+        sys.exit(f"{path}: cannot be read: {error.strerror}")
+    if not data:
+        refuse(path, "an empty file")
+    if not data.lstrip().removeprefix(b"\xef\xbb\xbf").startswith((b"{", b"[")):
+        refuse(path, what_it_is(data))
+    try:
+        root = json.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        refuse(path, f"invalid UTF-8 at byte {error.start}")
+    except json.JSONDecodeError as error:
+        sys.exit(f"{path}:{error.lineno}:{error.colno}: is no JSON: {error.msg}")
+    except RecursionError:
+        refuse(path, "JSON that is nested too deeply")
+    if not isinstance(root, dict):
+        refuse(path, "JSON that is no object")
+    if isinstance(root.get("model"), dict):
+        return data
+    if root.keys() & {"tokenizer_class", "added_tokens_decoder", "model_max_length"}:
+        refuse(path, "a tokenizer_config.json, which holds no tokens")
+    if root.keys() & {"model_type", "architectures", "hidden_size"}:
+        refuse(path, "a model's config.json")
+    if root and all(isinstance(value, int) for value in root.values()):
+        refuse(path, "a vocabulary alone (vocab.json)")
+    refuse(path, "a model without what is around it" if root.keys() & {"vocab", "merges"} else "an object without `model`")
+
+
+def load(path, data):
+    try:
+        tokenizer = tokenizers.Tokenizer.from_str(data.decode("utf-8"))
+    except BaseException as error:  # the package throws Exception, and panics of Rust that are none
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        sys.exit(f"{path}: the `tokenizers` package {tokenizers.__version__} does not read it: {error}")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def configured_end(path):
+    """eos_token of the tokenizer_config.json beside the tokenizer, or ""."""
     config = pathlib.Path(path).parent / "tokenizer_config.json"
-    if not name and tokenizer.token_to_id("<|endoftext|>") is None and config.exists():
-        name = json.loads(config.read_text(encoding="utf-8")).get("eos_token") or ""
-        name = name["content"] if isinstance(name, dict) else name
+    if not config.exists():
+        return ""
+    try:
+        root = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        sys.exit(f"{config}: cannot be read as JSON: {error}")
+    token = root.get("eos_token") if isinstance(root, dict) else None
+    token = token.get("content") if isinstance(token, dict) else token
+    if token is not None and not isinstance(token, str):
+        sys.exit(f"{config}: eos_token: got {json.dumps(token)[:60]}, want a string or {{\"content\": …}}")
+    return token or ""
+
+
+def end_id(tokenizer, path, name):
+    if not name and tokenizer.token_to_id("<|endoftext|>") is None:
+        name = configured_end(path)
     found = tokenizer.token_to_id(name or "<|endoftext|>")
     if found is None:
         special = [token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special]
@@ -83,15 +164,25 @@ def fixed_text(value):
 
 
 def write(path, arrays, attributes):
-    aside = f"{path}.writing"
-    with h5py.File(aside, "w", libver="earliest") as file:
-        for name, value in attributes.items():
-            file.attrs.create(name, fixed_text(value) if isinstance(value, str) else numpy.int64(value))
-        for name, array in arrays.items():
-            file.create_dataset(name, data=array)  # contiguous: no chunks, no filters
-    with open(aside, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(aside, path)
+    try:
+        # A name that nobody can foresee, made exclusively.
+        opened, aside = tempfile.mkstemp(prefix=f"{pathlib.Path(path).name}.", suffix=".writing",
+                                         dir=pathlib.Path(path).parent)
+    except OSError as error:
+        sys.exit(f"{path}: cannot be written: {error.strerror}")
+    try:
+        with os.fdopen(opened, "rb+") as file:
+            with h5py.File(file, "w", libver="earliest") as corpus:
+                for name, value in attributes.items():
+                    corpus.attrs.create(name, fixed_text(value) if isinstance(value, str) else numpy.int64(value))
+                for name, array in arrays.items():
+                    corpus.create_dataset(name, data=array)  # contiguous: no chunks, no filters
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o644)
+        os.replace(aside, path)
+    except OSError as error:
+        os.unlink(aside)
+        sys.exit(f"{path}: cannot be written: {error}")
 
 
 def main():
@@ -103,10 +194,10 @@ def main():
     parser.add_argument("files", nargs="+")
     options = parser.parse_args()
 
-    source = pathlib.Path(options.tokenizer).read_bytes()
-    tokenizer = tokenizers.Tokenizer.from_str(source.decode("utf-8"))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
+    source = require_tokenizer_json(options.tokenizer)
+    if absent:
+        sys.exit(f"tokenize_hf.py: the Python package {absent} is missing; pip install tokenizers h5py numpy")
+    tokenizer = load(options.tokenizer, source)
     end = end_id(tokenizer, options.tokenizer, options.end_token)
     vocab_size = max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
     kind = numpy.dtype("<u2" if vocab_size <= 65536 else "<u4")

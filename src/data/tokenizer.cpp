@@ -4,15 +4,18 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <fstream>
-#include <sstream>
+#include <limits>
 
 #include "core/error.h"
-#include "core/json.h"
+#include "core/json_field.h"
+#include "core/json_reader.h"
 #include "data/bpe_file.h"
 #include "data/bpe_tokenizer.h"
 #include "data/bytes_tokenizer.h"
+#include "data/tokenizer_file.h"
+#include "store/posix.h"
 #include "store/sha256.h"
+#include "store/store.h"
 
 namespace rw::data {
 
@@ -23,24 +26,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::optional<std::string> read_whole(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return std::nullopt;
-  std::ostringstream text;
-  text << file.rdbuf();
-  return std::move(text).str();
-}
-
 /// eos_token of the tokenizer_config.json beside the tokenizer: a string, or {"content": …}.
 std::optional<std::string> configured_end(const std::string& tokenizer_path) {
-  const auto text = read_whole(fs::path(tokenizer_path).parent_path() / "tokenizer_config.json");
-  if (!text) return std::nullopt;
-  const core::Json config = core::Json::parse(*text, nullptr, false);
-  if (!config.is_object() || !config.contains("eos_token")) return std::nullopt;
-  core::Json token = config["eos_token"];
-  if (token.is_object() && token.contains("content")) token = core::Json(token["content"]);
-  if (!token.is_string()) return std::nullopt;
-  return token.get<std::string>();
+  const std::string path =
+      (fs::path(tokenizer_path).parent_path() / "tokenizer_config.json").string();
+  const auto store = store::make_posix();
+  if (!store->exists(path)) return std::nullopt;
+  const core::Json config = core::parse_json(store::read_whole(*store, path), {path});
+  const auto token = core::JsonField(config, path).find("eos_token");
+  if (!token) return std::nullopt;
+  if (token->json().is_object()) return token->at("content").text();
+  if (!token->json().is_string()) token->refuse("a string or {\"content\": …}");
+  return token->text();
 }
 
 }  // namespace
@@ -49,23 +46,37 @@ std::string Tokenizer::sha256() const { return store::sha256_hex(json()); }
 
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& name_or_path) {
   if (name_or_path == kBytesName) return make_bytes_tokenizer();
-  const bool regular = fs::is_regular_file(name_or_path);
-  const auto json = regular ? read_whole(name_or_path) : std::nullopt;
-  if (!json || json->empty()) {
-    throw Error(ErrorKind::kDataMissing,
-                fmt::format("{}: {}; want `{}` or the path of a tokenizer.json", name_or_path,
-                            json      ? "the file is empty"
-                            : regular ? "the file cannot be read"
-                                      : "no such file",
-                            kBytesName));
-  }
-  return tokenizer_from_json(*json, name_or_path);
+  const auto fail = [&](ErrorKind kind, const std::string& got) {
+    throw Error(kind, fmt::format("{}: {}; want `{}` or the path of a tokenizer.json", name_or_path,
+                                  got, kBytesName));
+  };
+  std::error_code ignored;
+  if (fs::is_directory(name_or_path, ignored)) fail(ErrorKind::kDataMissing, "is a folder");
+  const auto store = store::make_posix();
+  if (!store->exists(name_or_path)) fail(ErrorKind::kDataMissing, "no such file");
+  const std::string json = store::read_whole(*store, name_or_path);
+  if (json.empty()) fail(ErrorKind::kDataMissing, "the file is empty");
+  return tokenizer_from_json(json, name_or_path);
 }
 
 std::unique_ptr<Tokenizer> tokenizer_from_json(const std::string& json, const std::string& where) {
   auto bytes = make_bytes_tokenizer();
   if (json == bytes->json()) return bytes;  // a corpus or a model that was made with `bytes`
   return make_bpe_tokenizer(json, where);
+}
+
+void require_tokenizer(const std::string& json, const std::string& where) {
+  if (json == make_bytes_tokenizer()->json()) return;
+  require_json_text(json, where);
+  const core::Json tree = core::parse_json(json, {where});
+  const core::JsonField root(tree, where);
+  require_tokenizer_file(root);
+  const auto added = root.find("added_tokens");
+  if (!added) return;
+  for (const auto& token : added->list("tokens")) {
+    token.at("id").whole(0, std::numeric_limits<std::int32_t>::max());
+    (void)token.at("content").text();
+  }
 }
 
 bool same_tokenizer(const std::string& json, const std::string& other) {
@@ -80,8 +91,14 @@ bool same_tokenizer(const std::string& json, const std::string& other) {
   const auto ours = read(json);
   const auto theirs = read(other);
   if (ours || theirs) return ours == theirs;
-  const auto a = nlohmann::json::parse(json, nullptr, false);
-  const auto b = nlohmann::json::parse(other, nullptr, false);
+  const auto parsed = [](const std::string& text) -> nlohmann::json {  // keys in any order
+    try {
+      return core::parse_json(text, {});
+    } catch (const Error&) {
+      return nullptr;
+    }
+  };
+  const auto a = parsed(json), b = parsed(other);
   const auto member = [](const nlohmann::json& file, const char* key) {
     return file.is_object() && file.contains(key) ? file.at(key) : nlohmann::json();
   };

@@ -30,19 +30,25 @@ class Tokenizer {
 };
 
 /// "bytes", or the path of a tokenizer.json. Throws Error{kDataMissing} without the file, and what
-/// tokenizer_from_json throws.
+/// store::read_whole and tokenizer_from_json throw.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& name_or_path);
 
-/// Byte-level BPE in the styles of GPT-2, LLaMA-3 and Qwen. Whatever else in the file would change
-/// ids is refused by name: Error{kDataMalformed}, beginning with `where`.
+/// Byte-level BPE: normal forms, pre-tokenizers Digits, Split and ByteLevel in a row, unknown tokens.
+/// Whatever else in the file would change ids is refused by name: Error{kDataMalformed}, beginning
+/// with `where`.
 std::unique_ptr<Tokenizer> tokenizer_from_json(const std::string& json, const std::string& where);
+
+/// Throws Error{kDataMalformed}, beginning with `where`, for what is no tokenizer.json of the
+/// `tokenizers` package, whatever its kind: an export could not carry it.
+void require_tokenizer(const std::string& json, const std::string& where);
 
 /// Whether two tokenizer.json give the same ids, however they are written down: as byte-level BPE;
 /// of kinds that this version does not read, whether model and added tokens are the same.
 bool same_tokenizer(const std::string& json, const std::string& other);
 
 /// The id that ends a document: `end_token` when given; else <|endoftext|>; else the eos_token of
-/// the tokenizer_config.json beside the tokenizer. Error{kUsage} that lists the special tokens.
+/// the tokenizer_config.json beside the tokenizer. Error{kUsage} that lists the special tokens;
+/// Error{kDataMalformed} for a tokenizer_config.json that is needed and does not hold.
 std::int32_t end_token_id(const Tokenizer& tokenizer, const std::string& name_or_path,
                           const std::string& end_token);
 

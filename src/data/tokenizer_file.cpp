@@ -19,14 +19,15 @@ using core::JsonField;
 constexpr std::size_t kMostSteps = 64;
 
 constexpr const char* kNormalizers[] = {
-    "BertNormalizer", "ByteLevel", "Lowercase",   "NFC",     "NFD",      "NFKC", "NFKD",
-    "Nmt",            "Precompiled", "Prepend",   "Replace", "Sequence", "Strip", "StripAccents"};
-constexpr const char* kPreTokenizers[] = {
-    "BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Digits",     "FixedLength",
-    "Metaspace",        "Punctuation", "Sequence",         "Split",      "UnicodeScripts",
-    "Whitespace",       "WhitespaceSplit"};
-constexpr const char* kDecoders[] = {"BPEDecoder", "ByteFallback", "ByteLevel", "CTC",  "Fuse",
-                                     "Metaspace",  "Replace",      "Sequence",  "Strip", "WordPiece"};
+    "BertNormalizer", "ByteLevel", "Lowercase", "NFC",      "NFD",   "NFKC",        "NFKD", "Nmt",
+    "Precompiled",    "Prepend",   "Replace",   "Sequence", "Strip", "StripAccents"};
+constexpr const char* kPreTokenizers[] = {"BertPreTokenizer", "ByteLevel",   "CharDelimiterSplit",
+                                          "Digits",           "FixedLength", "Metaspace",
+                                          "Punctuation",      "Sequence",    "Split",
+                                          "UnicodeScripts",   "Whitespace",  "WhitespaceSplit"};
+constexpr const char* kDecoders[] = {"BPEDecoder", "ByteFallback", "ByteLevel", "CTC",
+                                     "Fuse",       "Metaspace",    "Replace",   "Sequence",
+                                     "Strip",      "WordPiece"};
 constexpr const char* kPostProcessors[] = {"BertProcessing", "ByteLevel", "RobertaProcessing",
                                            "Sequence", "TemplateProcessing"};
 
@@ -152,7 +153,8 @@ std::vector<PreTokenizerStep> read_pre_tokenizer(const JsonField& root) {
     } else if (type == "Split") {
       steps.push_back(split_step(part));
     } else if (type == "Digits") {
-      steps.push_back({PreTokenizerStep::Kind::kDigits, {},
+      steps.push_back({PreTokenizerStep::Kind::kDigits,
+                       {},
                        flag(part, "individual_digits", false) ? SplitBehavior::kIsolated
                                                               : SplitBehavior::kContiguous,
                        false});

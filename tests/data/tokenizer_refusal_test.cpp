@@ -112,6 +112,8 @@ TEST(TokenizerRefusal, MissingAndEmptyFiles) {
   message =
       message_of(ErrorKind::kDataMissing, [&] { load_tokenizer(folder.write("e.json", "")); });
   EXPECT_NE(message.find("is empty"), std::string::npos) << message;
+  message = message_of(ErrorKind::kDataMissing, [&] { load_tokenizer(folder.path()); });
+  EXPECT_NE(message.find("is a folder"), std::string::npos) << message;
 }
 
 TEST(TokenizerRefusal, OtherVersions) {
@@ -348,6 +350,52 @@ TEST(EndToken, IsFoundInItsPlaces) {
   EXPECT_EQ(end_token_id(*tokenizer, path, ""), 260);
   folder.write("tokenizer_config.json", R"({"eos_token": "</s>"})");
   EXPECT_EQ(end_token_id(*tokenizer, path, ""), 259);
+}
+
+TEST(EndToken, AConfigurationOfAnotherTypeIsNamed) {
+  const Folder folder;
+  Json file = small_file();
+  file["added_tokens"] = core::Json::array({added_token(259, "</s>")});
+  const auto path = folder.write("tokenizer.json", file.dump());
+  const auto tokenizer = load_tokenizer(path);
+  const std::vector<std::pair<std::string, std::string>> wrong{
+      {R"({"eos_token": 5})", "eos_token: got 5, want a string"},
+      {R"({"eos_token": true})", "eos_token: got true"},
+      {R"({"eos_token": ["</s>"]})", "eos_token: got [\"</s>\"]"},
+      {R"({"eos_token": {"content": 7}})", "eos_token.content: got 7"},
+      {R"({"eos_token": {"text": "</s>"}})", "eos_token: got no `content`"},
+      {R"(["</s>"])", "want an object"},
+      {R"({"eos_token": )", "tokenizer_config.json:1:15: got the end"}};
+  for (const auto& one : wrong) {
+    folder.write("tokenizer_config.json", one.first);
+    const auto message =
+        message_of(ErrorKind::kDataMalformed, [&] { end_token_id(*tokenizer, path, ""); });
+    EXPECT_NE(message.find("tokenizer_config.json"), std::string::npos) << message;
+    EXPECT_NE(message.find(one.second), std::string::npos) << message;
+    EXPECT_EQ(end_token_id(*tokenizer, path, "</s>"), 259);  // not needed, not looked at
+  }
+  folder.write("tokenizer_config.json", R"({"eos_token": null})");
+  message_of(ErrorKind::kUsage, [&] { end_token_id(*tokenizer, path, ""); });
+}
+
+TEST(RequireTokenizer, AnyKindThatAnExportCanCarry) {
+  EXPECT_NO_THROW(require_tokenizer(load_tokenizer("bytes")->json(), "c.h5"));
+  EXPECT_NO_THROW(require_tokenizer(small_file().dump(), "c.h5"));
+  EXPECT_NO_THROW(require_tokenizer(R"({"model": {"type": "Unigram", "vocab": []}})", "c.h5"));
+  Json file = small_file();
+  file["added_tokens"] = Json::array({added_token(259, "<a>")});
+  std::vector<std::string> damaged{"", "{", "[]", "{}", R"({"model": 3})", "a\0b"};
+  file["added_tokens"][0]["id"] = "259";
+  damaged.push_back(file.dump());
+  file["added_tokens"][0] = 259;
+  damaged.push_back(file.dump());
+  file["added_tokens"] = "<a>";
+  damaged.push_back(file.dump());
+  for (const auto& text : damaged) {
+    const auto message =
+        message_of(ErrorKind::kDataMalformed, [&] { require_tokenizer(text, "c.h5"); });
+    EXPECT_EQ(message.rfind("c.h5:", 0), 0U) << message;
+  }
 }
 
 }  // namespace
