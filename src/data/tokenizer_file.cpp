@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -34,7 +36,7 @@ constexpr const char* kPostProcessors[] = {"BertProcessing", "ByteLevel", "Rober
 /// The type of a part, which must be one of those that the package has.
 std::string type_of(const JsonField& node, std::span<const char* const> known) {
   const JsonField type = node.at("type");
-  const std::string text = type.text();
+  std::string text = type.text();
   if (std::find(known.begin(), known.end(), text) == known.end()) {
     std::string list;
     for (const char* one : known) list += (list.empty() ? "" : ", ") + std::string(one);
@@ -104,6 +106,28 @@ void byte_level_steps(const JsonField& node, std::vector<PreTokenizerStep>& step
   if (flag(node, "use_regex", true)) {
     steps.push_back(
         {PreTokenizerStep::Kind::kSplit, kGpt2Pattern, SplitBehavior::kIsolated, false});
+  }
+}
+
+void require_object(const JsonField& field) {
+  if (!field.json().is_object()) field.refuse("an object");
+}
+
+/// Of a template: {"name": {"id": text, "ids": numbers, "tokens": texts}}.
+void check_special_tokens(const JsonField& field) {
+  require_object(field);
+  for (const auto& entry : field.json().items()) {
+    const JsonField token(entry.value(), field.where() + "." + entry.key());
+    require_object(token);
+    if (const auto name = token.find("id")) (void)name->text();
+    if (const auto ids = token.find("ids")) {
+      for (const auto& id : ids->list("ids")) {
+        id.whole(0, std::numeric_limits<std::int32_t>::max());
+      }
+    }
+    if (const auto texts = token.find("tokens")) {
+      for (const auto& text : texts->list("texts")) (void)text.text();
+    }
   }
 }
 
@@ -185,11 +209,19 @@ void check_post_processor(const JsonField& root) {
     for (const char* key : {"add_prefix_space", "trim_offsets", "use_regex"}) {
       flag(part, key, true);
     }
-    for (const char* key : {"single", "pair", "sep", "cls"}) {
-      if (const auto list = part.find(key)) list->list("parts");
+    for (const char* key : {"single", "pair"}) {
+      const auto template_parts = part.find(key);
+      if (!template_parts) continue;
+      for (const auto& one : template_parts->list("parts")) require_object(one);
     }
-    const auto special = part.find("special_tokens");
-    if (special && !special->json().is_object()) special->refuse("an object");
+    for (const char* key : {"sep", "cls"}) {
+      const auto token = part.find(key);
+      if (!token) continue;
+      const auto both = token->list("a token and its id", 2);
+      (void)both[0].text();
+      both[1].whole(0, std::numeric_limits<std::int32_t>::max());
+    }
+    if (const auto special = part.find("special_tokens")) check_special_tokens(*special);
   });
 }
 

@@ -164,6 +164,28 @@ TEST(TokenizerRefusal, OtherPreTokenizers) {
   expect_refused(file, "pre_tokenizer", "null");
 }
 
+TEST(TokenizerRefusal, PostProcessorsAreNotAppliedButTheirTypesHold) {
+  Json file = small_file();
+  const auto with = [&](Json post) {
+    file["post_processor"] = std::move(post);
+    return file;
+  };
+  Json special{{"<s>", {{"id", "<s>"}, {"ids", {1}}, {"tokens", {"<s>"}}}}};
+  Json post{{"type", "TemplateProcessing"},
+            {"single", Json::array({{{"Sequence", {{"id", "A"}, {"type_id", 0}}}}})},
+            {"special_tokens", special}};
+  EXPECT_NO_THROW(tokenizer_from_json(with(post).dump(), "t.json"));
+  post["special_tokens"]["<s>"]["ids"] = Json::array({"1"});
+  expect_refused(with(post), "post_processor.special_tokens.<s>", "ids[0]: got \"1\"");
+  post["special_tokens"] = special;
+  post["single"] = Json::array({3});
+  expect_refused(with(post), "post_processor.single[0]", "got 3");
+  expect_refused(with({{"type", "BertProcessing"}, {"sep", Json::array({1, "a"})}}),
+                 "post_processor.sep[0]", "got 1");
+  expect_refused(with({{"type", "ByteLevel"}, {"trim_offsets", 1}}), "post_processor.trim_offsets",
+                 "got 1");
+}
+
 TEST(TokenizerRefusal, KindsThatThePackageDoesNotHave) {
   const auto refuse = [](const Json& file, const std::string& key) {
     const auto message =
