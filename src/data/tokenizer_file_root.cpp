@@ -42,7 +42,7 @@ void require_json_text(const std::string& text, const std::string& where) {
   if (head.starts_with("version https://git-lfs")) {
     no_tokenizer(where, "a pointer of Git LFS, not the file itself (git lfs pull)");
   }
-  if (head.starts_with('\n') && head.find("\x15") != std::string_view::npos) {
+  if (head.starts_with('\n') && head.find('\x15') != std::string_view::npos) {
     no_tokenizer(where, "a sentencepiece model");
   }
   no_tokenizer(where, "no JSON object");

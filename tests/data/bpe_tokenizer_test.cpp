@@ -247,6 +247,7 @@ TEST(BpeTokenizer, ThreadsShareOne) {
   const auto expected = tokenizer->encode(text);
   std::vector<int> wrong(4, 0);
   std::vector<std::thread> threads;
+  threads.reserve(wrong.size());
   for (int& mine : wrong) {
     threads.emplace_back([&] {
       for (int i = 0; i < 50; ++i) mine += tokenizer->encode(text) == expected ? 0 : 1;

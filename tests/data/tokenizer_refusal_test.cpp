@@ -406,7 +406,7 @@ TEST(RequireTokenizer, AnyKindThatAnExportCanCarry) {
   EXPECT_NO_THROW(require_tokenizer(R"({"model": {"type": "Unigram", "vocab": []}})", "c.h5"));
   Json file = small_file();
   file["added_tokens"] = Json::array({added_token(259, "<a>")});
-  std::vector<std::string> damaged{"", "{", "[]", "{}", R"({"model": 3})", "a\0b"};
+  std::vector<std::string> damaged{"", "{", "[]", "{}", R"({"model": 3})", "a\x01z"};
   file["added_tokens"][0]["id"] = "259";
   damaged.push_back(file.dump());
   file["added_tokens"][0] = 259;
