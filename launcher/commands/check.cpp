@@ -13,6 +13,7 @@
 
 #include "core/error.h"
 #include "core/json.h"
+#include "core/log.h"
 #include "data/corpus.h"
 #include "kernels/threads.h"
 #include "launcher/assemble.h"
@@ -77,12 +78,24 @@ void read_first_row(const recipe::Recipe& recipe, const data::Corpora& corpora) 
   corpora.read_sample(first.source, first.sample, tokens);
 }
 
+/// What can be foreseen and not yet be run.
+void warn_of_tags(const pipeline::Forecast& forecast) {
+  if (forecast.stages == 1 || forecast.micro_batches <= pipeline::kMostTagged / forecast.stages) {
+    return;
+  }
+  core::log_warning(fmt::format(
+      "train.micro_batch_size: this version trains at most {} micro-batches a step on {} stages, "
+      "got {}: train will want larger ones",
+      pipeline::kMostTagged / forecast.stages, forecast.stages, forecast.micro_batches));
+}
+
 Json facts_of(const recipe::Recipe& recipe) {
   const data::Corpora corpora(recipe.data, recipe.train.seq_len);
   read_first_row(recipe, corpora);
   kernels::set_threads(plan_ranks({}, recipe).threads);  // some scratch is per thread
   const auto forecast = pipeline::forecast(trainer_options(recipe, corpora),
                                            recipe.data.prefetch_steps, given_plans(recipe));
+  warn_of_tags(forecast);
   Json out;
   out["parameters"] = forecast.parameters;
   out["ranks"] = forecast.kind_of_rank.size();

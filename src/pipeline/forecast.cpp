@@ -26,7 +26,8 @@ struct Line {
   std::int64_t first = 0, second = 0;
 
   double at(std::int64_t count, double a, double b) const {
-    return b + (b - a) * (static_cast<double>(count - second) / static_cast<double>(second - first));
+    return b +
+           (b - a) * (static_cast<double>(count - second) / static_cast<double>(second - first));
   }
   std::int64_t at(std::int64_t count, std::int64_t a, std::int64_t b) const {
     constexpr auto kMost = std::int64_t{1} << 61;
@@ -61,12 +62,16 @@ class Job {
   /// Per rank of these: the first one that does alike.
   const std::vector<int>& alike() const { return alike_; }
 
-  RankMemory memory(int rank) const {
-    PlanCycle mine = plans_;
-    for (Plan& plan : mine.plans) {  // what others do takes room and is not looked at
-      for (std::size_t other = 0; other < plan.operations.size(); ++other) {
-        if (other != at(rank)) plan.operations[other].clear();
-      }
+  RankMemory memory(int rank) {
+    PlanCycle mine;
+    mine.full_every = plans_.full_every;
+    // What others do takes room and is not looked at.
+    for (Plan& plan : plans_.plans) {
+      auto all = std::exchange(plan.operations, {});
+      mine.plans.push_back(plan);
+      plan.operations = std::move(all);
+      mine.plans.back().operations.resize(plan.operations.size());
+      mine.plans.back().operations[at(rank)] = plan.operations[at(rank)];
     }
     return predict_memory(options_, prefetch_steps_, rank, mine, layout_);
   }
@@ -153,12 +158,10 @@ Rhythm rhythm_of(const TrainerOptions& options) {
   const std::int64_t pp = options.parallel.pp;
   const std::string& schedule = options.pipeline.schedule;
   if (schedule == "gpipe") return {2, 1};
-  if (schedule == "1f1b") return {pp + 2, 1};
-  if (schedule == "zero_bubble") return {2 * pp + 2, 1};
   if (schedule == "interleaved") return {2 * pp + 1, pp};
-  if (pp < 3) return {pp + 2, 1};
+  if (schedule != "skippipe" || pp < 3) return {pp + 2, 1};
   const auto kept = kept_stages(pp, options.pipeline.skip_fraction).value_or(pp);
-  return {pp + 2, (pp - 1) / std::gcd(pp - 1, kept - 1)};
+  return {kept + 2, (pp - 1) / std::gcd(pp - 1, kept - 1)};
 }
 
 std::int64_t stages_of(const TrainerOptions& options) {
@@ -190,7 +193,7 @@ void add_ranks(const Job& job, const std::map<int, RankMemory>& memory, std::int
 
 Forecast forecast_whole(const TrainerOptions& options, std::int64_t prefetch_steps,
                         PlanCycle plans) {
-  const Job job(options, prefetch_steps, std::move(plans), 1);
+  Job job(options, prefetch_steps, std::move(plans), 1);
   Forecast out;
   out.micro_batches = job.plan().micro_batches();
   out.bubble = job.timeline().mean_bubble();
@@ -199,6 +202,12 @@ Forecast forecast_whole(const TrainerOptions& options, std::int64_t prefetch_ste
     if (memory.count(rank) == 0) memory[rank] = job.memory(rank);
   }
   add_ranks(job, memory, 1, out);
+  return out;
+}
+
+std::map<std::string, std::int64_t> live(const RankMemory& memory) {
+  auto out = memory.parts;
+  out.erase("gaps");
   return out;
 }
 
@@ -213,41 +222,46 @@ class OneReplica {
     const std::int64_t near = full + (count - full % period + period) % period;
     counts_ = {near, near + period};
     if (count <= near + 4 * period) counts_ = {count};
-    if (counts_.size() == 1) return;
+    const bool windows = options.pipeline.schedule == "skippipe" && period > 1;
+    if (counts_.size() == 1 || windows) return;
     const std::int64_t apart = std::set<int>(last().alike().begin(), last().alike().end()).size();
     const std::int64_t layers = options.model.num_hidden_layers * apart / last().ranks() + 1;
     const std::int64_t most =
         std::min(limits.visits / 2 / stages_of(options), limits.layer_visits / 4 / layers);
-    const std::int64_t far = near + period * std::max<std::int64_t>(2, (most - near) / period);
+    const std::int64_t far = near + period * std::max<std::int64_t>(1, (most - near) / period);
     counts_.insert(counts_.end(), {far, far + period, far + 2 * period});
     if (count <= counts_.back()) counts_ = {count};
-    jobs_.clear();
   }
 
   const Job& last() { return job(std::min<std::size_t>(1, counts_.size() - 1)); }
 
   /// Of a rank, at all its micro-batches.
   RankMemory memory(int rank) {
-    const RankMemory first = job(0).memory(rank);
-    if (counts_.size() == 1 || first == job(1).memory(rank)) return first;
-    const std::array far{job(2).memory(rank), job(3).memory(rank), job(4).memory(rank)};
-    const auto [a, b, c] = std::array{counts_[2], counts_[3], counts_[4]};
+    const RankMemory first = memory(0, rank);
+    if (counts_.size() == 1) return first;
+    const RankMemory second = memory(1, rank);
+    if (live(first) == live(second)) return first.peak_bytes > second.peak_bytes ? first : second;
+    std::vector<RankMemory> far;
+    for (std::size_t i = counts_.size() / 2; i < counts_.size(); ++i)
+      far.push_back(memory(i, rank));
+    if (far.size() == 1) far.insert(far.begin(), first);
+    const Line line{counts_[counts_.size() - far.size()], counts_.back()};
     RankMemory out;
-    for (const auto& [what, bytes] : far[2].parts) {
-      const auto before = far[0].parts.find(what);
+    for (const auto& [what, bytes] : far.back().parts) {
+      const auto before = far.front().parts.find(what);
       out.parts[what] =
-          Line{a, c}.at(count_, before == far[0].parts.end() ? 0 : before->second, bytes);
+          line.at(count_, before == far.front().parts.end() ? 0 : before->second, bytes);
     }
-    const auto peak = [&](std::size_t i) { return far.at(i).peak_bytes; };
-    const bool evenly = Line{a, b}.at(c, peak(0), peak(1)) == peak(2);
-    std::int64_t& gaps = out.parts["gaps"];
-    gaps = 0;
-    for (const auto& one : far) gaps = std::max(gaps, one.parts.at("gaps"));
-    std::int64_t sum = -gaps;
-    for (const auto& [what, bytes] : out.parts) sum += bytes;
-    // Gaps that grow evenly go on; those that shrink, being filled, end somewhere.
-    if (evenly) gaps = std::max<std::int64_t>(0, Line{a, c}.at(count_, peak(0), peak(2)) - sum);
-    out.peak_bytes = sum + gaps;
+    out.parts["gaps"] = 0;
+    for (const auto& [what, bytes] : out.parts) out.peak_bytes += bytes;
+    // What grows first fills the gaps; where peaks lie on a line, the gaps go on with them.
+    const std::int64_t filled = out.peak_bytes;
+    for (const auto& one : far) out.peak_bytes = std::max(out.peak_bytes, one.peak_bytes);
+    if (evenly(far)) {
+      out.peak_bytes =
+          std::max(out.peak_bytes, line.at(count_, far.front().peak_bytes, far.back().peak_bytes));
+    }
+    out.parts["gaps"] = out.peak_bytes - filled;
     return out;
   }
 
@@ -256,15 +270,15 @@ class OneReplica {
     double sum = 0;
     for (std::size_t rank = 0; rank < at(last().ranks()); ++rank) {
       sum += 1 - timed([=](const Timeline& line) {
-               return (1 - line.bubble[rank]) * line.makespan;
-             }) / makespan;
+                   return (1 - line.bubble[rank]) * line.makespan;
+                 }) / makespan;
     }
     return sum / last().ranks();
   }
 
  private:
-  const Job& job(std::size_t i) {
-    auto& out = jobs_[i];
+  Job& job(std::size_t i) {
+    auto& out = jobs_[counts_[i]];
     if (!out) {
       ParallelOptions alone = options_.parallel;
       alone.dp = 1;
@@ -274,17 +288,31 @@ class OneReplica {
     return *out;
   }
 
+  RankMemory memory(std::size_t i, int rank) {
+    const auto [at, made] = memory_.try_emplace({counts_[i], rank});
+    if (made) at->second = job(i).memory(rank);
+    return at->second;
+  }
+
+  /// Whether the peaks at three counts lie on a line.
+  static bool evenly(const std::vector<RankMemory>& far) {
+    return far.size() == 3 &&
+           far[2].peak_bytes - far[1].peak_bytes == far[1].peak_bytes - far[0].peak_bytes;
+  }
+
   template <class Value>
   double timed(const Value& value) {
     if (counts_.size() == 1) return value(job(0).timeline());
-    return Line{counts_[1], counts_[4]}.at(count_, value(job(1).timeline()),
-                                           value(job(4).timeline()));
+    const std::size_t from = counts_.size() > 2 ? 1 : 0;
+    return Line{counts_[from], counts_.back()}.at(count_, value(job(from).timeline()),
+                                                  value(job(counts_.size() - 1).timeline()));
   }
 
   const TrainerOptions& options_;
   std::int64_t prefetch_steps_, count_;
   std::vector<std::int64_t> counts_;
-  std::map<std::size_t, std::optional<Job>> jobs_;
+  std::map<std::int64_t, std::optional<Job>> jobs_;            // by count
+  std::map<std::pair<std::int64_t, int>, RankMemory> memory_;  // by count and rank
 };
 
 Forecast forecast_large(const TrainerOptions& options, std::int64_t prefetch_steps,

@@ -23,7 +23,7 @@ struct Forecast {
   bool head_alone = false;
   std::int64_t micro_batches = 0;
   std::int64_t parameters = 0;  // of the whole model
-  double bubble = 0;            // share of a step in which the mean rank neither computes nor reduces
+  double bubble = 0;  // share of a step in which the mean rank neither computes nor reduces
   std::vector<RankKind> kinds;
   std::vector<std::size_t> kind_of_rank;
 };

@@ -16,7 +16,6 @@ using core::ErrorKind;
 using core::Json;
 
 constexpr const char* kFormat = "ropewalk plan 1";
-constexpr std::int64_t kTags = std::int64_t{1} << 20;
 
 constexpr std::array<const char*, kOpKinds> kNames{"forward",         "backward",
                                                    "backward_input",  "backward_weight",
@@ -151,11 +150,11 @@ int count_visits(const Plan& plan, const Visit& station) {
 
 int message_tag(int micro_batch, int stage, int stages, bool gradient) {
   const std::int64_t tag = (std::int64_t{micro_batch} * stages + stage) * 2 + (gradient ? 1 : 0);
-  if (tag >= kTags) {
+  if (tag >= 2 * kMostTagged) {
     throw Error(ErrorKind::kRecipe,
                 fmt::format("plan: got micro-batch {} of {} stages; want micro-batches · stages at "
                             "most {}; try larger micro-batches",
-                            micro_batch, stages, kTags / 2));
+                            micro_batch, stages, kMostTagged));
   }
   return static_cast<int>(tag);
 }

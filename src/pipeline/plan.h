@@ -95,8 +95,10 @@ struct Plan {
 int position_in(const std::vector<Visit>& path, int stage);
 /// Micro-batches whose paths have this station.
 int count_visits(const Plan& plan, const Visit& station);
+/// Most micro-batches · stages of a plan with messages: each has two tags (comm/checks.h).
+inline constexpr std::int64_t kMostTagged = std::int64_t{1} << 19;
 /// The tag of the message that (micro_batch, stage) sends. Throws Error{kRecipe} when there are more
-/// micro-batches · stages than tags (2^19).
+/// micro-batches · stages than kMostTagged.
 int message_tag(int micro_batch, int stage, int stages, bool gradient);
 
 /// The text form in output_dir/plan/: one operation is ["forward", micro_batch, stage] or

@@ -1,5 +1,6 @@
 """`check` and `schema`: what they print, and that check says beforehand what train would say."""
 import json
+import resource
 
 import cli
 
@@ -51,6 +52,28 @@ class CheckTest(cli.CliTestCase):
             self.assertGreater(out["corpus_bytes"], 0)
         self.assertGreater(peaks["none"], peaks["selective"])
         self.assertGreater(peaks["selective"], peaks["full"])
+
+    def test_jobs_that_no_machine_here_could_run(self):
+        """405B parameters, 4000 ranks, 400,000 micro-batches: neither the memory nor the plan is made to be measured."""
+        self.corpus()
+        large = ("model.hidden_size=16384", "model.intermediate_size=53248", "model.num_hidden_layers=126",
+                 "model.num_attention_heads=128", "model.num_key_value_heads=8", "model.vocab_size=128256")
+        for words, ranks in ((large, 1),
+                             ((*large, "parallel.dp=31", "parallel.pp=126", "parallel.zero=1",
+                               "train.global_batch_size=400024", "train.recompute=full"), 3906),
+                             (("parallel.dp=4000", "train.global_batch_size=4000"), 4000),
+                             (("parallel.pp=2", "pipeline.schedule=gpipe", "train.global_batch_size=400000"), 2)):
+            code, out, errors = self.checked(*words)
+            self.assertEqual((code, len(out["memory_per_rank"])), (0, ranks), errors)
+            self.assertEqual(out["ranks"], ranks)
+            once = 24 << 20
+            self.assertEqual(out["memory_process_bytes"],
+                             sum(r["peak_bytes"] - once for r in out["memory_per_rank"]) + once)
+            for rank in out["memory_per_rank"][::500]:
+                self.assertEqual(sum(rank["parts"].values()), rank["peak_bytes"])
+                self.assertAlmostEqual(rank["parts"]["weights"] / (4 * rank["parameters"]), 1, delta=0.01)
+        self.assertGreater(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, 0)
+        self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, 1 << 20)  # KiB
 
     def test_the_resolved_recipe_is_a_recipe(self):
         self.corpus()
