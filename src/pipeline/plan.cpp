@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "core/error.h"
+#include "core/json_field.h"
 
 namespace rw::pipeline {
 namespace {
@@ -14,6 +16,7 @@ namespace {
 using core::Error;
 using core::ErrorKind;
 using core::Json;
+using core::JsonField;
 
 constexpr const char* kFormat = "ropewalk plan 1";
 
@@ -23,13 +26,24 @@ constexpr std::array<const char*, kOpKinds> kNames{"forward",         "backward"
                                                    "send_gradient",   "receive_gradient",
                                                    "reduce",          "update"};
 
-OpKind kind_of(const std::string& name) {
+constexpr std::int64_t kMostInt = std::numeric_limits<int>::max();
+
+int count_from(const JsonField& in, std::int64_t least = 0) {
+  return static_cast<int>(in.whole(least, kMostInt));
+}
+
+std::vector<int> counts_from(const JsonField& in, const char* of) {
+  std::vector<int> out;
+  for (const JsonField& one : in.list(of)) out.push_back(count_from(one));
+  return out;
+}
+
+OpKind kind_of(const JsonField& in) {
+  const std::string name = in.text();
   for (std::size_t i = 0; i < kNames.size(); ++i) {
     if (name == kNames.at(i)) return static_cast<OpKind>(i);
   }
-  throw Error(ErrorKind::kDataMalformed, fmt::format("got operation \"{}\"; want forward, "
-                                                     "backward, … update",
-                                                     name));
+  in.refuse("forward, backward, … update");
 }
 
 Json operation_json(const Operation& op) {
@@ -48,25 +62,24 @@ Json operation_json(const Operation& op) {
   return out;
 }
 
-Operation operation_from(const Json& json) {
+Operation operation_from(const JsonField& in) {
+  const auto fields = in.list("the name of an operation and its numbers");
+  if (fields.empty()) in.refuse("the name of an operation and its numbers");
   Operation op;
-  op.kind = kind_of(json.at(0).get<std::string>());
+  op.kind = kind_of(fields[0]);
   std::size_t want = 3;
   if (op.kind == OpKind::kUpdate) want = 1;
   if (op.kind == OpKind::kReduce) want = 2;
   if (op.sends() || op.receives()) want = 5;
-  if (json.size() != want) {
-    throw Error(ErrorKind::kDataMalformed,
-                fmt::format("got operation {}; want {} entries", json.dump(), want));
-  }
-  if (want == 2) op.stage = json.at(1).get<int>();
+  if (fields.size() != want) in.refuse(fmt::format("{} entries", want));
+  if (want == 2) op.stage = count_from(fields[1]);
   if (want >= 3) {
-    op.micro_batch = json.at(1).get<int>();
-    op.stage = json.at(2).get<int>();
+    op.micro_batch = count_from(fields[1]);
+    op.stage = count_from(fields[2]);
   }
   if (want == 5) {
-    op.peer = json.at(3).get<int>();
-    op.tag = json.at(4).get<int>();
+    op.peer = count_from(fields[3]);
+    op.tag = count_from(fields[4]);
   }
   return op;
 }
@@ -81,41 +94,43 @@ Json spans_json(const std::vector<std::vector<Span>>& ranks) {
   return out;
 }
 
-std::vector<std::vector<Span>> spans_from(const Json& json) {
+std::vector<std::vector<Span>> spans_from(const JsonField& in) {
   std::vector<std::vector<Span>> out;
-  for (const Json& list : json) {
+  for (const JsonField& list : in.list("lists of times, one for each rank")) {
     auto& spans = out.emplace_back();
-    for (const Json& one : list)
-      spans.push_back({one.at(0).get<double>(), one.at(1).get<double>()});
+    for (const JsonField& one : list.list("times")) {
+      const auto ends = one.list("begin and end", 2);
+      spans.push_back({ends[0].number(), ends[1].number()});
+    }
   }
   return out;
 }
 
-Plan read_plan(const Json& json) {
-  if (json.at("format").get<std::string>() != kFormat) {
-    throw Error(ErrorKind::kDataMalformed,
-                fmt::format("got format {}; want \"{}\"", json.at("format").dump(), kFormat));
-  }
+Plan read_plan(const JsonField& in) {
+  if (in.at("format").text() != kFormat) in.at("format").refuse(fmt::format("\"{}\"", kFormat));
   Plan plan;
-  plan.schedule = json.at("schedule").get<std::string>();
-  plan.stages = json.at("stages").get<int>();
-  plan.forward_only = json.at("forward_only").get<bool>();
-  plan.head_alone = json.at("head_alone").get<bool>();
-  plan.channels.receive_buffers = json.at("receive_buffers").get<int>();
-  plan.channels.send_buffers = json.at("send_buffers").get<int>();
-  plan.stages_of_rank = json.at("stages_of_rank").get<std::vector<std::vector<int>>>();
-  plan.live_bound = json.at("live_bound").get<std::vector<int>>();
-  for (const Json& path : json.at("paths")) {
+  plan.schedule = in.at("schedule").text();
+  plan.stages = count_from(in.at("stages"), 1);
+  plan.forward_only = in.at("forward_only").flag();
+  plan.head_alone = in.at("head_alone").flag();
+  plan.channels.receive_buffers = count_from(in.at("receive_buffers"));
+  plan.channels.send_buffers = count_from(in.at("send_buffers"));
+  for (const JsonField& held : in.at("stages_of_rank").list("lists of stages, one for each rank")) {
+    plan.stages_of_rank.push_back(counts_from(held, "stages"));
+  }
+  plan.live_bound = counts_from(in.at("live_bound"), "numbers of micro-batches");
+  for (const JsonField& path : in.at("paths").list("paths, one for each micro-batch")) {
     auto& visits = plan.paths.emplace_back();
-    for (const Json& visit : path) {
-      visits.push_back({visit.at(0).get<int>(), visit.at(1).get<int>()});
+    for (const JsonField& visit : path.list("visits")) {
+      const auto numbers = visit.list("stage and rank", 2);
+      visits.push_back({count_from(numbers[0]), count_from(numbers[1])});
     }
   }
-  for (const Json& list : json.at("operations")) {
+  for (const JsonField& list : in.at("operations").list("lists of operations, one for each rank")) {
     auto& operations = plan.operations.emplace_back();
-    for (const Json& op : list) operations.push_back(operation_from(op));
+    for (const JsonField& op : list.list("operations")) operations.push_back(operation_from(op));
   }
-  if (json.contains("predicted")) plan.predicted = spans_from(json.at("predicted"));
+  if (in.has("predicted")) plan.predicted = spans_from(in.at("predicted"));
   return plan;
 }
 
@@ -187,14 +202,7 @@ Json to_json(const Plan& plan) {
 }
 
 Plan plan_from_json(const Json& json, const std::string& where) {
-  try {
-    return read_plan(json);
-  } catch (const Json::exception& error) {
-    throw Error(ErrorKind::kDataMalformed,
-                fmt::format("{}: not a plan: {}; write it with to_json", where, error.what()));
-  } catch (const Error& error) {
-    throw Error(error.kind(), fmt::format("{}: {}", where, error.what()));
-  }
+  return read_plan(JsonField(json, where));
 }
 
 }  // namespace rw::pipeline

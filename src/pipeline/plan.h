@@ -104,8 +104,8 @@ int message_tag(int micro_batch, int stage, int stages, bool gradient);
 /// The text form in output_dir/plan/: one operation is ["forward", micro_batch, stage] or
 /// ["send_activation", micro_batch, stage, peer, tag].
 core::Json to_json(const Plan& plan);
-/// Throws Error{kDataMalformed} saying what was read from `where` and what is wanted. The plan is
-/// not judged: see plan_check.h.
+/// Throws Error{kDataMalformed} "WHERE: key[3]: got …, want …". The plan is not judged: see
+/// plan_check.h.
 Plan plan_from_json(const core::Json& json, const std::string& where);
 
 }  // namespace rw::pipeline

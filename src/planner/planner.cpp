@@ -4,10 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -15,7 +18,9 @@
 #include "planner/anneal.h"
 #include "planner/bounds.h"
 #include "planner/cycle.h"
+#include "planner/outlook.h"
 #include "planner/seeds.h"
+#include "planner/under_cap.h"
 
 namespace rw::planner {
 
@@ -112,7 +117,12 @@ class Search {
   }
 
   void plan(Track track) {
-    const bool walks = track == Track::kFree && strict_refusal(problem_).empty();
+    bool walks = track == Track::kFree && strict_refusal(problem_).empty();
+    if (has_cap(problem_)) {
+      constexpr double kStrictCap = 0.2;  // of the limit, before the strict solution is given up
+      if (walks && !find_under_cap(Track::kStrict, kStrictCap)) walks = false;
+      if (!walks) find_under_cap(track, 1);
+    }
     const Course course = course_of(track, walks);
     std::unique_ptr<Schedule> strict;
     if (walks) strict = best_of(course.strict, Track::kStrict, 0, course.strict_share, {});
@@ -128,6 +138,8 @@ class Search {
   }
 
   const Schedule& best() const { return *best_; }
+  /// The least that the largest reduction of an arrangement was, in seconds.
+  double least_reduction() const { return std::min(least_reduction_, best_->max_reduction()); }
   std::int64_t evaluations() const { return budget_.evaluations(); }
 
  private:
@@ -166,6 +178,20 @@ class Search {
     }
     return std::move(schedules.front());
   }
+  /// Whether starts of this track meet the cap, or an arrangement that does was found, which they then begin
+  /// from, before `until` of the limit.
+  bool find_under_cap(Track track, double until) {
+    if (under_cap_ && track == Track::kFree) return true;
+    Dice dice = dice_;  // a start as the search will draw it, when it meets the cap
+    if (keeps_cap(problem_, seed_arrangement(problem_, track, dice, kSeedTries, 0))) return true;
+    CapSearch search(problem_, may_be_sources(problem_, track), could_be_sources(problem_, track),
+                     dice);
+    bool found = false;
+    while (!found && budget_.progress() < until && budget_.spend()) found = search.go_on();
+    if (found) under_cap_ = search.best();
+    least_reduction_ = std::min(least_reduction_, search.best_reduction());
+    return found;
+  }
   /// `walks`: the free track begins with the strict one.
   Course course_of(Track track, bool walks) const {
     const int operations = problem_.micro_batches() * problem_.operations_per_path();
@@ -198,13 +224,23 @@ class Search {
   /// On an arrangement that no start had, if a few draws find one.
   std::unique_ptr<Schedule> seeded(Track track, int tries) {
     constexpr int kDraws = 8;
-    Arrangement arrangement = seed_arrangement(problem_, track, dice_, tries, outlook_tries_);
+    Arrangement arrangement = start_arrangement(track, tries, outlook_tries_);
     for (int i = 1; i < kDraws && !is_new(arrangement); ++i) {
       // Fewer exchanges: less alike.
-      arrangement = seed_arrangement(problem_, track, dice_, tries, outlook_tries_ / (2 * i));
+      arrangement = start_arrangement(track, tries, outlook_tries_ / (2 * i));
     }
     return std::make_unique<Schedule>(problem_, track, seed_paths(problem_, track, arrangement),
                                       kMeanWeight, coverage_);
+  }
+  /// From a random one, or, where that does not meet the cap, from the one that was found to.
+  Arrangement start_arrangement(Track track, int tries, int outlook_tries) {
+    Arrangement out = seed_arrangement(problem_, track, dice_, tries, outlook_tries);
+    if (!under_cap_ || keeps_cap(problem_, out)) return out;
+    out = *under_cap_;
+    if (outlook_tries > 0 && problem_.path_length > 1) {
+      improve_outlook(problem_, could_be_sources(problem_, track), dice_, outlook_tries, out);
+    }
+    return out;
   }
   bool is_new(const Arrangement& arrangement) {
     List<int> stages;
@@ -223,6 +259,8 @@ class Search {
   Placement placement_;
   int outlook_tries_;
   bool long_;
+  std::optional<Arrangement> under_cap_;  // where starts do not meet it by themselves
+  double least_reduction_ = Schedule::kNever;
   std::set<List<int>> started_;  // arrangements of starts: the stage of every node
   std::unique_ptr<Schedule> best_;
 };
@@ -257,15 +295,31 @@ Searches run_searches(const Problem& problem, const PlanOptions& options, const 
   return out;
 }
 
-void require_cap(const Problem& problem, const Schedule& schedule) {
-  if (schedule.over_cap() == 0) return;
+/// Throws where no arrangement can keep the cap.
+void require_possible_cap(const Problem& problem) {
+  if (!has_cap(problem)) return;
+  const double least = least_largest_reduction(problem);
+  if (least <= problem.reduction.max_s + kTolerance) return;
+  throw Error(ErrorKind::kRecipe,
+              named(problem, fmt::format("reduce.max_reduce_s: got a cap of {:.3f} s on the "
+                                         "reduction of a stage, and it is proved that every "
+                                         "arrangement has one of {:.3f} s or more; want a higher "
+                                         "cap, other stage_sizes, or `objective: iteration`, "
+                                         "which has none",
+                                         problem.reduction.max_s, least)));
+}
+
+void require_cap(const Problem& problem, const Searches& searches, const std::string& effort) {
+  double least = Schedule::kNever;
+  for (const auto& search : searches) least = std::min(least, search->least_reduction());
   throw Error(
       ErrorKind::kRecipe,
-      named(problem, fmt::format("reduce.max_reduce_s: got a cap of {:.3f} s on the reduction of a "
-                                 "stage, and the best arrangement that was found takes {:.3f} s; "
-                                 "want a higher cap, other stage_sizes, or `objective: iteration`, "
-                                 "which has none",
-                                 problem.reduction.max_s, schedule.max_reduction())));
+      named(problem,
+            fmt::format("reduce.max_reduce_s: got a cap of {:.3f} s on the reduction of a stage; "
+                        "{} found no arrangement that keeps it, the best one takes {:.3f} s; more "
+                        "time (--time-limit-s) or another --seed may find one; else try a cap of "
+                        "{:.3f} s, other stage_sizes, or `objective: iteration`, which has none",
+                        problem.reduction.max_s, effort, least, std::ceil(least * 1e3) / 1e3)));
 }
 
 Solution finish(const Problem& problem, const PlanOptions& options, const Searches& searches,
@@ -276,7 +330,13 @@ Solution finish(const Problem& problem, const PlanOptions& options, const Search
     evaluations += search->evaluations();
     if (better(search->best(), winner->best())) winner = search.get();
   }
-  require_cap(problem, winner->best());
+  if (winner->best().over_cap() > 0) {
+    const std::string effort = options.limits.elapsed_s
+                                   ? fmt::format("{:.1f} s of search ({} evaluations)",
+                                                 options.limits.elapsed_s(), evaluations)
+                                   : fmt::format("{} evaluations", evaluations);
+    require_cap(problem, searches, effort);
+  }
   Solution out = solution_of(winner->best());
   out.evaluations = evaluations;
   out.lower_bound_s = bound;
@@ -307,6 +367,7 @@ Solution plan_once(const Problem& problem, const PlanOptions& options, const Dra
     });
     return finish(problem, options, searches, bound);
   }
+  require_possible_cap(problem);
   const Arrangement given(problem.arrangement);
   const double bound = lower_bound(problem, problem.arrangement.empty() ? nullptr : &given);
   const auto searches = run_searches(problem, options, coverage, bound,

@@ -19,25 +19,6 @@ double excess(const Problem& p, const List<int>& group) {
   return std::max(0.0, cost - p.reduction.max_s);
 }
 
-/// 1 for the nodes that a seed lets be sources: on the strict track those that have the slots, and among
-/// them those about as fast as the fastest that suffice. A source is on all its micro-batches' way.
-List<char> may_be_sources(const Problem& p, Track track) {
-  constexpr double kAboutAsFast = 1.25;
-  const int slots = track == Track::kStrict ? strict_slots(p) : 0;
-  const auto fits = [&](const Node& node) { return slots == 0 || node.memory == slots; };
-  List<double> forwards;
-  for (const Node& node : p.nodes) {
-    if (fits(node)) forwards.push_back(node.forward_s);
-  }
-  const auto last = forwards.begin() + (p.sources() - 1);
-  std::nth_element(forwards.begin(), last, forwards.end());
-  List<char> out;
-  for (const Node& node : p.nodes) {
-    out.push_back(fits(node) && node.forward_s <= kAboutAsFast * *last ? 1 : 0);
-  }
-  return out;
-}
-
 /// The cheapest nodes of the given stages for one job, by dynamic programming.
 List<int> cheapest_nodes(const Problem& p, const Arrangement& arrangement, int source,
                          const List<int>& stages, const List<double>& price) {
@@ -75,6 +56,31 @@ List<int> cheapest_nodes(const Problem& p, const Arrangement& arrangement, int s
 }
 
 }  // namespace
+
+List<char> could_be_sources(const Problem& p, Track track) {
+  const int slots = track == Track::kStrict ? strict_slots(p) : 0;
+  List<char> out;
+  for (const Node& node : p.nodes) out.push_back(slots == 0 || node.memory == slots ? 1 : 0);
+  return out;
+}
+
+/// A source is on all its micro-batches' way.
+List<char> may_be_sources(const Problem& p, Track track) {
+  constexpr double kAboutAsFast = 1.25;
+  const int slots = track == Track::kStrict ? strict_slots(p) : 0;
+  const auto fits = [&](const Node& node) { return slots == 0 || node.memory == slots; };
+  List<double> forwards;
+  for (const Node& node : p.nodes) {
+    if (fits(node)) forwards.push_back(node.forward_s);
+  }
+  const auto last = forwards.begin() + (p.sources() - 1);
+  std::nth_element(forwards.begin(), last, forwards.end());
+  List<char> out;
+  for (const Node& node : p.nodes) {
+    out.push_back(fits(node) && node.forward_s <= kAboutAsFast * *last ? 1 : 0);
+  }
+  return out;
+}
 
 Arrangement seed_arrangement(const Problem& p, Track track, Dice& dice, int cap_tries,
                              int outlook_tries) {

@@ -14,6 +14,12 @@ namespace rw::planner {
 Arrangement seed_arrangement(const Problem& problem, Track track, Dice& dice, int cap_tries,
                              int outlook_tries);
 
+/// 1 for the nodes that a seed lets be sources: on the strict track those that have the slots, and of them
+/// those about as fast as the fastest that suffice.
+List<char> may_be_sources(const Problem& problem, Track track);
+/// 1 for the nodes that can be sources by the rules.
+List<char> could_be_sources(const Problem& problem, Track track);
+
 /// Paths for all jobs on an arrangement: stages within the quotas, then for one job after the other
 /// the cheapest nodes by a shortest path whose nodes cost more the more jobs they have
 /// (papers/skippipe.md §12.2). Throws core::Error{kRecipe} when the stages cannot be shared out.

@@ -234,5 +234,38 @@ TEST(PlanCheck, DamagedTextIsRefused) {
   EXPECT_THAT(refuse(odd), HasSubstr("sideways"));
 }
 
+TEST(PlanCheck, NumbersThatAreNoIntsAreRefusedAtTheirPlace) {
+  const core::Json json = to_json(plan_1f1b({1, 2, 1, 2}));
+  // What an int would take for 1, for 0, or for something below; fractions; text.
+  const std::vector<std::string> wrong{"4294967297",
+                                       "4294967296",
+                                       "18446744073709551615",
+                                       "9223372036854775808",
+                                       "2147483648",
+                                       "-1",
+                                       "1.5",
+                                       "1e300",
+                                       "\"1\"",
+                                       "null",
+                                       "true",
+                                       "[1]"};
+  for (const std::string& number : wrong) {
+    for (const char* place :
+         {"/stages", "/receive_buffers", "/send_buffers", "/live_bound/0", "/stages_of_rank/1/0",
+          "/paths/0/1/1", "/operations/0/0/1", "/operations/0/1/3", "/operations/0/1/4"}) {
+      core::Json odd = json;
+      odd.at(core::Json::json_pointer(place)) = core::Json::parse(number);
+      try {
+        plan_from_json(odd, "plan.json");
+        ADD_FAILURE() << number << " at " << place << " was taken";
+      } catch (const core::Error& error) {
+        EXPECT_EQ(error.kind(), core::ErrorKind::kDataMalformed);
+        EXPECT_THAT(error.what(), testing::StartsWith("plan.json: ")) << place;
+        EXPECT_THAT(error.what(), HasSubstr("got ")) << place;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace rw::pipeline
