@@ -69,7 +69,8 @@ herr_t read_driver(H5FD_t* file, H5FD_mem_t /*type*/, hid_t /*transfer*/, haddr_
   std::memset(values, 0, count);  // what lies behind the end
   guarded(sink, [&] {
     if (!sink.reader) sink.reader = sink.store->open(sink.aside->name());
-    const std::uint64_t there = std::min<std::uint64_t>(count, sink.bytes - std::min(at, sink.bytes));
+    const std::uint64_t there =
+        std::min<std::uint64_t>(count, sink.bytes - std::min(at, sink.bytes));
     sink.reader->read_at(at, {static_cast<std::byte*>(values), there});
   });
   return 0;
@@ -134,7 +135,8 @@ Output::Output(Store& store, AsideFile& aside, const std::string& path) : path_(
   check(driver.get(), "register the driver");
   const Properties access(H5Pcreate(H5P_FILE_ACCESS));
   Sink* const sink = &sink_;
-  check(H5Pset_driver(access.get(), driver.get(), static_cast<const void*>(&sink)), "set the driver");
+  check(H5Pset_driver(access.get(), driver.get(), static_cast<const void*>(&sink)),
+        "set the driver");
   H5Pset_alignment(access.get(), 4096, 4096);  // arrays begin on pages of the map
   file_ = File(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()));
   check(file_.get(), "create");
@@ -174,8 +176,8 @@ Dataset Output::array(const char* name, hid_t type, std::size_t elements) {
   H5Pset_fill_time(properties.get(), H5D_FILL_TIME_NEVER);
   const hsize_t extent = elements;
   const Space space(H5Screate_simple(1, &extent, nullptr));
-  Dataset dataset(H5Dcreate2(file_.get(), name, type, space.get(), H5P_DEFAULT, properties.get(),
-                             H5P_DEFAULT));
+  Dataset dataset(
+      H5Dcreate2(file_.get(), name, type, space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT));
   check(dataset.get(), name);
   return dataset;
 }
@@ -201,10 +203,11 @@ void Output::close() {
 void Output::check(std::int64_t result, const char* operation) const {
   if (sink_.failure) std::rethrow_exception(sink_.failure);
   if (result < 0) {
-    throw core::Error(core::ErrorKind::kStorage,
-                      fmt::format("{}: {}: HDF5 fails without a reason; want a writable folder with "
-                                  "free space: give another --out",
-                                  path_, operation));
+    throw core::Error(
+        core::ErrorKind::kStorage,
+        fmt::format("{}: {}: HDF5 fails without a reason; want a writable folder with "
+                    "free space: give another --out",
+                    path_, operation));
   }
 }
 

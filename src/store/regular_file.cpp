@@ -35,8 +35,8 @@ using core::ErrorKind;
     case ELOOP:
     case ENAMETOOLONG:
     case EOVERFLOW:
-      throw Error(ErrorKind::kDataMissing, fmt::format("{}: cannot be opened: {}", path,
-                                                       core::errno_text(error_number)));
+      throw Error(ErrorKind::kDataMissing,
+                  fmt::format("{}: cannot be opened: {}", path, core::errno_text(error_number)));
     default:
       fail_storage(path, "open", error_number);
   }

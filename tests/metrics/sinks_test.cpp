@@ -180,7 +180,8 @@ TEST_F(MetricsTest, TracesAreJsonOnceClosedAndLineByLineBefore) {
     EXPECT_EQ(event["dur"], 0.5);
   }
   EXPECT_EQ(forwards, 600);
-  const Trace second(file, 3);
+  Trace second(3);
+  second.open(file);
   EXPECT_EQ(second.path(), path("rank-0.1.json"));  // nothing is overwritten
 }
 
