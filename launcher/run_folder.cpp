@@ -149,7 +149,7 @@ Resume parse_resume(const std::string& text) {
   return out;
 }
 
-RunLock claim_run_folder(const RunFolderOptions& options) {
+RunClaim claim_run_folder(const RunFolderOptions& options) {
   const fs::path run = plain(options.output_dir);
   if (options.overwrite && fs::exists(run)) {
     const RunLock free_of_others = lock_run(run.string());
@@ -162,23 +162,29 @@ RunLock claim_run_folder(const RunFolderOptions& options) {
                             run.string()));
   }
   if (options.resume.kind != Resume::Kind::kNever && !fs::exists(fs::symlink_status(run))) {
-    return RunLock();  // nothing to keep others from; a refused resume leaves no folder either
+    return RunClaim();  // nothing to keep others from; a refused resume leaves no folder either
   }
   make_folder(run);
-  return lock_run(run.string());
+  RunClaim out;
+  out.lock = lock_run(run.string());
+  for (const char* request : {"SAVE", "STOP"}) {
+    std::error_code ignored;
+    if (fs::exists(run / request, ignored)) out.old_requests.push_back((run / request).string());
+  }
+  return out;
 }
 
 void record_run(const std::string& output_dir, const std::string& resolved_recipe,
-                const std::string& environment, RunLock& lock) {
+                const std::string& environment, RunClaim& claim) {
   const fs::path run = output_dir;
   make_folder(run);
-  if (lock.get() < 0) lock = lock_run(output_dir);
+  if (claim.lock.get() < 0) claim.lock = lock_run(output_dir);
   for (const char* folder : {"log", "tb", "trace", "plan", "checkpoints"}) {
     make_folder(run / folder);
   }
-  for (const char* request : {"SAVE", "STOP"}) {  // meant for a job that is gone
+  for (const std::string& request : claim.old_requests) {
     std::error_code ignored;
-    fs::remove(run / request, ignored);
+    fs::remove(request, ignored);
   }
   const auto store = store::make_posix();
   store::write_whole(*store, (run / "recipe.resolved.yaml").string(), resolved_recipe);

@@ -43,13 +43,17 @@ struct RunFolderOptions {
   bool overwrite = false;
   std::vector<std::string> inputs;  // small files that the command reads; empty ones do not count
 };
-RunLock claim_run_folder(const RunFolderOptions& options);
+struct RunClaim {
+  RunLock lock;
+  std::vector<std::string> old_requests;  // SAVE, STOP: meant for a job that is gone
+};
+RunClaim claim_run_folder(const RunFolderOptions& options);
 
 /// What this job is, into its folder: the folders below it, recipe.resolved.yaml and env.json;
-/// requests meant for a job that is gone are removed. Once the restore is agreed. Takes the lock where
-/// `lock` is nobody's.
+/// requests meant for a job that is gone are removed, not those that came since. Once the restore is
+/// agreed. Takes the lock where it is nobody's.
 void record_run(const std::string& output_dir, const std::string& resolved_recipe,
-                const std::string& environment, RunLock& lock);
+                const std::string& environment, RunClaim& claim);
 
 /// JSON: version, host, CPU, cores, compiler, ranks, threads per rank.
 std::string environment_json(int ranks, int threads_per_rank, const std::string& communicator);

@@ -68,27 +68,27 @@ int run_rank(const Job& job, const RankParts& rank) {
     require_same(world, facts);
   }
   if (world.rank() == 0) std::cout << job.resolved_recipe << std::flush;
-  RunLock lock;
+  RunClaim claim;
   together(world, [&] {
     if (world.rank() != 0) return;
-    lock = claim_run_folder({job.recipe.output_dir,
-                             job.resume,
-                             job.overwrite,
-                             {job.recipe_file, job.recipe.pipeline.problem,
-                              job.recipe.pipeline.solution, job.recipe.pipeline.topology}});
+    claim = claim_run_folder({job.recipe.output_dir,
+                              job.resume,
+                              job.overwrite,
+                              {job.recipe_file, job.recipe.pipeline.problem,
+                               job.recipe.pipeline.solution, job.recipe.pipeline.topology}});
   });
   // A resume whose output_dir is not there yet has none that ranks could share.
-  const bool there = world.gather_text(lock.get() >= 0 ? "there" : "").front() == "there";
-  if (processes && there) require_shared_folder(world, job.recipe.output_dir, lock);
+  const bool there = world.gather_text(claim.lock.get() >= 0 ? "there" : "").front() == "there";
+  if (processes && there) require_shared_folder(world, job.recipe.output_dir, claim.lock);
   Run run =
       assemble(job.recipe, job.resolved_recipe, job.resume, job.at_key, std::move(inputs), world);
   together(world, [&] {
     if (world.rank() != 0) return;
     record_run(job.recipe.output_dir, job.resolved_recipe,
-               environment_json(world.size(), rank.plan.threads, rank.plan.communicator), lock);
+               environment_json(world.size(), rank.plan.threads, rank.plan.communicator), claim);
     core::log_add_file(job.recipe.output_dir + "/log/rank-0.txt");
   });
-  if (processes && !there) require_shared_folder(world, job.recipe.output_dir, lock);
+  if (processes && !there) require_shared_folder(world, job.recipe.output_dir, claim.lock);
   together(world, [&] {
     if (!processes || world.rank() == 0) return;
     core::log_add_file(fmt::format("{}/log/rank-{}.txt", job.recipe.output_dir, world.rank()));

@@ -217,6 +217,14 @@ class ResumeTest(cli.CliTestCase):
         self.assertIn("after step 3", done.stderr)
         self.assertNotIn("output_dir", done.stderr.split("differs", 1)[-1].splitlines()[0])
 
+    def test_requests_of_a_job_that_is_gone_do_not_end_the_next(self):
+        self.assert_ok(self.train("train.max_steps=3"))
+        for request in ("STOP", "SAVE"):
+            (self.out / request).touch()
+        self.assert_ok(self.train("train.max_steps=6", "--resume", "auto"))
+        self.assertEqual([(self.out / request).exists() for request in ("STOP", "SAVE")], [False, False])
+        self.assertEqual(len(cli.metrics(self.out)), 6)
+
     def test_verify_counts_what_is_missing_as_damage(self):
         self.assert_ok(self.train("train.max_steps=3"))
         (self.out / "checkpoints/step-000000000003-0/r00000.shard").unlink()
