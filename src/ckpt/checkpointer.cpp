@@ -359,7 +359,9 @@ std::string Checkpointer::problem_of(const std::string& step_folder) {
 /// The names of the committed checkpoints, a line each. Rank 0.
 std::string Checkpointer::newest_first() {
   std::string out;
-  for (const StepFolder& step : list_committed(store_, folder_)) out = step.name() + "\n" + out;
+  for (const StepFolder& step : list_committed(store_, folder_)) {
+    out.insert(0, fmt::format("{}\n", step.name()));
+  }
   if (!out.empty() || list_with_manifest(store_, folder_).empty()) return out;
   throw Error(
       ErrorKind::kStorage,

@@ -27,7 +27,7 @@ std::vector<std::string> remove_going(store::Store& store, const std::string& fo
   const std::string front = kGoing;
   for (const auto& name : store.list(folder)) {
     if (name.rfind(front, 0) != 0 || !parse_step_folder(name.substr(front.size()))) continue;
-    store.remove_tree(folder + "/" + name);
+    store.remove_tree(fmt::format("{}/{}", folder, name));
     out.push_back(name.substr(front.size()));
   }
   return out;
