@@ -21,7 +21,22 @@ namespace rw::launcher {
 using core::Error;
 using core::ErrorKind;
 
+namespace {
+
 constexpr std::uint64_t kMostTextBytes = std::uint64_t{4} << 30;  // of it and its ids in memory
+
+std::vector<std::int32_t> encode(const std::string& text, const LoadedModel& model,
+                                 const EvalOptions& options) {
+  if (model.tokenizer_json.empty()) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("eval: {} has no tokenizer.json; give --token-ids instead of --text",
+                            options.model));
+  }
+  return data::tokenizer_from_json(model.tokenizer_json, options.model + "/tokenizer.json")
+      ->encode(text);
+}
+
+}  // namespace
 
 int run_eval(const EvalOptions& options) {
   if (options.text.empty() == options.token_ids.empty()) {
@@ -42,18 +57,8 @@ int run_eval(const EvalOptions& options) {
     model.params->compute_in_bf16();
     model.params->hold_copies(stream);
   }
-  std::vector<std::int32_t> ids;
-  if (has_text) {
-    if (model.tokenizer_json.empty()) {
-      throw Error(ErrorKind::kUsage, fmt::format("eval: {} has no tokenizer.json; give --token-ids "
-                                                 "instead of --text",
-                                                 options.model));
-    }
-    ids = data::tokenizer_from_json(model.tokenizer_json, options.model + "/tokenizer.json")
-              ->encode(content);
-  } else {
-    ids = parse_ids(content, options.token_ids);
-  }
+  const std::vector<std::int32_t> ids =
+      has_text ? encode(content, model, options) : parse_ids(content, options.token_ids);
   const KeptStages kept =
       parse_kept_stages(options.keep_stages, options.stages, model.options.num_hidden_layers);
   const auto result =
