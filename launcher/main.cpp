@@ -16,7 +16,6 @@
 #include <string>
 #include <vector>
 
-#include "comm/session.h"
 #include "core/build.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -37,8 +36,8 @@
 #include "launcher/commands/report.h"
 #include "launcher/commands/schema.h"
 #include "launcher/commands/train.h"
+#include "launcher/leave.h"
 #include "launcher/path_arguments.h"
-#include "launcher/ranks.h"
 #include "launcher/waiting_policy.h"
 
 namespace rw::launcher {
@@ -394,31 +393,6 @@ std::string advice(const CLI::App& app) {
     if (!near.empty()) return fmt::format("; did you mean {}?", near);
   }
   return "";
-}
-
-/// Whether this command line starts a job of ranks; all others ignore a launcher's environment.
-bool starts_ranks(const std::vector<std::string>& arguments) {
-  std::vector<std::string> words;
-  for (const std::string& word : arguments) {
-    if (word.rfind('-', 0) != 0) words.push_back(word);
-  }
-  if (words.empty()) return false;
-  if (words[0] == "bench") return words.size() > 1 && words[1] == "train";
-  const bool profile =
-      std::find(arguments.begin(), arguments.end(), "--profile") != arguments.end();
-  return words[0] == "train" || (words[0] == "plan" && profile);
-}
-
-/// The code to leave with after `text` was said, by this process or by rank 0 of its job.
-int leave(const std::vector<std::string>& arguments, int exit_code, const std::string& text) {
-  try {
-    if (starts_ranks(arguments) && !comm::MpiSession::begun()) {
-      return fail_start(find_place(), exit_code, text);
-    }
-  } catch (const core::Error&) {  // there is no telling where this process is
-  }
-  core::log_error(text);
-  return exit_code;
 }
 
 int parse_and_run(int argc, char** argv) {
