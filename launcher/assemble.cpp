@@ -57,9 +57,12 @@ ckpt::RunIdentity identity(const recipe::Recipe& recipe, const model::Options& m
   out.same["method"] = recipe.method;
   out.same["parallel.dp"] = std::to_string(recipe.parallel.dp);
   out.same["parallel.pp"] = std::to_string(recipe.parallel.pp);
-  out.same["data"] = fmt::format("{} {} seed {} seq_len {} global_batch_size {}", corpora.digest(),
-                                 recipe.data.order, recipe.seed, recipe.train.seq_len,
-                                 recipe.train.global_batch_size);
+  const auto data = [&](const std::string& digest) {
+    return fmt::format("{} {} seed {} seq_len {} global_batch_size {}", digest, recipe.data.order,
+                       recipe.seed, recipe.train.seq_len, recipe.train.global_batch_size);
+  };
+  out.same["data"] = data(corpora.digest());
+  out.former["data"] = data(corpora.former_digest());
   return out;
 }
 

@@ -9,6 +9,7 @@
 #include "ckpt/reader.h"
 #include "core/error.h"
 #include "core/host_memory.h"
+#include "data/corpus.h"
 #include "model/hf.h"
 #include "model/resolve.h"
 #include "model/stage.h"
@@ -81,6 +82,7 @@ LoadedModel from_checkpoint(store::Store& store, const fs::path& folder, WithTok
   const bool no_end = out.options.eos_token_ids.empty();
   if ((with == WithTokenizer::kYes || no_end) && store.exists(corpus)) {
     const store::CorpusFile file(corpus);
+    if (with == WithTokenizer::kYes) data::require_whole(file);
     if (with == WithTokenizer::kYes) out.tokenizer_json = file.tokenizer_json();
     if (no_end) out.options.eos_token_ids = {file.info().end_of_text};
   }

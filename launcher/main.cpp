@@ -161,6 +161,9 @@ void add_data_build(CLI::App& data, Action& action) {
   command->add_option("--end-token", options->end_token, "token that ends a document");
   command->add_option("--invalid", options->invalid, "invalid UTF-8: error or replace")
       ->check(CLI::IsMember({"error", "replace"}));
+  command->add_option("--on-bad-line", options->on_bad_line, "bad line of JSONL: stop or skip")
+      ->check(CLI::IsMember({"stop", "skip"}));
+  command->add_flag("--raw", options->raw, "any bytes are meant: refuse no format");
   command
       ->add_option("--validation-share", options->validation_share,
                    "share of documents set aside, 0 <= x < 1")
@@ -197,6 +200,7 @@ void add_data_tokenizers(CLI::App& data, Action& action) {
   const auto encode_options = std::make_shared<DataEncodeOptions>();
   encode->add_option("--tokenizer", encode_options->tokenizer, "bytes, or a tokenizer.json")
       ->required();
+  encode->add_flag("--raw", encode_options->raw, "any bytes are meant: refuse no format");
   encode->add_flag("--json", encode_options->json, "a JSON list");
   encode->add_option("file", encode_options->file, "text")->required();
   encode->callback([encode_options, &action] {
@@ -217,6 +221,7 @@ void add_data_tokenizers(CLI::App& data, Action& action) {
   train->add_option("--vocab-size", train_options->vocab_size, "entries, special ones included")
       ->required();
   train->add_option("--out", train_options->out, "the tokenizer.json to write")->required();
+  train->add_flag("--raw", train_options->raw, "any UTF-8 is meant: refuse no format");
   train->add_option("files", train_options->files, "files or folders")->required();
   train->callback([train_options, &action] {
     action = [train_options] { return run_data_train_tokenizer(*train_options); };

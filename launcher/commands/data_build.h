@@ -9,8 +9,10 @@ struct DataBuildOptions {
   std::string tokenizer;  // "bytes", or a tokenizer.json
   std::string out;        // *.h5
   std::string jsonl_field = "text";
-  std::string end_token;          // "": <|endoftext|>, or tokenizer_config.json's eos_token
-  std::string invalid = "error";  // or "replace"
+  std::string end_token;             // "": <|endoftext|>, or tokenizer_config.json's eos_token
+  std::string invalid = "error";     // or "replace"
+  std::string on_bad_line = "stop";  // or "skip"
+  bool raw = false;                  // any bytes are meant
   double validation_share = 0;
   bool deduplicate = false;
   bool json = false;

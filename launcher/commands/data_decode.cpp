@@ -12,8 +12,9 @@ namespace rw::launcher {
 
 int run_data_decode(const DataDecodeOptions& options) {
   const auto tokenizer = data::load_tokenizer(options.tokenizer);
-  data::TextSource source({{options.ids_file, false}});
-  std::string text = source.next().value().bytes;
+  data::TextRules rules;  // ids, whatever the file is named
+  rules.any_bytes = rules.raw = true;
+  std::string text = data::read_text_file(options.ids_file, rules);
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   const std::size_t last = text.find_last_not_of(" \t\r\n");
   if (first != std::string::npos && text[first] == '[' && text[last] == ']') {

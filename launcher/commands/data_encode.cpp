@@ -10,10 +10,10 @@ namespace rw::launcher {
 
 int run_data_encode(const DataEncodeOptions& options) {
   const auto tokenizer = data::load_tokenizer(options.tokenizer);
-  data::TextSource source({{options.file, false}});
-  std::int64_t replaced = 0;
-  const data::TextRules rules{"", false, tokenizer->takes_any_bytes()};
-  const auto text = data::document_text(source.next().value(), rules, replaced);
+  data::TextRules rules;
+  rules.any_bytes = tokenizer->takes_any_bytes();
+  rules.raw = options.raw;
+  const std::string text = data::read_text_file(options.file, rules);
   std::string out = options.json ? "[" : "";
   bool first = true;
   for (const auto id : tokenizer->encode(text)) {

@@ -7,6 +7,7 @@ namespace rw::launcher {
 struct DataEncodeOptions {
   std::string tokenizer;  // "bytes", or a tokenizer.json
   std::string file;       // text
+  bool raw = false;       // any bytes are meant
   bool json = false;
 };
 

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/json.h"
+#include "data/corpus.h"
 #include "data/text_source_utf8.h"
 #include "data/tokenizer.h"
 #include "store/corpus_file.h"
@@ -32,6 +33,7 @@ std::string beginning(const store::CorpusFile& corpus, const data::Tokenizer& to
 int run_data_inspect(const DataInspectOptions& options) {
   const store::CorpusFile corpus(options.path);
   corpus.verify();
+  data::require_whole(corpus);
   const auto& info = corpus.info();
   const core::Json json{{"path", options.path},
                         {"tokens", info.tokens},
@@ -42,7 +44,9 @@ int run_data_inspect(const DataInspectOptions& options) {
                         {"end_of_text", info.end_of_text},
                         {"tokenizer_name", info.tokenizer_name},
                         {"tokenizer_sha256", info.tokenizer_sha256},
-                        {"content_sha256", info.content_sha256}};
+                        {"content_sha256", info.content_sha256},
+                        {"attributes_sha256", info.attributes_sha256},
+                        {"builder", info.builder}};
   if (options.json) {
     std::cout << json.dump() << "\n";
     return 0;

@@ -14,10 +14,20 @@ namespace rw::launcher {
 
 int run_data_train_tokenizer(const DataTrainTokenizerOptions& options) {
   data::TokenizerTrainer trainer;
-  data::TextSource source(data::list_text_files(options.files, {options.out}));
+  data::TextRules rules;
+  rules.raw = options.raw;
+  data::TextSource source(data::list_text_files(options.files, {options.out}), rules);
   std::int64_t replaced = 0;
+  std::string text;  // of one document, not counted yet
   while (auto document = source.next()) {
-    trainer.add(data::document_text(std::move(*document), {}, replaced));
+    const bool more = document->more;
+    text += data::document_text(std::move(*document), rules, replaced);
+    if (more) {
+      text.erase(0, trainer.add_front(text));
+    } else {
+      trainer.add(text);
+      text.clear();
+    }
   }
   const auto bpe = trainer.train(options.vocab_size);
   if (static_cast<std::int64_t>(bpe.tokens.size()) < options.vocab_size) {

@@ -9,6 +9,7 @@ namespace rw::launcher {
 struct DataTrainTokenizerOptions {
   std::vector<std::string> files;  // and folders
   std::string out;                 // a tokenizer.json
+  bool raw = false;                // any UTF-8 is meant
   std::int64_t vocab_size = 0;     // entries, bytes and <|endoftext|> included
 };
 

@@ -4,17 +4,16 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <cstdint>
 #include <iostream>
 #include <numbers>
 
 #include "core/error.h"
 #include "core/json.h"
+#include "data/text_source.h"
 #include "data/tokenizer.h"
 #include "launcher/kept_stages.h"
 #include "launcher/load_model.h"
 #include "model/evaluate.h"
-#include "store/posix.h"
 
 namespace rw::launcher {
 
@@ -22,8 +21,6 @@ using core::Error;
 using core::ErrorKind;
 
 namespace {
-
-constexpr std::uint64_t kMostTextBytes = std::uint64_t{4} << 30;  // of it and its ids in memory
 
 std::vector<std::int32_t> encode(const std::string& text, const LoadedModel& model,
                                  const EvalOptions& options) {
@@ -45,10 +42,12 @@ int run_eval(const EvalOptions& options) {
   if (options.stages > 0 && options.keep_stages.empty()) {
     throw Error(ErrorKind::kUsage, "eval: --stages cuts layers for --keep-stages; give both");
   }
-  const auto store = store::make_posix();
   const bool has_text = !options.text.empty();
+  data::TextRules rules;
+  rules.any_bytes = true;  // the tokenizer says what it takes
+  rules.raw = !has_text;   // ids, whatever the file is named
   const std::string content =
-      store::read_whole(*store, has_text ? options.text : options.token_ids, kMostTextBytes);
+      data::read_text_file(has_text ? options.text : options.token_ids, rules);
   const core::DType precision = parse_precision(options.precision);
   const LoadedModel model = load_model(
       options.model, has_text ? WithTokenizer::kYes : WithTokenizer::kNo, options.strip_prefix);

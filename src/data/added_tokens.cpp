@@ -80,6 +80,8 @@ AddedTokenFinder::AddedTokenFinder(const std::vector<AddedToken>& tokens)
     const std::string& content = tokens_[i].content;
     if (content.empty()) continue;
     begins_[static_cast<unsigned char>(content[0])] = true;
+    longest_bytes_ = std::max(longest_bytes_, content.size());
+    alone_ = alone_ || tokens_[i].single_word;
     std::size_t node = 0;
     for (const char c : content) {
       const auto [entry, fresh] =
@@ -103,9 +105,7 @@ AddedTokenFinder::Match AddedTokenFinder::longest_at(std::string_view text, std:
   return best;
 }
 
-void AddedTokenFinder::split(std::string_view text,
-                             const std::function<void(std::string_view)>& plain,
-                             const std::function<void(std::int32_t)>& found) const {
+void AddedTokenFinder::walk(std::string_view text, const Segment& segment) const {
   std::size_t given = 0;  // all before it has been given out
   for (std::size_t at = 0; at < text.size();) {
     if (!begins_[static_cast<unsigned char>(text[at])]) {
@@ -126,12 +126,58 @@ void AddedTokenFinder::split(std::string_view text,
     // A token of white space may lie in what the token before it has taken along: it counts once
     // more, unless it takes along what is before it, which leaves nothing.
     if (begin < end) {
-      if (given < begin) plain(text.substr(given, begin - given));
-      found(token.id);
+      if (given < begin && !segment(given, begin, -1)) return;
+      if (!segment(begin, end, match.token)) return;
     }
     given = end;
   }
-  if (given < text.size()) plain(text.substr(given));
+  if (given < text.size()) segment(given, text.size(), -1);
+}
+
+void AddedTokenFinder::split(std::string_view text,
+                             const std::function<void(std::string_view)>& plain,
+                             const std::function<void(std::int32_t)>& found) const {
+  walk(text, [&](std::size_t begin, std::size_t end, int token) {
+    if (token < 0) {
+      plain(text.substr(begin, end - begin));
+    } else {
+      found(tokens_[static_cast<std::size_t>(token)].id);
+    }
+    return true;
+  });
+}
+
+std::size_t AddedTokenFinder::split_front(
+    std::string_view text, const std::function<void(std::string_view)>& plain,
+    const std::function<void(std::int32_t)>& found,
+    const std::function<std::size_t(std::string_view)>& open) const {
+  if (alone_) return 0;
+  if (longest_bytes_ == 0) return open(text);
+  // A token that begins before the limit is whole, and the white space before it is not at the limit.
+  std::size_t limit = text.size() - std::min(text.size(), longest_bytes_);
+  while (limit > 0) {
+    const std::size_t before = step_back(text, limit);
+    const bool inside = (static_cast<unsigned char>(text[limit]) & 0xc0U) == 0x80;
+    if (!inside && !is_space(code_point_at(text, before).value)) break;
+    limit = before;
+  }
+  std::size_t taken = 0;
+  walk(text, [&](std::size_t begin, std::size_t end, int token) {
+    if (begin >= limit) return false;
+    if (token < 0 && end >= limit) {
+      taken = begin + open(text.substr(begin, limit - begin));
+      return false;
+    }
+    if (end == text.size()) return false;  // it may take more white space along
+    if (token < 0) {
+      plain(text.substr(begin, end - begin));
+    } else {
+      found(tokens_[static_cast<std::size_t>(token)].id);
+    }
+    taken = end;
+    return true;
+  });
+  return taken;
 }
 
 }  // namespace rw::data

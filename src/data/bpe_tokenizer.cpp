@@ -69,28 +69,22 @@ class BpeTokenizer : public Tokenizer {
   }
 
   Ids encode(std::string_view text) const override {
-    const std::size_t bad = find_invalid_utf8(text);
-    if (bad != std::string_view::npos) {
-      throw Error(ErrorKind::kDataMalformed,
-                  fmt::format("invalid UTF-8 at byte {}; want UTF-8 text", bad));
-    }
+    require_utf8(text);
     Work work;
     const auto found = [&](std::int32_t id) { work.ids.push_back(id); };
-    const std::function<void(std::string_view)> add = [&](std::string_view word) {
-      add_word(word, work);
-    };
-    first_pass_.split(
-        text,
-        [&](std::string_view raw) {
-          std::string formed;
-          if (!forms_.empty()) formed = in_forms(raw, forms_);
-          const std::string_view normal = forms_.empty() ? raw : std::string_view(formed);
-          second_pass_.split(
-              normal, [&](std::string_view plain) { pre_tokenizer_.cut(plain, work.scratch, add); },
-              found);
-        },
-        found);
+    first_pass_.split(text, [&](std::string_view raw) { encode_stretch(raw, work); }, found);
     return std::move(work.ids);
+  }
+
+  std::size_t encode_front(std::string_view text, Ids& ids) const override {
+    require_utf8(text);
+    Work work;
+    const auto found = [&](std::int32_t id) { work.ids.push_back(id); };
+    const std::size_t taken = first_pass_.split_front(
+        text, [&](std::string_view raw) { encode_stretch(raw, work); }, found,
+        [&](std::string_view raw) { return encode_stretch_front(raw, work); });
+    ids.insert(ids.end(), work.ids.begin(), work.ids.end());
+    return taken;
   }
 
   std::string decode(std::span<const std::int32_t> ids) const override {
@@ -129,6 +123,45 @@ class BpeTokenizer : public Tokenizer {
     SplitPattern::Scratch scratch;
     std::unordered_map<std::string, Ids> cache;
   };
+
+  static void require_utf8(std::string_view text) {
+    const std::size_t bad = find_invalid_utf8(text);
+    if (bad == std::string_view::npos) return;
+    throw Error(ErrorKind::kDataMalformed,
+                fmt::format("invalid UTF-8 at byte {}; want UTF-8 text", bad));
+  }
+
+  /// Text between tokens of the first pass.
+  void encode_stretch(std::string_view raw, Work& work) const {
+    const std::function<void(std::string_view)> add = [&](std::string_view word) {
+      add_word(word, work);
+    };
+    std::string formed;
+    if (!forms_.empty()) formed = in_forms(raw, forms_);
+    const std::string_view normal = forms_.empty() ? raw : std::string_view(formed);
+    second_pass_.split(
+        normal, [&](std::string_view plain) { pre_tokenizer_.cut(plain, work.scratch, add); },
+        [&](std::int32_t id) { work.ids.push_back(id); });
+  }
+
+  /// The begin of a stretch that goes on; returns how much of it is taken.
+  std::size_t encode_stretch_front(std::string_view raw, Work& work) const {
+    const std::function<void(std::string_view)> add = [&](std::string_view word) {
+      add_word(word, work);
+    };
+    if (!forms_.empty()) {
+      // Nothing composes with an ASCII character before it, nor moves across it.
+      while (!raw.empty() && (static_cast<unsigned char>(raw.back()) & 0x80U) != 0) {
+        raw.remove_suffix(1);
+      }
+      if (!raw.empty()) raw.remove_suffix(1);
+      if (in_forms(raw, forms_) != raw) return 0;  // places in it would not be those of the text
+    }
+    return second_pass_.split_front(
+        raw, [&](std::string_view plain) { pre_tokenizer_.cut(plain, work.scratch, add); },
+        [&](std::int32_t id) { work.ids.push_back(id); },
+        [&](std::string_view plain) { return pre_tokenizer_.cut_front(plain, work.scratch, add); });
+  }
 
   /// Which of two tokens of equal normalised text is found is chance in the `tokenizers` package.
   void refuse_twins(const BpeFile& file) const {

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <thread>
 #include <unordered_set>
+#include <utility>
 
 #include "core/error.h"
 #include "store/corpus_file_writer.h"
@@ -20,8 +21,8 @@ using core::ErrorKind;
 
 namespace {
 
-constexpr std::size_t kBatchBytes = 32 << 20;
 constexpr std::size_t kBatchDocuments = 16384;
+constexpr std::size_t kMostUncutBytes = std::size_t{1} << 28;
 
 /// A document on its way from the file to the corpus.
 struct Item {
@@ -30,7 +31,14 @@ struct Item {
   std::uint64_t hash = 0;
   store::DocumentKey key;
   std::int64_t text_bytes = 0, replaced = 0;
+  std::string skipped;  // why
   std::exception_ptr error;
+};
+
+/// The end of a long document's text, and how much of it was there when it was last looked at.
+struct Unencoded {
+  std::string text;
+  std::size_t tried = 0;
 };
 
 struct KeyHash {
@@ -55,14 +63,23 @@ class Builder {
   BuildReport run() {
     auto files = list_text_files(options_.files, {options_.out, report_.validation_path});
     report_.files = static_cast<std::int64_t>(files.size());
-    TextSource source(std::move(files));
+    TextSource source(std::move(files), options_.text);
     std::vector<Item> batch;
     std::size_t bytes = 0;
     while (auto document = source.next()) {
-      bytes += document->bytes.size();
+      std::vector<RawDocument> pieces;
+      const std::size_t length = take_pieces(source, std::move(*document), pieces);
+      if (pieces.back().more) {
+        flush(batch);
+        bytes = 0;
+        add_long(source, std::move(pieces));
+        continue;
+      }
+      bytes += length;
       batch.emplace_back();
-      batch.back().raw = std::move(*document);
-      if (bytes < kBatchBytes && batch.size() < kBatchDocuments) continue;
+      const bool endless = pieces.back().too_long;  // refused before more is read
+      batch.back().raw = joined(std::move(pieces));
+      if (!endless && bytes < options_.batch_bytes && batch.size() < kBatchDocuments) continue;
       flush(batch);
       bytes = 0;
     }
@@ -72,9 +89,35 @@ class Builder {
   }
 
  private:
+  /// The pieces of a document up to a batch's size; returns their size.
+  std::size_t take_pieces(TextSource& source, RawDocument first,
+                          std::vector<RawDocument>& pieces) const {
+    std::size_t bytes = first.bytes.size();
+    pieces.push_back(std::move(first));
+    while (pieces.back().more && bytes < options_.batch_bytes) {
+      pieces.push_back(*source.next());
+      bytes += pieces.back().bytes.size();
+    }
+    return bytes;
+  }
+
+  static RawDocument joined(std::vector<RawDocument> pieces) {
+    RawDocument whole = std::move(pieces.front());
+    for (std::size_t i = 1; i < pieces.size(); ++i) whole.bytes += pieces[i].bytes;
+    return whole;
+  }
+
   void encode(Item& item) const {
     try {
-      const std::string text = document_text(std::move(item.raw), options_.text, item.replaced);
+      const bool line = item.raw.line > 0;
+      std::string text;
+      try {
+        text = document_text(std::move(item.raw), options_.text, item.replaced);
+      } catch (const Error& error) {
+        if (!line || !options_.skip_bad_lines) throw;
+        item.skipped = error.what();
+        return;
+      }
       item.hash = store::hash_document(text);
       if (options_.deduplicate) item.key = store::document_key(text);
       item.text_bytes = static_cast<std::int64_t>(text.size());
@@ -101,22 +144,78 @@ class Builder {
 
   void add(const Item& item) {
     if (item.error) std::rethrow_exception(item.error);
-    report_.replaced += item.replaced;
-    text_bytes_ += item.text_bytes;
-    if (options_.deduplicate && !seen_.insert(item.key).second) {
-      ++report_.duplicates;
+    if (!item.skipped.empty()) {
+      if (report_.skipped_lines++ == 0) report_.first_skipped = item.skipped;
       return;
     }
-    const bool aside = validation_ && is_validation(item.hash, options_.validation_share);
-    (aside ? validation_ : corpus_)->add(item.ids, item.hash, item.text_bytes);
+    report_.replaced += item.replaced;
+    text_bytes_ += item.text_bytes;
+    if (is_duplicate(item.key)) return;
+    (is_aside(item.hash) ? validation_ : corpus_)->add(item.ids, item.hash, item.text_bytes);
+  }
+
+  bool is_duplicate(const store::DocumentKey& key) {
+    if (!options_.deduplicate || seen_.insert(key).second) return false;
+    ++report_.duplicates;
+    return true;
+  }
+
+  bool is_aside(std::uint64_t hash) const {
+    return validation_ && is_validation(hash, options_.validation_share);
+  }
+
+  /// A document of which these are the first pieces: encoded as it comes.
+  void add_long(TextSource& source, std::vector<RawDocument> first) {
+    store::DocumentHasher hasher;
+    std::int64_t text_bytes = 0;
+    Unencoded rest;
+    const auto add_piece = [&](RawDocument piece) {
+      const bool more = piece.more;
+      const std::string path = piece.path;
+      const std::string part = document_text(std::move(piece), options_.text, report_.replaced);
+      hasher.update(part);
+      text_bytes += static_cast<std::int64_t>(part.size());
+      rest.text += part;
+      encode_piece(rest, more);
+      if (rest.text.size() > kMostUncutBytes) refuse_uncut(path);
+      return more;
+    };
+    for (RawDocument& piece : first) add_piece(std::exchange(piece, {}));
+    while (add_piece(*source.next())) {
+    }
+    text_bytes_ += text_bytes;
+    if (is_duplicate(hasher.key())) return corpus_->drop_document();
+    const bool aside = is_aside(hasher.hash());
+    if (aside) corpus_->give_document(*validation_);
+    (aside ? validation_ : corpus_)->end_document(hasher.hash(), text_bytes);
+  }
+
+  /// Hands on the ids that are certain; with the last piece all of them.
+  void encode_piece(Unencoded& rest, bool more) {
+    std::vector<std::int32_t> ids;
+    if (!more) {
+      ids = tokenizer_.encode(rest.text);
+      ids.push_back(options_.end_token);
+    } else if (rest.text.size() >= 2 * rest.tried) {
+      rest.text.erase(0, tokenizer_.encode_front(rest.text, ids));
+      rest.tried = rest.text.size();
+    }
+    corpus_->append(ids);
+  }
+
+  [[noreturn]] static void refuse_uncut(const std::string& path) {
+    throw Error(ErrorKind::kDataMalformed,
+                fmt::format("{}: a stretch of more than {} bytes in which this tokenizer parts no "
+                            "words; split the text into smaller documents",
+                            path, kMostUncutBytes));
   }
 
   void finish() {
     if (text_bytes_ == 0) {
       throw Error(ErrorKind::kDataMissing,
-                  fmt::format("{}: no text in {} files; nothing was written",
+                  fmt::format("{}: no text in {} files ({} lines skipped); nothing was written",
                               options_.files.empty() ? "data build" : options_.files.front(),
-                              report_.files));
+                              report_.files, report_.skipped_lines));
     }
     if (validation_ && (validation_->documents() == 0 || corpus_->documents() == 0)) {
       throw Error(

@@ -22,17 +22,14 @@ class BytesTokenizer : public Tokenizer {
   }
 
   std::vector<std::int32_t> encode(std::string_view text) const override {
-    const std::string_view end(kEndOfText);
     std::vector<std::int32_t> ids;
-    ids.reserve(text.size());
-    for (std::size_t at = 0; at < text.size();) {
-      const std::size_t found = std::min(text.find(end, at), text.size());
-      for (; at < found; ++at) ids.push_back(static_cast<unsigned char>(text[at]));
-      if (found == text.size()) break;
-      ids.push_back(kEndId);
-      at += end.size();
-    }
+    encode_to(text, text.size(), ids);
     return ids;
+  }
+
+  std::size_t encode_front(std::string_view text, std::vector<std::int32_t>& ids) const override {
+    const std::size_t token = std::string_view(kEndOfText).size();
+    return text.size() < token ? 0 : encode_to(text, text.size() - token + 1, ids);
   }
 
   std::string decode(std::span<const std::int32_t> ids) const override {
@@ -64,6 +61,24 @@ class BytesTokenizer : public Tokenizer {
   bool takes_any_bytes() const override { return true; }
 
  private:
+  /// Encodes up to `end`, or to the end of a token that begins before it; returns where that is.
+  static std::size_t encode_to(std::string_view text, std::size_t end,
+                               std::vector<std::int32_t>& ids) {
+    const std::string_view token(kEndOfText);
+    ids.reserve(ids.size() + end);
+    std::size_t at = 0;
+    while (at < end) {
+      const std::size_t found = text.find(token, at);
+      for (const std::size_t stop = std::min(found, end); at < stop; ++at) {
+        ids.push_back(static_cast<unsigned char>(text[at]));
+      }
+      if (found >= end) break;
+      ids.push_back(kEndId);
+      at += token.size();
+    }
+    return at;
+  }
+
   std::string json_;
 };
 

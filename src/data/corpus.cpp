@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "data/permutation.h"
+#include "data/tokenizer.h"
 #include "store/sha256.h"
 
 namespace rw::data {
@@ -23,6 +24,18 @@ void require_one_tokenizer(const store::CorpusFile& corpus, const store::CorpusF
                           theirs.tokenizer_name, theirs.tokenizer_sha256));
 }
 
+void require_whole(const store::CorpusFile& corpus) {
+  corpus.check_tokenizer();
+  const auto& info = corpus.info();
+  if (!info.attributes_sha256.empty()) return;
+  const auto size = vocabulary_size(corpus.tokenizer_json(), corpus.path() + ": its tokenizer");
+  if (!size || *size == info.vocab_size) return;
+  throw Error(ErrorKind::kDataMalformed,
+              fmt::format("{}: has vocab_size {}, but its tokenizer has {}; build it again with "
+                          "`ropewalk data build`",
+                          corpus.path(), info.vocab_size, *size));
+}
+
 Corpora::Corpora(const std::vector<Source>& sources, std::int64_t seq_len) : seq_len_(seq_len) {
   for (const auto& source : sources) {
     files_.push_back(std::make_unique<store::CorpusFile>(source.path));
@@ -34,6 +47,7 @@ Corpora::Corpora(const std::vector<Source>& sources, std::int64_t seq_len) : seq
                               source.path, info.tokens, seq_len + 1));
     }
     require_one_tokenizer(*files_.back(), *files_.front());
+    require_whole(*files_.back());
   }
 }
 
@@ -41,11 +55,26 @@ std::int64_t Corpora::samples(std::size_t source) const {
   return (files_[source]->info().tokens - 1) / seq_len_;
 }
 
-std::string Corpora::digest() const {
+store::Sha256 Corpora::begin_digest() const {
   store::Sha256 hash;
   hash.update(fmt::format("{} seq_len {}\n", kPermutationVersion, seq_len_));
   // Second form of the key of each source but the first: older checkpoints are refused, not reread.
   if (files_.size() > 1) hash.update("source keys 2\n");
+  return hash;
+}
+
+std::string Corpora::digest() const {
+  store::Sha256 hash = begin_digest();
+  for (const auto& file : files_) {
+    const auto& info = file->info();
+    hash.update(fmt::format("{} tokenizer {} vocab_size {} end_of_text {}\n", info.content_sha256,
+                            info.tokenizer_sha256, info.vocab_size, info.end_of_text));
+  }
+  return hash.finish_hex();
+}
+
+std::string Corpora::former_digest() const {
+  store::Sha256 hash = begin_digest();
   for (const auto& file : files_) hash.update(file->info().content_sha256 + "\n");
   return hash.finish_hex();
 }

@@ -9,11 +9,16 @@
 #include "core/tensor.h"
 #include "data/options.h"
 #include "store/corpus_file.h"
+#include "store/sha256.h"
 
 namespace rw::data {
 
 /// Throws Error{kDataMalformed} unless both were made with the same tokenizer.
 void require_one_tokenizer(const store::CorpusFile& corpus, const store::CorpusFile& first);
+
+/// Throws Error{kDataMalformed} when the stored tokenizer is damaged, or, in a corpus written before
+/// attributes had a digest, when vocab_size is not that of the tokenizer.
+void require_whole(const store::CorpusFile& corpus);
 
 /// The corpora of data.sources, cut into samples: sample i of a source is tokens
 /// [i·N, i·N + N + 1) of its array, N = seq_len, across documents; a shorter tail is dropped.
@@ -27,12 +32,17 @@ class Corpora {
   std::int64_t seq_len() const { return seq_len_; }
   std::int64_t samples(std::size_t source) const;
   const store::CorpusFile& file(std::size_t source) const { return *files_[source]; }
-  /// SHA-256 over what the samples depend on: contents, weights' order, seq_len.
+  /// SHA-256 over what the samples and the model made of them depend on: contents, end-of-text ids,
+  /// tokenizers, order of the sources, seq_len. Equal for a corpus and one that another version
+  /// built of the same text.
   std::string digest() const;
+  /// The digest of contents alone, which checkpoints of former versions name.
+  std::string former_digest() const;
   /// The N + 1 tokens of one sample. Thread-safe.
   void read_sample(std::size_t source, std::int64_t sample, std::span<std::int32_t> out) const;
 
  private:
+  store::Sha256 begin_digest() const;
   std::int64_t seq_len_;
   std::vector<std::unique_ptr<store::CorpusFile>> files_;
 };

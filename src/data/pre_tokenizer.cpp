@@ -21,8 +21,9 @@ bool is_numeric(char32_t c) {
          category == UTF8PROC_CATEGORY_NO || added_category(c).starts_with('N');
 }
 
-void split_digits(std::string_view text,
-                  const std::function<void(std::string_view, Piece)>& piece) {
+/// Gives out the digits and what lies between them, up to the last digit; returns where that ends.
+std::size_t walk_digits(std::string_view text,
+                        const std::function<void(std::string_view, Piece)>& piece) {
   std::size_t given = 0;  // all before it has been given out
   for (std::size_t at = 0; at < text.size();) {
     const CodePoint here = code_point_at(text, at);
@@ -33,7 +34,7 @@ void split_digits(std::string_view text,
     }
     at += here.bytes;
   }
-  if (given < text.size()) piece(text.substr(given), Piece::kBetween);
+  return given;
 }
 
 /// Puts pieces, which come in order without gaps, together as a behaviour wants them.
@@ -105,7 +106,8 @@ void PreTokenizer::cut_from(std::size_t level, std::string_view text,
   const Word next = [&](std::string_view piece) { cut_from(level + 1, piece, scratch, word); };
   const auto each = [&](const std::function<void(std::string_view, Piece)>& piece) {
     if (step.pattern) return step.pattern->split(text, scratch, piece);
-    split_digits(text, piece);
+    const std::size_t end = walk_digits(text, piece);
+    if (end < text.size()) piece(text.substr(end), Piece::kBetween);
   };
   if (step.behavior == SplitBehavior::kIsolated) {
     const bool last = level + 1 == steps_.size();
@@ -119,6 +121,33 @@ void PreTokenizer::cut_from(std::size_t level, std::string_view text,
     regroup.add(piece, (kind == Piece::kMatch) != step.invert);
   });
   regroup.flush();
+}
+
+std::size_t PreTokenizer::cut_front(std::string_view text, SplitPattern::Scratch& scratch,
+                                    const Word& word) const {
+  return cut_front_from(0, text, scratch, word);
+}
+
+std::size_t PreTokenizer::cut_front_from(std::size_t level, std::string_view text,
+                                         SplitPattern::Scratch& scratch, const Word& word) const {
+  if (level == steps_.size()) return 0;  // one word, whose end is not here
+  const Step& step = steps_[level];
+  const bool removes = step.behavior == SplitBehavior::kRemoved;
+  if (step.kind == PreTokenizerStep::Kind::kPrefixSpace) return 0;
+  if (!removes && step.behavior != SplitBehavior::kIsolated) return 0;
+  const auto gone = [&](Piece kind) { return removes && (kind == Piece::kMatch) != step.invert; };
+  const auto each = [&](std::string_view piece, Piece kind) {
+    if (!piece.empty() && !gone(kind)) cut_from(level + 1, piece, scratch, word);
+  };
+  SplitPattern::Front front{0, text.size()};
+  if (step.pattern) {
+    front = step.pattern->split_front(text, scratch, each);
+  } else {
+    front.cut = walk_digits(text, each);
+  }
+  if (gone(Piece::kBetween)) return front.open;
+  const std::string_view open = text.substr(front.cut, front.open - front.cut);
+  return front.cut + cut_front_from(level + 1, open, scratch, word);
 }
 
 }  // namespace rw::data

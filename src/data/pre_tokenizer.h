@@ -43,6 +43,11 @@ class PreTokenizer {
   /// outside of `text` and lasts for the call.
   void cut(std::string_view text, SplitPattern::Scratch& scratch,
            const std::function<void(std::string_view)>& word) const;
+  /// As cut(), of text that goes on: the words that stay as they are, whatever follows. Returns how
+  /// much of the text is taken; cut() of the rest with what follows gives the other words. 0 for
+  /// steps whose pieces depend on each other.
+  std::size_t cut_front(std::string_view text, SplitPattern::Scratch& scratch,
+                        const std::function<void(std::string_view)>& word) const;
 
  private:
   struct Step {
@@ -54,6 +59,8 @@ class PreTokenizer {
   using Word = std::function<void(std::string_view)>;
   void cut_from(std::size_t level, std::string_view text, SplitPattern::Scratch& scratch,
                 const Word& word) const;
+  std::size_t cut_front_from(std::size_t level, std::string_view text,
+                             SplitPattern::Scratch& scratch, const Word& word) const;
 
   std::vector<Step> steps_;
 };

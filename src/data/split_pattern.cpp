@@ -68,7 +68,7 @@ Compiled compile(const std::string& expression, const std::string& where) {
                                   expression, pcre_message(error)));
   }
   // Without JIT (a machine that has none) matching is slower, not different.
-  pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);
+  pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD);
   return code;
 }
 
@@ -77,6 +77,7 @@ Compiled compile(const std::string& expression, const std::string& where) {
 struct SplitPattern::Code {
   Compiled plain;  // fast
   Compiled added;  // for text with code points that PCRE2's Unicode lacks
+  bool looks_back = true;
 };
 
 struct SplitPattern::Scratch::State {
@@ -97,6 +98,11 @@ SplitPattern::SplitPattern(const std::string& ruby_expression, const std::string
     : where_(where), code_(std::make_unique<Code>()) {
   code_->plain = compile(pcre_from_ruby(ruby_expression, where, false), where);
   code_->added = compile(pcre_from_ruby(ruby_expression, where, true), where);
+  std::uint32_t back = 1;
+  pcre2_pattern_info(code_->plain.get(), PCRE2_INFO_MAXLOOKBEHIND, &back);
+  const bool moves_begin = ruby_expression.find("\\K") != std::string::npos ||
+                           ruby_expression.find("\\G") != std::string::npos;
+  code_->looks_back = back > 0 || moves_begin;
 }
 
 SplitPattern::SplitPattern(SplitPattern&&) noexcept = default;
@@ -104,30 +110,49 @@ SplitPattern::~SplitPattern() = default;
 
 void SplitPattern::split(std::string_view text, Scratch& scratch,
                          const std::function<void(std::string_view, Piece)>& piece) const {
+  const Front end = walk(text, scratch, false, piece);
+  if (end.cut < text.size()) piece(text.substr(end.cut), Piece::kBetween);
+}
+
+SplitPattern::Front SplitPattern::split_front(
+    std::string_view text, Scratch& scratch,
+    const std::function<void(std::string_view, Piece)>& piece) const {
+  return code_->looks_back ? Front{} : walk(text, scratch, true, piece);
+}
+
+SplitPattern::Front SplitPattern::walk(
+    std::string_view text, Scratch& scratch, bool more,
+    const std::function<void(std::string_view, Piece)>& piece) const {
   auto& state = *scratch.state_;
   const PCRE2_SIZE* found = pcre2_get_ovector_pointer(state.data.get());
   const pcre2_code* code = has_added(text) ? code_->added.get() : code_->plain.get();
-  std::size_t cut = 0;   // all before it has been given out
+  const unsigned options = PCRE2_NO_UTF_CHECK | (more ? PCRE2_PARTIAL_HARD : 0);
+  Front front{0, text.size()};
   std::size_t from = 0;  // the next search begins here
-  bool matched = false;  // a match ends at `cut`
+  bool matched = false;  // a match ends at front.cut
   while (from <= text.size()) {
-    const int result = pcre2_match(code, units(text), text.size(), from, PCRE2_NO_UTF_CHECK,
-                                   state.data.get(), state.context.get());
+    const int result = pcre2_match(code, units(text), text.size(), from, options, state.data.get(),
+                                   state.context.get());
     if (result == PCRE2_ERROR_NOMATCH) break;
-    if (result < 0) gives_up(result, text, from);
     const std::size_t begin = found[0], end = found[1];
-    if (begin == end && matched && end == cut) {
+    if (result == PCRE2_ERROR_PARTIAL) {
+      front.open = begin;
+      break;
+    }
+    if (result < 0) gives_up(result, text, from);
+    if (more && begin == text.size()) break;  // empty here, but what follows may lengthen it
+    if (begin == end && matched && end == front.cut) {
       if (end == text.size()) break;
       from = end + code_point_at(text, end).bytes;
       continue;
     }
-    if (cut < begin) piece(text.substr(cut, begin - cut), Piece::kBetween);
+    if (front.cut < begin) piece(text.substr(front.cut, begin - front.cut), Piece::kBetween);
     piece(text.substr(begin, end - begin), Piece::kMatch);
-    cut = end;
+    front.cut = end;
     from = end;
     matched = true;
   }
-  if (cut < text.size()) piece(text.substr(cut), Piece::kBetween);
+  return front;
 }
 
 void SplitPattern::gives_up(int error, std::string_view text, std::size_t from) const {

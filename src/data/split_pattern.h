@@ -43,8 +43,21 @@ class SplitPattern {
   void split(std::string_view text, Scratch& scratch,
              const std::function<void(std::string_view, Piece)>& piece) const;
 
+  /// Where the front of a text ends that nothing behind the text can change.
+  struct Front {
+    std::size_t cut = 0;   // all before it has been given out as pieces
+    std::size_t open = 0;  // no match begins in [cut, open): one piece whose end is not here
+  };
+  /// As split(), of a text of which more follows: gives out the pieces that stay as they are,
+  /// whatever follows. None at all for an expression that looks back.
+  Front split_front(std::string_view text, Scratch& scratch,
+                    const std::function<void(std::string_view, Piece)>& piece) const;
+
  private:
   [[noreturn]] void gives_up(int error, std::string_view text, std::size_t from) const;
+  /// Gives out the matches and what lies between them; `more`: as far as they stay as they are.
+  Front walk(std::string_view text, Scratch& scratch, bool more,
+             const std::function<void(std::string_view, Piece)>& piece) const;
 
   struct Code;
   std::string where_;

@@ -13,6 +13,18 @@ unsigned byte_at(std::string_view text, std::size_t at) {
 
 }  // namespace
 
+std::size_t cut_between_characters(std::string_view text, std::size_t most) {
+  if (most >= text.size()) return text.size();
+  constexpr std::size_t kLongest = 4;
+  for (std::size_t back = 1; back < kLongest && back <= most; ++back) {
+    const std::size_t at = most - back;
+    const unsigned lead = byte_at(text, at);
+    if (lead >= 0x80 && lead < 0xc0) continue;  // inside of a character
+    return core::utf8_sequence_at(text, at).good > back ? at : most;
+  }
+  return most;
+}
+
 std::string replace_invalid_utf8(std::string_view text, std::int64_t& count) {
   std::string result;
   std::size_t at = 0;

@@ -19,6 +19,10 @@ std::string replace_invalid_utf8(std::string_view text, std::int64_t& count);
 /// way round) become \ufffd: no JSON parser takes them. `count` is raised by their number.
 std::string replace_lone_surrogates(std::string json, std::int64_t& count);
 
+/// The largest place up to `most` that does not lie inside of a character; `most` when what lies
+/// there is no UTF-8.
+std::size_t cut_between_characters(std::string_view text, std::size_t most);
+
 /// The code point at text[at] of valid UTF-8, and its length in bytes.
 struct CodePoint {
   char32_t value = 0;

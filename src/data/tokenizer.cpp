@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <limits>
 
@@ -104,6 +105,30 @@ bool same_tokenizer(const std::string& json, const std::string& other) {
   };
   return !member(a, "model").is_null() && member(a, "model") == member(b, "model") &&
          member(a, "added_tokens") == member(b, "added_tokens");
+}
+
+std::optional<std::int64_t> vocabulary_size(const std::string& json, const std::string& where) {
+  const core::Json file = core::parse_json(json, {where});
+  if (!file.is_object() || !file.contains("model")) return std::nullopt;
+  const core::Json& model = file.at("model");
+  if (!model.is_object() || !model.contains("vocab")) return std::nullopt;
+  const core::Json& vocab = model.at("vocab");
+  std::int64_t largest = -1;
+  const auto take = [&](const core::Json& id) {
+    const bool fits = id.is_number_unsigned() && id.get<std::uint64_t>() < INT32_MAX;
+    if (fits) largest = std::max(largest, id.get<std::int64_t>());
+  };
+  if (vocab.is_array()) largest = static_cast<std::int64_t>(vocab.size()) - 1;  // Unigram
+  if (vocab.is_object()) {
+    for (const core::Json& id : vocab) take(id);
+  }
+  if (file.contains("added_tokens") && file.at("added_tokens").is_array()) {
+    for (const core::Json& token : file.at("added_tokens")) {
+      if (token.is_object() && token.contains("id")) take(token.at("id"));
+    }
+  }
+  if (largest < 0) return std::nullopt;
+  return largest + 1;
 }
 
 std::int32_t end_token_id(const Tokenizer& tokenizer, const std::string& name_or_path,

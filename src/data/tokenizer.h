@@ -18,6 +18,13 @@ class Tokenizer {
   /// No BOS, no template; added tokens in the text are recognised.
   /// Throws Error{kDataMalformed} with the byte offset on invalid UTF-8, unless takes_any_bytes().
   virtual std::vector<std::int32_t> encode(std::string_view text) const = 0;
+  /// Encodes the front of a text of which more follows, as far as nothing behind `text` can change
+  /// it: appends its ids and returns its length in bytes, which may be 0. encode() of what is left
+  /// with what follows gives the other ids of the whole text.
+  virtual std::size_t encode_front(std::string_view /*text*/,
+                                   std::vector<std::int32_t>& /*ids*/) const {
+    return 0;
+  }
   /// The bytes behind the ids, special tokens as their text; not always whole UTF-8.
   /// Throws Error{kDataMalformed} for an id that is no token.
   virtual std::string decode(std::span<const std::int32_t> ids) const = 0;
@@ -45,6 +52,10 @@ void require_tokenizer(const std::string& json, const std::string& where);
 /// Whether two tokenizer.json give the same ids, however they are written down: as byte-level BPE;
 /// of kinds that this version does not read, whether model and added tokens are the same.
 bool same_tokenizer(const std::string& json, const std::string& other);
+
+/// The largest id of any kind of tokenizer.json + 1; nullopt when it does not say. Error
+/// {kDataMalformed}, beginning with `where`, for what is no JSON.
+std::optional<std::int64_t> vocabulary_size(const std::string& json, const std::string& where);
 
 /// The id that ends a document: `end_token` when given; else <|endoftext|>; else the eos_token of
 /// the tokenizer_config.json beside the tokenizer. Error{kUsage} that lists the special tokens;

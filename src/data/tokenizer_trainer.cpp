@@ -122,6 +122,14 @@ void TokenizerTrainer::add(std::string_view text) {
   });
 }
 
+std::size_t TokenizerTrainer::add_front(std::string_view text) {
+  SplitPattern::Scratch scratch;
+  const auto count = [&](std::string_view word, SplitPattern::Piece) {
+    ++words_[std::string(word)];
+  };
+  return pattern_.split_front(text, scratch, count).cut;
+}
+
 BpeExport TokenizerTrainer::train(std::int64_t vocab_size) const {
   if (vocab_size < kSmallest || vocab_size > kLargest) {
     throw core::Error(core::ErrorKind::kUsage,

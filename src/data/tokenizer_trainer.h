@@ -18,6 +18,9 @@ class TokenizerTrainer {
   TokenizerTrainer();
   /// Cuts valid UTF-8 into words with GPT-2's pattern and counts them.
   void add(std::string_view text);
+  /// As add(), of a text of which more follows; returns how much of it is taken: what is left comes
+  /// again with what follows.
+  std::size_t add_front(std::string_view text);
   /// At most `vocab_size` entries; fewer when no pair is left. Throws Error{kUsage} below 257 and
   /// above 2^24, Error{kDataMissing} without a word.
   BpeExport train(std::int64_t vocab_size) const;

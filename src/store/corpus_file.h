@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "store/document_hash.h"
+
 namespace rw::store {
 
 /// What a corpus says about itself; byte by byte in docs/formats/corpus.md.
@@ -31,8 +33,7 @@ struct CorpusInfo {
 class CorpusFile {
  public:
   /// Throws Error{kDataMissing}: no such file, or an empty one; Error{kDataMalformed}: truncated,
-  /// not a corpus, another schema, an attribute or tokenizer that its digest does not cover, or
-  /// sizes inside that contradict each other.
+  /// not a corpus, another schema, attributes that are not those of their digest, or sizes inside that contradict each other.
   explicit CorpusFile(const std::string& path);
   ~CorpusFile();
   CorpusFile(const CorpusFile&) = delete;
@@ -50,6 +51,8 @@ class CorpusFile {
   std::vector<std::int64_t> document_offsets(std::int64_t first, std::int64_t count) const;
   /// hash_document of document d's text, for d in [first, first + count).
   std::vector<std::uint64_t> document_hashes(std::int64_t first, std::int64_t count) const;
+  /// Error{kDataMalformed} unless the stored tokenizer is that of tokenizer_sha256.
+  void check_tokenizer() const;
   /// Reads everything: offsets ascend, ids fit, both digests hold; else Error{kDataMalformed}.
   void verify() const;
 
@@ -66,15 +69,5 @@ class CorpusFile {
   std::unique_ptr<Mapping> mapping_;
   std::span<const std::byte> tokens_, offsets_, hashes_, tokenizer_;
 };
-
-/// XXH3, 64 bits, of a document's text.
-std::uint64_t hash_document(std::string_view text);
-
-/// XXH3, 128 bits: equal only for equal texts, for any number of documents that fits on a disk.
-struct DocumentKey {
-  std::uint64_t low = 0, high = 0;
-  bool operator==(const DocumentKey&) const = default;
-};
-DocumentKey document_key(std::string_view text);
 
 }  // namespace rw::store

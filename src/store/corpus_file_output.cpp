@@ -161,6 +161,13 @@ void Output::text(const char* name, const std::string& value) {
   check(H5Awrite(attribute.get(), type.get(), value.c_str()), name);
 }
 
+void Output::replace_text(const char* name, const std::string& value) {
+  const Attribute attribute(H5Aopen(file_.get(), name, H5P_DEFAULT));
+  check(attribute.get(), name);
+  const Type type(H5Aget_type(attribute.get()));
+  check(H5Awrite(attribute.get(), type.get(), value.c_str()), name);
+}
+
 void Output::group(const char* name) {
   const Properties properties(H5Pcreate(H5P_GROUP_CREATE));
   H5Pset_obj_track_times(properties.get(), false);

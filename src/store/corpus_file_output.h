@@ -27,6 +27,8 @@ class Output {
   Output(Store& store, AsideFile& aside, const std::string& path);
   void number(const char* name, std::int64_t value);
   void text(const char* name, const std::string& value);
+  /// Another value, of the same length, for an attribute that is there.
+  void replace_text(const char* name, const std::string& value);
   void group(const char* name);
   /// A contiguous array, to be filled with write().
   Dataset array(const char* name, hid_t type, std::size_t elements);

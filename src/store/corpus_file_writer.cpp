@@ -24,6 +24,7 @@ using core::ErrorKind;
 namespace {
 
 constexpr std::size_t kCopyBytes = 1 << 20;
+constexpr std::size_t kHexDigits = 64;  // of SHA-256
 
 }  // namespace
 
@@ -74,6 +75,9 @@ struct CorpusWriter::State {
 
   void write_file(AsideFile& aside) {
     hdf5::Output output(store, aside, path);
+    // First, with values to come: a file that lost them has lost everything else, and is no older one.
+    output.text("attributes_sha256", std::string(kHexDigits, '0'));
+    output.text("hash_sha256", std::string(kHexDigits, '0'));
     output.number("schema_version", kSchemaVersion);
     output.text("endian", kEndian);
     output.text("builder", info.builder);
@@ -99,8 +103,8 @@ struct CorpusWriter::State {
     info.hash_sha256 = documents.finish_hex();
     info.attributes_sha256 = attributes_digest(info);
     output.text("content_sha256", info.content_sha256);
-    output.text("hash_sha256", info.hash_sha256);
-    output.text("attributes_sha256", info.attributes_sha256);
+    output.replace_text("hash_sha256", info.hash_sha256);
+    output.replace_text("attributes_sha256", info.attributes_sha256);
     output.close();
   }
 };

@@ -108,7 +108,7 @@ TEST_F(Builder, JsonlFieldCanBeNamed) {
 
 TEST_F(Builder, BrokenJsonlIsNamedByLine) {
   const std::vector<std::pair<std::string, std::string>> lines{
-      {"{\"text\": ", "parse error"},
+      {"{\"text\": ", "a.jsonl:2:10: got"},
       {"[1]", "got a JSON array"},
       {"{\"txt\": \"a\"}", "no field `text`"},
       {"{\"text\": 7}", "is a number"}};
@@ -117,7 +117,7 @@ TEST_F(Builder, BrokenJsonlIsNamedByLine) {
     const auto message = message_of(ErrorKind::kDataMalformed, [&] {
       build_corpus(*bytes_, options_for(folder_ / "c.h5", {path}));
     });
-    EXPECT_NE(message.find("a.jsonl:2: "), std::string::npos) << message;
+    EXPECT_NE(message.find("a.jsonl:2:"), std::string::npos) << message;
     EXPECT_NE(message.find(what), std::string::npos) << message;
     EXPECT_FALSE(std::filesystem::exists(folder_ / "c.h5"));
   }
@@ -138,7 +138,8 @@ TEST_F(Builder, CutGzipIsAnError) {
   const auto message = message_of(ErrorKind::kDataMalformed, [&] {
     build_corpus(*bytes_, options_for(folder_ / "c.h5", {path}));
   });
-  EXPECT_NE(message.find("a.gz: cannot be read to its end"), std::string::npos) << message;
+  EXPECT_NE(message.find("a.gz: the file ends inside of a gzip member at byte "), std::string::npos)
+      << message;
 }
 
 TEST_F(Builder, InvalidUtf8IsNamedByFileAndByte) {
@@ -165,8 +166,7 @@ TEST_F(Builder, HalfOfASurrogatePairSaysWhatToTry) {
     options.files = {path};
     const auto message =
         message_of(ErrorKind::kDataMalformed, [&] { build_corpus(*bytes_, options); });
-    EXPECT_NE(message.find("a.jsonl:2: got half of a surrogate pair"), std::string::npos)
-        << message;
+    EXPECT_NE(message.find("got half of a surrogate pair"), std::string::npos) << message;
     EXPECT_NE(message.find("--invalid replace"), std::string::npos) << message;
   }
   // Replacing would not mend the rest of this line.

@@ -257,6 +257,31 @@ TEST_F(CorpusFileTest, VerifyFindsAChangedToken) {
   EXPECT_NE(message.find("content_sha256"), std::string::npos) << message;
 }
 
+/// Flips a bit of every byte in turn: the corpus is refused, or says what it said.
+TEST_F(CorpusFileTest, NoByteChangesWhatACorpusSays) {
+  const auto written = write();
+  const auto whole = bytes();
+  int refused = 0;
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    auto damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ (at % 2 == 0 ? 1 : 0x40));
+    replace(damaged);
+    try {
+      const CorpusFile file(path_);
+      file.verify();
+      EXPECT_EQ(file.info().attributes_sha256, written.attributes_sha256) << "byte " << at;
+      EXPECT_EQ(file.info().end_of_text, 256) << "byte " << at;
+      EXPECT_EQ(file.info().text_bytes, 4) << "byte " << at;
+      EXPECT_EQ(file.info().tokenizer_name, "small") << "byte " << at;
+      EXPECT_EQ(file.tokenizer_json(), "{\"json\": 1}") << "byte " << at;
+    } catch (const core::Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kDataMalformed) << error.what();
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 500);
+}
+
 TEST_F(CorpusFileTest, ReadingRefusesIdsOutsideOfTheVocabulary) {
   write();
   auto whole = bytes();
