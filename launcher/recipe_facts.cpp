@@ -11,6 +11,7 @@
 #include "model/hf.h"
 #include "model/resolve.h"
 #include "store/corpus_file.h"
+#include "store/posix.h"
 
 namespace rw::launcher {
 namespace {
@@ -22,6 +23,12 @@ std::optional<std::string> file_problem(const std::string& path) {
   if (!fs::exists(path, code)) return "no such file";
   if (::access(path.c_str(), R_OK) != 0) return core::errno_text(errno);
   return std::nullopt;
+}
+
+std::string read_file(const std::string& path) {
+  constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 24;  // of a recipe
+  const auto store = store::make_posix();
+  return store::read_whole(*store, path, kMostBytes);
 }
 
 /// A corpus that cannot be read is no matter of the recipe: opening it for training says why.
@@ -51,6 +58,7 @@ std::optional<model::Options> model_from(const std::string& folder) {
 recipe::Facts gather_facts() {
   recipe::Facts out;
   out.home = home_folder();
+  out.read_file = read_file;
   out.resolve = model::resolve;
   out.corpus_vocab = corpus_vocab;
   out.corpus_tokens = corpus_tokens;

@@ -212,7 +212,7 @@ std::string train_command(const PlanCommandOptions& options, const recipe::Recip
   if (recipe.pipeline.full_every != 0) words.emplace_back("pipeline.full_every=0");
   std::string out;
   for (const std::string& word : words) out += (out.empty() ? "" : " ") + shell_word(word);
-  if (!recipe::load(options.recipe, {}).recipe.pipeline.topology.empty()) {
+  if (!recipe::load(options.recipe, {}, gather_facts()).recipe.pipeline.topology.empty()) {
     out += "\nfirst take pipeline.topology out of " + options.recipe +
            ": it is refused beside pipeline.solution";
   }

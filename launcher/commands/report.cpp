@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 using core::Json;
 
 /// A page about several runs.
+constexpr std::int64_t kMostTextBytes = std::int64_t{1} << 26;  // of a recipe, a plan
 constexpr const char* kSideBySide = "side_by_side.html";
 
 std::string folder_name(const fs::path& run) {
@@ -39,7 +40,7 @@ metrics::ReportInputs read_run(const fs::path& run) {
   }
   metrics::ReportInputs inputs;
   inputs.title = folder_name(run);
-  inputs.recipe = metrics::read_text((run / "recipe.resolved.yaml").string());
+  inputs.recipe = metrics::read_text((run / "recipe.resolved.yaml").string(), kMostTextBytes);
   inputs.steps = metrics::read_report_steps(metrics_path.string());
   inputs.timelines = metrics::read_timelines((run / "plan" / "timeline.jsonl").string());
   return inputs;
@@ -48,7 +49,7 @@ metrics::ReportInputs read_run(const fs::path& run) {
 /// Its plan, and who made it: the recipe says so where no plan does.
 void add_plan(const fs::path& run, metrics::ReportInputs& inputs) {
   const std::string path = (run / "plan" / "plan.json").string();
-  const std::string text = metrics::read_text(path);
+  const std::string text = metrics::read_text(path, kMostTextBytes);
   if (text.empty()) {
     if (inputs.recipe.empty()) return;
     const auto loaded = recipe::load_text(inputs.recipe, (run / "recipe.resolved.yaml").string());

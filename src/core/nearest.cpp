@@ -28,6 +28,9 @@ std::string nearest(const std::string& wrong, const std::vector<std::string>& na
   std::string best;
   std::size_t least = std::max<std::size_t>(2, wrong.size() / 3) + 1;
   for (const auto& name : names) {
+    // No distance is less than the difference of the lengths.
+    if (std::max(wrong.size(), name.size()) - std::min(wrong.size(), name.size()) >= least)
+      continue;
     const std::size_t distance = edit_distance(wrong, name);
     if (distance < least && distance < name.size()) {
       least = distance;

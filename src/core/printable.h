@@ -16,5 +16,7 @@ std::size_t utf8_bytes(std::string_view text, std::size_t at);
 std::string printable(std::string_view text);
 /// The same on one line: newlines and tabs become \n and \t.
 std::string printable_line(std::string_view text);
+/// The beginning of a longer text, with "…" behind it; characters stay whole.
+std::string shortened(std::string_view text, std::size_t most_bytes = 200);
 
 }  // namespace rw::core

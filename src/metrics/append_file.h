@@ -1,5 +1,7 @@
 // Part of Ropewalk, MIT licence.
 #pragma once
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -31,7 +33,13 @@ class AppendFile {
 };
 
 /// The whole file, or "" when there is none. Never waits. Throws Error{kStorage};
-/// Error{kDataMalformed} for what is no regular file, or longer than any record of a run.
-std::string read_text(const std::string& path);
+/// Error{kDataMalformed} for what is no regular file, or longer than that.
+std::string read_text(const std::string& path, std::int64_t most_bytes = std::int64_t{1} << 32);
+enum class LineEnd { kThere, kTorn };
+/// Hands over a file's lines one by one, numbered from 1, without their newlines; the last one may be
+/// torn. The file may be of any length, a line not: Error{kDataMalformed}. Otherwise as read_text.
+void read_lines(
+    const std::string& path,
+    const std::function<void(std::int64_t number, std::string_view line, LineEnd end)>& take);
 
 }  // namespace rw::metrics

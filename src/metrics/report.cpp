@@ -26,6 +26,7 @@ svg{max-width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:#526
 pre{background:#f5f7fa;padding:1em;overflow:auto;font-size:13px}.note{color:#52606d}
 )";
 
+constexpr double kMostExact = 9007199254740992;  // whole numbers below it are exact: 2^53
 /// Of a step: shorter waits stay out of the table.
 constexpr double kWorthALine = 5e-4;
 
@@ -45,7 +46,8 @@ std::string figures(const std::vector<ReportStep>& steps) {
       "<table><tr><th>step</th><th>loss</th><th>validation loss</th><th>median step</"
       "th><th>median tokens/s</th><th>bubble</th><th>planned bubble</th></tr>";
   const auto text = [](const std::optional<double>& x) {
-    return x ? fmt::format("{:.4f}", *x) : std::string("–");
+    if (!x) return std::string("–");
+    return std::abs(*x) < 1e9 ? fmt::format("{:.4f}", *x) : fmt::format("{:.4g}", *x);
   };
   std::optional<double> validation;
   for (const ReportStep& step : steps) {
@@ -118,7 +120,7 @@ std::string time_text(double seconds) {
 
 std::vector<double> round_ticks(double low, double high, int count) {
   if (!(high > low)) return {low};
-  const double raw = (high - low) / std::max(1, count);
+  const double raw = high / std::max(1, count) - low / std::max(1, count);
   const double power = std::pow(10, std::floor(std::log10(raw)));
   double step = 10 * power;
   for (const double factor : {1.0, 2.0, 5.0}) {
@@ -127,16 +129,18 @@ std::vector<double> round_ticks(double low, double high, int count) {
       break;
     }
   }
+  // Numbers that only differ in their last bits, or hardly from 0, have no round ones between them.
+  const double first = std::ceil(low / step - 1e-9);
+  const double last = std::floor(high / step + 1e-9);
+  if (!(std::abs(first) < kMostExact && std::abs(last) < kMostExact)) return {low, high};
   std::vector<double> out;
-  for (double i = std::ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; ++i) {
-    out.push_back(i * step);
-  }
+  for (double i = first; i <= last; ++i) out.push_back(i * step);
   return out;
 }
 
 std::vector<ReportStep> read_report_steps(const std::string& path) {
   std::vector<ReportStep> out;
-  for (const JsonLine& line : read_json_lines(path)) {
+  read_json_lines(path, [&](const JsonLine& line) {
     const core::JsonField json(line.json, line.where);
     const auto number = [&json](const char* key) -> std::optional<double> {
       const auto field = json.find(key);
@@ -151,7 +155,7 @@ std::vector<ReportStep> read_report_steps(const std::string& path) {
     step.bubble_pct = number("bubble_pct").value_or(0);
     step.bubble_pct_planned = number("bubble_pct_planned").value_or(0);
     out.push_back(step);
-  }
+  });
   return out;
 }
 

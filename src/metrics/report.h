@@ -44,7 +44,7 @@ std::vector<ReportStep> read_report_steps(const std::string& path);
 
 /// One page of HTML that needs nothing else: figures of the run, loss by step, the last recorded step of
 /// every rank as planned above as it ran, and whom each rank waited for. Parts without data say so.
-/// Loss curves of more than 2000 steps are thinned out.
+/// Curves of more than 2000 points are thinned out.
 std::string report_html(const ReportInputs& inputs);
 
 /// A whole page around `body`, and what report_html has in it; `anchor`: id of the heading, or "".
@@ -61,7 +61,8 @@ std::string idle_table(const std::vector<StepTimeline>& timelines);
 std::string html_text(const std::string& text);
 /// 0.0123 -> "12.3 ms": three digits and a unit that suits.
 std::string time_text(double seconds);
-/// Steps of 1, 2 or 5 times a power of ten that cut [low, high] into about `count` parts.
+/// Steps of 1, 2 or 5 times a power of ten that cut [low, high] into about `count` parts; the two
+/// ends where no such numbers lie between them.
 std::vector<double> round_ticks(double low, double high, int count);
 
 }  // namespace rw::metrics

@@ -14,13 +14,18 @@ namespace {
 constexpr double kWidth = 960;
 constexpr double kLeft = 64;  // of the drawing, for labels
 constexpr double kRight = 12;
+constexpr std::size_t kMostPoints = 2000;  // of a curve
 
 /// A linear scale from [low, high] to pixels.
 struct Scale {
   double low = 0, high = 1;
   double from = 0, to = 1;
   double operator()(double x) const {
-    return high > low ? from + (x - low) / (high - low) * (to - from) : from;
+    if (!(high > low)) return from;
+    const double whole = high - low;  // infinite between the largest numbers
+    const double share =
+        std::isfinite(whole) ? (x - low) / whole : (x / 2 - low / 2) / (high / 2 - low / 2);
+    return from + share * (to - from);
   }
 };
 
@@ -170,10 +175,12 @@ std::string loss_svg(const std::vector<ReportStep>& steps) {
   }
   if (loss.empty()) return "<p class=\"note\">No finite loss yet.</p>";
   constexpr double kBottom = 240;
-  Scale x{loss.front().first, loss.back().first, kLeft, kWidth - kRight};
+  Scale x{loss.front().first, loss.front().first, kLeft, kWidth - kRight};
   Scale y{loss.front().second, loss.front().second, kBottom, 8};
-  for (const auto& points : {loss, validation}) {
-    for (const auto& point : points) {
+  for (const auto* points : {&loss, &validation}) {
+    for (const auto& point : *points) {
+      x.low = std::min(x.low, point.first);
+      x.high = std::max(x.high, point.first);
       y.low = std::min(y.low, point.second);
       y.high = std::max(y.high, point.second);
     }
@@ -187,13 +194,13 @@ std::string loss_svg(const std::vector<ReportStep>& steps) {
     out += text(x(tick), kBottom + 16, "middle", fmt::format("{:g}", tick));
   }
   std::string path;
-  for (const auto& [step, value] : thinned(loss, 2000)) {
+  for (const auto& [step, value] : thinned(loss, kMostPoints)) {
     path += fmt::format("{}{:.1f},{:.1f}", path.empty() ? "M" : "L", x(step), y(value));
   }
   out += fmt::format(R"(<path d="{}" fill="none" stroke="#2f6db3" stroke-width="1.5"/>)", path);
-  for (const auto& [step, value] : validation) {
+  for (const auto& [step, value] : thinned(validation, kMostPoints)) {
     out += fmt::format(R"(<circle cx="{:.1f}" cy="{:.1f}" r="3" fill="#c2662d"><title>validation )"
-                       R"(loss {:.4f} after step {}</title></circle>)",
+                       R"(loss {:.6g} after step {}</title></circle>)",
                        x(step), y(value), value, step);
   }
   return out + "</svg>";

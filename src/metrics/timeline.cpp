@@ -76,10 +76,10 @@ StepTimeline step_timeline_from(const JsonField& json) {
 
 std::vector<StepTimeline> read_timelines(const std::string& path) {
   std::map<std::int64_t, StepTimeline> by_step;
-  for (const auto& line : read_json_lines(path)) {
+  read_json_lines(path, [&](const JsonLine& line) {
     StepTimeline one = step_timeline_from(JsonField(line.json, line.where));
     by_step[one.step] = std::move(one);
-  }
+  });
   std::vector<StepTimeline> out;
   out.reserve(by_step.size());
   for (auto& [step, one] : by_step) out.push_back(std::move(one));

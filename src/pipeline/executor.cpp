@@ -10,6 +10,7 @@
 #include "core/dry_run.h"
 #include "core/error.h"
 #include "metrics/timer.h"
+#include "pipeline/predicted_parts.h"
 
 namespace rw::pipeline {
 namespace {
@@ -393,14 +394,14 @@ void Executor::record(std::size_t index, OpKind kind, std::int64_t begin_ns) {
 void Executor::record_predicted() {
   if (options_.trace == nullptr || plan_.predicted.empty()) return;
   const auto& spans = plan_.predicted[static_cast<std::size_t>(world_.rank())];
-  for (std::size_t i = 0; i < spans.size(); ++i) {
-    const Operation& op = list()[i];
-    if (!computes(op.kind)) continue;
+  const auto parts = laid_apart(list(), spans, seconds(since_begin()));
+  for (const auto& [index, span] : parts) {
+    const Operation& op = list()[index];
     const auto ns = [&](double s) {
       return begin_ns_ + static_cast<std::int64_t>(s * kNanosPerSecond);
     };
-    options_.trace->add(op_name(op.kind), "predicted", ns(spans[i].begin), ns(spans[i].end),
-                        op.micro_batch, op.stage, metrics::kLanePredicted);
+    options_.trace->add(op_name(op.kind), "predicted", ns(span.begin), ns(span.end), op.micro_batch,
+                        op.stage, metrics::kLanePredicted);
   }
 }
 

@@ -11,6 +11,8 @@ namespace rw::recipe {
 
 using core::printable_line;
 
+constexpr std::size_t kMostMessageBytes = 4000;
+
 std::string Complaint::text() const { return text_of({*this}); }
 
 std::string text_of(const std::vector<Complaint>& same_place) {
@@ -23,7 +25,7 @@ std::string text_of(const std::vector<Complaint>& same_place) {
     out += fmt::format("{}: {}\n", printable_line(one.key), printable_line(one.message));
   }
   std::size_t before = 0;
-  for (int column = 1; column < first.column && before < first.source.size(); ++column) {
+  for (int column = 1; column < first.caret && before < first.source.size(); ++column) {
     before += std::max<std::size_t>(1, core::utf8_bytes(first.source, before));
   }
   std::string caret;  // below what is shown
@@ -48,7 +50,8 @@ void Book::complain(const Place& place, const std::string& key, const std::strin
   bad_.insert(key);
   const std::string which = place.file == kCommandLine ? place.source : "";
   if (!said_.emplace(place.file, place.line, place.column, key, which).second) return;
-  complaints_.push_back({place.file, place.line, place.column, key, message, place.source});
+  complaints_.push_back({place.file, place.line, place.column, core::shortened(key),
+                         core::shortened(message, kMostMessageBytes), place.source, place.caret});
 }
 
 bool Book::good(std::initializer_list<const char*> keys) const {

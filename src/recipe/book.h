@@ -17,7 +17,8 @@ struct Place {
   std::string file;
   int line = 1;
   int column = 1;
-  std::string source;  // the whole line
+  std::string source;  // the line; of a long one what stands around the place
+  int caret = 1;       // the column within `source`
 };
 
 /// A key that another trainer has under this name (recipe/aliases.h).

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "core/nearest.h"
+#include "core/printable.h"
 #include "core/typed_path.h"
 #include "recipe/aliases.h"
 #include "recipe/keys.h"
@@ -42,7 +43,8 @@ std::vector<std::string> names_in(const std::string& section) {
   return out;
 }
 
-std::string unknown_message(const std::string& section, const std::string& name) {
+std::string unknown_message(const std::string& section, const std::string& whole_name) {
+  const std::string name = core::shortened(whole_name);
   const std::string where = section.empty() ? "" : fmt::format(" in '{}'", section);
   const auto& later = later_keys();
   if (std::find(later.begin(), later.end(), join(section, name)) != later.end()) {
@@ -85,7 +87,7 @@ std::string kind_of(const YAML::Node& node) {
   if (node.IsMap()) return "a mapping";
   if (node.IsSequence()) return "a list";
   if (node.IsNull() || node.Scalar().empty()) return "nothing";
-  return "'" + node.Scalar() + "'";
+  return "'" + core::shortened(node.Scalar()) + "'";
 }
 
 /// Reads one document, a file or the right side of an override.
@@ -348,7 +350,7 @@ void Reader::source(const std::string& path, data::Source& out, const YAML::Node
     } else {
       const auto near = core::nearest(name, {"path", "weight"});
       book_.complain(key_place, full,
-                     fmt::format("unknown key '{}'{}", name,
+                     fmt::format("unknown key '{}'{}", core::shortened(name),
                                  near.empty() ? ", want path or weight"
                                               : fmt::format(" (did you mean '{}'?)", near)));
     }

@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "core/error.h"
 #include "core/printable.h"
@@ -29,6 +27,10 @@ std::vector<std::string> texts(const std::vector<Complaint>& complaints) {
   for (auto at = complaints.begin(); at != complaints.end();) {
     const auto end = std::find_if_not(
         at, complaints.end(), [&](const Complaint& other) { return same_place(*at, other); });
+    if (out.size() == kMostTexts) {
+      out.push_back(fmt::format("and {} more", complaints.end() - at));
+      break;
+    }
     out.push_back(text_of({at, end}));
     at = end;
   }
@@ -64,7 +66,7 @@ Loaded load_text(const std::string& yaml, const std::string& name,
 
 Loaded load(const std::string& path, const std::vector<std::string>& overrides,
             const Facts& facts) {
-  const auto refuse = [&](const char* got) {
+  const auto refuse = [&](const std::string& got) {
     throw core::Error(core::ErrorKind::kUsage,
                       fmt::format("{}: cannot read this recipe: {}; want a YAML file such as "
                                   "recipes/first_run.yaml",
@@ -72,12 +74,16 @@ Loaded load(const std::string& path, const std::vector<std::string>& overrides,
   };
   std::error_code code;
   if (std::filesystem::is_directory(path, code)) refuse("it is a folder");
-  std::ifstream in(path, std::ios::binary);
-  if (!in) refuse(std::filesystem::exists(path, code) ? "it cannot be opened" : "no such file");
-  std::ostringstream text;
-  if (in.peek() == std::ifstream::traits_type::eof()) refuse("it is empty");
-  if (!(text << in.rdbuf())) refuse("reading it failed");
-  return load_text(text.str(), path, overrides, facts);
+  if (!std::filesystem::exists(path, code)) refuse("no such file");
+  std::string text;
+  try {
+    text = facts.read_file(path);
+  } catch (const core::Error& error) {
+    const std::string what = error.what();
+    refuse(what.substr(what.rfind(path + ": ", 0) == 0 ? path.size() + 2 : 0));
+  }
+  if (text.empty()) refuse("it is empty");
+  return load_text(text, path, overrides, facts);
 }
 
 }  // namespace rw::recipe

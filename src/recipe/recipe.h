@@ -41,7 +41,8 @@ struct Complaint {
   int column = 1;  // from 1, in characters
   std::string key;
   std::string message;  // "got X, want Y; try Z"
-  std::string source;   // the line of the file
+  std::string source;   // the line of the file; of a long one what stands around the place
+  int caret = 1;        // the column within `source`
   /// "FILE:LINE:COL: key: message", the line, a caret below the place.
   std::string text() const;
 };
@@ -49,10 +50,14 @@ struct Complaint {
 /// message", so that each place is printed once. Not empty.
 std::string text_of(const std::vector<Complaint>& same_place);
 
+/// Places that are printed.
+inline constexpr std::size_t kMostTexts = 100;
+
 struct Loaded {
   Recipe recipe;                        // as far as it could be read
   std::vector<Complaint> details;       // in the order of the file, overrides last; empty: good
-  std::vector<std::string> complaints;  // their texts, one for each place
+  std::vector<std::string> complaints;  // their texts, one for each place; a last one counts those
+                                        // beyond kMostTexts
   std::string resolved_text;            // YAML with every key; reads back to the same recipe
   /// The text of a complaint about a key, where it stands, for who finds one later than load().
   std::function<std::string(const std::string& key, const std::string& message)> complaint_at;
@@ -63,6 +68,8 @@ struct Facts {
   std::optional<int> ranks;  // that the launcher started
   /// The home folder, for "~/" (core/typed_path.h); "": not known; absent: paths are as they stand.
   std::optional<std::string> home;
+  /// A file's text, without waiting and bounded; throws core::Error. load() needs it.
+  std::function<std::string(const std::string& path)> read_file;
   /// Largest token id + 1, and tokens, of a corpus; nullopt: cannot be read (another check says why).
   std::function<std::optional<std::int64_t>(const std::string& corpus)> corpus_vocab;
   std::function<std::optional<std::int64_t>(const std::string& corpus)> corpus_tokens;
@@ -75,9 +82,8 @@ struct Facts {
 };
 
 /// Reads and checks a recipe with its overrides "key.sub=value", all complaints at once. Throws
-/// Error{kUsage} when the file cannot be read. Cost: well below 10 ms.
-Loaded load(const std::string& path, const std::vector<std::string>& overrides,
-            const Facts& facts = {});
+/// Error{kUsage} when the file cannot be read. Cost: well below 10 ms; linear in the text.
+Loaded load(const std::string& path, const std::vector<std::string>& overrides, const Facts& facts);
 /// The same from a text; `name` stands for the file in complaints.
 Loaded load_text(const std::string& yaml, const std::string& name,
                  const std::vector<std::string>& overrides = {}, const Facts& facts = {});

@@ -173,15 +173,33 @@ void rule_batches(Book& book) {
   if (book.good({"lr_scheduler.warmup_steps", "train.max_steps"}) && train.max_steps > 0 &&
       recipe.lr_scheduler.warmup_steps > train.max_steps) {
     book.complain("lr_scheduler.warmup_steps",
-                  fmt::format("got {}, want at most train.max_steps = {}",
-                              recipe.lr_scheduler.warmup_steps, train.max_steps));
+                  fmt::format("got {}, want at most train.max_steps = {}; try "
+                              "lr_scheduler.warmup_steps={}",
+                              recipe.lr_scheduler.warmup_steps, train.max_steps, train.max_steps));
   }
   if (book.good({"lr_scheduler.min_lr", "optimizer.lr"}) &&
       recipe.lr_scheduler.min_lr > recipe.optimizer.lr) {
-    book.complain("lr_scheduler.min_lr",
-                  fmt::format("got {}, want at most optimizer.lr = {}", recipe.lr_scheduler.min_lr,
-                              recipe.optimizer.lr));
+    book.complain(
+        "lr_scheduler.min_lr",
+        fmt::format("got {}, want at most optimizer.lr = {}; try lr_scheduler.min_lr={}",
+                    recipe.lr_scheduler.min_lr, recipe.optimizer.lr, recipe.optimizer.lr));
   }
+}
+
+/// The override with which as many layers are enough.
+std::string fewer_stages(std::int64_t pp, std::int64_t layers) {
+  return pp <= layers
+             ? fmt::format("pipeline.chunks={}", layers / pp)
+             : fmt::format("parallel.pp={} (with pipeline.chunks=1, if interleaved)", layers);
+}
+
+/// layers over stages as they are without stage_split: "[2,1]".
+std::string even_split(std::int64_t layers, std::int64_t stages) {
+  std::string out;
+  for (std::int64_t i = 0; i < stages; ++i) {
+    out += fmt::format("{}{}", i == 0 ? "[" : ",", layers / stages + (i < layers % stages ? 1 : 0));
+  }
+  return out + "]";
 }
 
 void rule_stages(Book& book) {
@@ -197,8 +215,9 @@ void rule_stages(Book& book) {
   const std::int64_t stages = recipe.parallel.pp * (interleaved ? recipe.pipeline.chunks : 1);
   if (stages > layers) {
     book.complain("parallel.pp",
-                  fmt::format("got {} stages{}, want at most model.num_hidden_layers = {}", stages,
-                              interleaved ? " (pp · pipeline.chunks)" : "", layers));
+                  fmt::format("got {} stages{}, want at most model.num_hidden_layers = {}; try {}",
+                              stages, interleaved ? " (pp · pipeline.chunks)" : "", layers,
+                              fewer_stages(recipe.parallel.pp, layers)));
     return;
   }
   const auto& split = recipe.pipeline.stage_split;
@@ -206,8 +225,9 @@ void rule_stages(Book& book) {
   const std::int64_t sum = std::accumulate(split.begin(), split.end(), std::int64_t{0});
   if (static_cast<std::int64_t>(split.size()) != stages || sum != layers) {
     book.complain("pipeline.stage_split",
-                  fmt::format("got {} stages with {} layers, want {} stages with {} layers",
-                              split.size(), sum, stages, layers));
+                  fmt::format("got {} stages with {} layers, want {} stages with {} layers; try "
+                              "pipeline.stage_split={}",
+                              split.size(), sum, stages, layers, even_split(layers, stages)));
   }
 }
 
@@ -256,7 +276,8 @@ void rule_data(const Facts& facts, Book& book) {
   if (data.validation_interval > 0 && data.validation.empty() &&
       book.good({"data.validation_interval", "data.validation"})) {
     book.complain("data.validation_interval", fmt::format("got {}, but data.validation names no "
-                                                          "corpus; want one, or 0",
+                                                          "corpus; want one, or 0; try "
+                                                          "data.validation_interval=0",
                                                           data.validation_interval));
   }
 }
@@ -328,7 +349,7 @@ void rule_skipping(Book& book) {
     book.complain(
         "pipeline.replan_share",
         "got it with plans that take turns (pipeline.rotation, pipeline.full_every), want 0: "
-        "these are not planned anew");
+        "these are not planned anew; try pipeline.replan_share=0");
   }
   for (const auto& [key, value] : {std::pair{"pipeline.rotation", pipeline.rotation},
                                    std::pair{"pipeline.full_every", pipeline.full_every}}) {
@@ -370,7 +391,9 @@ void rule_patience(Book& book) {
   const double patience = book.recipe.pipeline.patience_ms;
   if (patience >= 0 || patience == -1 || !book.good("pipeline.patience_ms")) return;
   book.complain("pipeline.patience_ms",
-                fmt::format("got {}, want a time from 0, or -1 to wait for ever", patience));
+                fmt::format("got {}, want a time from 0, or -1 to wait for ever; try "
+                            "pipeline.patience_ms=-1",
+                            patience));
 }
 
 void rule_files(const Facts& facts, Book& book) {

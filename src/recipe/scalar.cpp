@@ -110,9 +110,10 @@ std::string range_text(const Key& key) {
 }
 
 Refusal refuse(const Scalar& scalar, const Key& key, const std::string& hint = "") {
-  const std::string got = scalar.text.empty() && !scalar.quoted ? "nothing"
-                          : scalar.quoted ? fmt::format("the text \"{}\"", scalar.text)
-                                          : fmt::format("'{}'", scalar.text);
+  const std::string text = core::shortened(scalar.text);
+  const std::string got = text.empty() && !scalar.quoted ? "nothing"
+                          : scalar.quoted                ? fmt::format("the text \"{}\"", text)
+                                                         : fmt::format("'{}'", text);
   return {fmt::format("got {}, want {}{}", got, wanted(key), hint)};
 }
 
@@ -164,7 +165,7 @@ std::variant<bool, Refusal> parse_bool(const Scalar& scalar) {
   } else if (is_one_of(scalar.text, {"false", "no", "off", "n", "0"})) {
     hint = "; try false";
   }
-  return Refusal{fmt::format("got '{}', want true or false{}", scalar.text, hint)};
+  return Refusal{fmt::format("got '{}', want true or false{}", core::shortened(scalar.text), hint)};
 }
 
 std::variant<std::int64_t, Refusal> parse_int(const Scalar& scalar, const Key& key) {
@@ -192,8 +193,8 @@ std::variant<std::uint64_t, Refusal> parse_seed(const Scalar& scalar) {
   const auto [at, code] = std::from_chars(begin, end, out);
   const bool odd = scalar.text.size() > 1 && scalar.text[0] == '0';
   if (!scalar.quoted && code == std::errc() && at == end && !odd) return out;
-  return Refusal{fmt::format("got '{}', want a whole number from 0 to 2^64 - 1{}", scalar.text,
-                             number_hint(scalar))};
+  return Refusal{fmt::format("got '{}', want a whole number from 0 to 2^64 - 1{}",
+                             core::shortened(scalar.text), number_hint(scalar))};
 }
 
 std::variant<double, Refusal> parse_real(const Scalar& scalar, const Key& key) {

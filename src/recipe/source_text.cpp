@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
 
 #include "core/printable.h"
 
 namespace rw::recipe {
 namespace {
 
+constexpr std::size_t kMostShown = 200;  // bytes of a line
 constexpr const char* kByteOrderMark = "\xef\xbb\xbf";
 
 std::vector<std::string> split_lines(const std::string& text) {
@@ -26,7 +28,7 @@ std::vector<std::string> split_lines(const std::string& text) {
   return out;
 }
 
-unsigned byte_at(const std::string& text, std::size_t at) {
+unsigned byte_at(std::string_view text, std::size_t at) {
   return static_cast<unsigned char>(text[at]);
 }
 
@@ -67,14 +69,35 @@ std::size_t SourceText::byte_of(int line, int byte) const {
   return static_cast<std::size_t>(std::max(0, byte)) + (line <= 0 ? first_ : 0);
 }
 
-Place SourceText::place(int line, int byte) const {
-  Place out{name_, std::max(0, line) + 1, 1, ""};
-  const auto row = static_cast<std::size_t>(out.line - 1);
-  if (row < lines_.size()) out.source = lines_[row];
-  const std::size_t end = std::min(byte_of(line, byte), out.source.size());
-  for (std::size_t at = 0; at < end; ++out.column) {
-    at += std::max<std::size_t>(1, core::utf8_bytes(out.source, at));
+int SourceText::column_of(std::size_t row, std::size_t byte) const {
+  if (row != last_.row || byte < last_.byte) last_ = {row, 0, 1};
+  const std::string& line = lines_[row];
+  while (last_.byte < std::min(byte, line.size())) {
+    last_.byte += std::max<std::size_t>(1, core::utf8_bytes(line, last_.byte));
+    ++last_.column;
   }
+  return last_.column;
+}
+
+Place SourceText::place(int line, int byte) const {
+  Place out{name_, std::max(0, line) + 1, 1, "", 1};
+  const auto row = static_cast<std::size_t>(out.line - 1);
+  if (row >= lines_.size()) return out;
+  const std::string_view text = lines_[row];
+  const std::size_t at = std::min(byte_of(line, byte), text.size());
+  out.column = out.caret = column_of(row, at);
+  out.source = text;
+  if (text.size() <= kMostShown) return out;
+  const auto whole = [&](std::size_t end) {  // not within a character
+    while (end > 0 && end < text.size() && (byte_at(text, end) & 0xC0U) == 0x80U) --end;
+    return end;
+  };
+  const std::size_t begin = whole(at - std::min(at, kMostShown / 2));
+  const std::size_t end = whole(std::min(text.size(), begin + kMostShown));
+  const SourceText before(std::string(text.substr(begin, at - begin)), "");
+  out.caret = before.column_of(0, at - begin) + (begin > 0 ? 1 : 0);
+  out.source = fmt::format("{}{}{}", begin > 0 ? "…" : "", text.substr(begin, end - begin),
+                           end < text.size() ? "…" : "");
   return out;
 }
 

@@ -23,10 +23,17 @@ class SourceText {
 
  private:
   std::size_t byte_of(int line, int byte) const;
+  int column_of(std::size_t row, std::size_t byte) const;
 
   std::vector<std::string> lines_;
   std::string name_;
   std::size_t first_;
+  // Places mostly ask from left to right: a line is counted once, however many keys it has.
+  struct Counted {
+    std::size_t row = 0, byte = 0;
+    int column = 1;
+  };
+  mutable Counted last_;
 };
 
 }  // namespace rw::recipe

@@ -51,11 +51,13 @@ TEST(Resolved, ReadsBackToTheSame) {
 }
 
 TEST(Recipes, ThoseInTheTreeAreGood) {
+  Facts facts;
+  facts.read_file = file_text;
   int count = 0;
   for (const auto& entry :
        std::filesystem::recursive_directory_iterator(source_folder() + "/recipes")) {
     if (entry.path().extension() != ".yaml") continue;
-    const Loaded loaded = load(entry.path().string(), {});
+    const Loaded loaded = load(entry.path().string(), {}, facts);
     EXPECT_EQ(only(loaded), "") << entry.path();
     const Loaded again = load_text(loaded.resolved_text, "resolved.yaml");
     EXPECT_EQ(again.resolved_text, loaded.resolved_text) << entry.path();
