@@ -36,8 +36,12 @@
 #include "launcher/commands/report.h"
 #include "launcher/commands/schema.h"
 #include "launcher/commands/train.h"
+#include "launcher/failure.h"
+#include "launcher/first_moment.h"
 #include "launcher/leave.h"
 #include "launcher/path_arguments.h"
+#include "launcher/ranks.h"
+#include "launcher/results.h"
 #include "launcher/waiting_policy.h"
 
 namespace rw::launcher {
@@ -433,19 +437,25 @@ int parse_and_run(int argc, char** argv) {
   return action();
 }
 
+int run(int argc, char** argv) {
+  try {
+    return parse_and_run(argc, argv);
+  } catch (const std::exception& error) {
+    const Failure failure = failure_of(error);
+    const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+    return leave(arguments, failure.exit_code, "ropewalk: " + failure.message);
+  }
+}
+
 }  // namespace
 }  // namespace rw::launcher
 
 int main(int argc, char** argv) {
+  rw::launcher::stand_ready(argv);
   rw::launcher::set_waiting_policy(argv);
-  const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-  try {
-    return rw::launcher::parse_and_run(argc, argv);
-  } catch (const rw::core::Error& error) {
-    return rw::launcher::leave(arguments, error.exit_code(),
-                               std::string("ropewalk: ") + error.what());
-  } catch (const std::exception& error) {
-    return rw::launcher::leave(arguments, 1,
-                               std::string("ropewalk: a bug, please report it: ") + error.what());
-  }
+  rw::launcher::answer_exits_of_libraries();
+  rw::launcher::Results results;
+  const int code = results.finish(rw::launcher::run(argc, argv));
+  rw::launcher::exits_are_ours();
+  return code;
 }

@@ -2,7 +2,6 @@
 #include "launcher/ranks.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +18,8 @@
 #include "kernels/multiversion.h"
 #include "kernels/threads.h"
 #include "launcher/assemble.h"
+#include "launcher/failure.h"
+#include "launcher/thread_limits.h"
 #include "train/siblings.h"
 
 namespace rw::launcher {
@@ -30,14 +31,8 @@ using core::ErrorKind;
 const char* environment(const char* name) { return std::getenv(name); }
 
 int threads_per_rank(int ranks_here) {
-  if (const char* asked = environment("OMP_NUM_THREADS"); asked != nullptr) {
-    const int count = std::atoi(asked);
-    if (count >= 1) return count;
-  }
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  int cores = 1;
-  if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0) cores = CPU_COUNT(&allowed);
+  if (const int asked = asked_threads(); asked > 0) return asked;
+  const int cores = usable_cores();
   const auto online = static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
   if (cores < online) return cores;  // the launcher bound this rank to cores of its own
   return std::max(1, cores / std::max(1, ranks_here));
@@ -134,21 +129,20 @@ int run_mpi(const comm::LauncherRank& launched, const RankPlan& plan, const Star
   if (const auto code = agree_on_start(world, mine)) return *code;
   train::Signals signals;
   try {
+    try_threads(plan.threads);
     return run_agreed(plan, body, {world, &signals, alarm, plan});
-  } catch (const Error& error) {
-    core::log_error(
-        fmt::format("ropewalk: rank {} on {}: {}", world.rank(), comm::host_name(), error.what()));
-    world.abort(error.exit_code());
-    throw;
   } catch (const std::exception& error) {
-    core::log_error(fmt::format("ropewalk: rank {} on {}: a bug, please report it: {}",
-                                world.rank(), comm::host_name(), error.what()));
-    world.abort(1);
+    const Failure failure = failure_of(error);
+    core::log_error(fmt::format("ropewalk: rank {} on {}: {}", world.rank(), comm::host_name(),
+                                failure.message));
+    exits_are_ours();
+    world.abort(failure.exit_code);
     throw;
   }
 }
 
 int run_here(const RankPlan& plan, const RankBody& body) {
+  try_threads(plan.ranks * plan.threads);
   train::Signals signals;
   if (plan.ranks == 1) {
     const auto world = comm::make_local();

@@ -10,6 +10,9 @@
 #include <string>
 #include <string_view>
 
+#include "launcher/first_moment.h"
+#include "train/signals.h"
+
 namespace rw::launcher {
 namespace {
 
@@ -17,11 +20,9 @@ constexpr const char* kSpinCount = "10000";
 constexpr std::array<std::string_view, 5> kComputing{"train", "bench", "eval", "generate", "plan"};
 
 bool computes(char** argv) {
-  for (char** word = argv + 1; *word != nullptr; ++word) {
-    if ((*word)[0] == '-') continue;
-    return std::find(kComputing.begin(), kComputing.end(), *word) != kComputing.end();
-  }
-  return false;
+  const char* const command = command_of(argv);
+  return command != nullptr &&
+         std::find(kComputing.begin(), kComputing.end(), command) != kComputing.end();
 }
 
 /// The path of this program, so that the process keeps its name; "" when it cannot be told.
@@ -34,11 +35,14 @@ std::string program() {
 }  // namespace
 
 void set_waiting_policy(char** argv) {
-  if (argv[0] == nullptr || !computes(argv)) return;
+  if (!computes(argv)) return;
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
   if (::setenv("GOMP_SPINCOUNT", kSpinCount, 0) != 0) return;
   const std::string path = program();
-  if (!path.empty()) ::execv(path.c_str(), argv);
+  if (path.empty()) return;
+  train::carry_signals_over_exec();
+  ::execv(path.c_str(), argv);
+  stand_ready(argv);  // it could not: what was carried comes now
 }
 
 }  // namespace rw::launcher

@@ -21,6 +21,7 @@
 #include "launcher/assemble.h"
 #include "launcher/ranks.h"
 #include "launcher/recipe_facts.h"
+#include "launcher/thread_limits.h"
 #include "launcher/topology_plan.h"
 #include "pipeline/json_file.h"
 #include "pipeline/profile.h"
@@ -139,6 +140,7 @@ extern "C" void ropewalk_stop_planning(int /*signal*/) { stopped() = true; }
 
 planner::Solution solve(const PlanCommandOptions& options, const planner::Problem& problem,
                         std::chrono::steady_clock::time_point begin) {
+  try_threads(options.threads);
   planner::PlanOptions plan;
   plan.track = options.track == "strict" ? planner::Track::kStrict : planner::Track::kFree;
   plan.seed = options.seed;

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
-#include <iostream>
 
 #include "core/error.h"
 #include "core/log.h"
@@ -12,6 +11,7 @@
 #include "launcher/input_facts.h"
 #include "launcher/ranks.h"
 #include "launcher/recipe_facts.h"
+#include "launcher/results.h"
 #include "launcher/shared_folder.h"
 #include "train/signals.h"
 
@@ -34,13 +34,25 @@ struct Job {
   std::string recipe_file;
 };
 
+/// What a job says that was asked to leave.
+std::string farewell(train::Ending ending, std::int64_t restored) {
+  if (ending == train::Ending::kPreempted) {
+    return "asked to leave: the checkpoint is committed; go on with --resume auto";
+  }
+  return restored > 0
+             ? fmt::format(
+                   "asked to leave: nothing new to save, step {} is committed; go "
+                   "on with --resume auto",
+                   restored)
+             : "asked to leave before the first step: nothing to save; start it again with "
+               "--resume auto";
+}
+
 int finish(const Job& job, Run& run, comm::Communicator& world, train::Ending ending) {
   if (run.trace != nullptr) run.trace->close();
   if (ending == train::Ending::kTerminated) return kExitTerminated;
-  if (ending == train::Ending::kPreempted) {
-    if (world.rank() == 0) {
-      core::log_info("asked to leave: the checkpoint is committed; go on with --resume auto");
-    }
+  if (ending != train::Ending::kDone) {
+    if (world.rank() == 0) core::log_info(farewell(ending, run.loop.first_step - 1));
     return kExitPreempted;
   }
   write_final(job.recipe, run, world);
@@ -67,7 +79,7 @@ int run_rank(const Job& job, const RankParts& rank) {
     together(world, [&] { facts = input_facts(job.recipe, *inputs.corpora); });
     require_same(world, facts);
   }
-  if (world.rank() == 0) std::cout << job.resolved_recipe << std::flush;
+  if (world.rank() == 0) print_log(job.resolved_recipe);
   RunClaim claim;
   together(world, [&] {
     if (world.rank() != 0) return;

@@ -2,7 +2,9 @@
 #include "comm/threads.h"
 
 #include <exception>
+#include <functional>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "comm/hub.h"
@@ -35,16 +37,20 @@ void run_threads(int ranks, const std::function<void(Communicator& world)>& body
   FirstCause cause;
   std::vector<std::thread> threads;
   threads.reserve(world.size());
-  for (const auto& mine : world) {
-    threads.emplace_back([&body, &cause, &rank = *mine] {
+  const auto run = [&](Communicator& rank) {
+    try {
       const core::OwnArena memory;
-      try {
-        body(rank);
-      } catch (...) {
-        cause.set(std::current_exception());
-        rank.abort(kExitRankLost);
-      }
-    });
+      body(rank);
+    } catch (...) {
+      cause.set(std::current_exception());
+      rank.abort(kExitRankLost);
+    }
+  };
+  try {
+    for (const auto& mine : world) threads.emplace_back(run, std::ref(*mine));
+  } catch (const std::system_error&) {  // no further thread: the ranks that run do not wait for it
+    cause.set(std::current_exception());
+    world.front()->abort(kExitRankLost);
   }
   for (auto& thread : threads) thread.join();
   cause.rethrow();

@@ -53,8 +53,10 @@ class Arena {
     if (placement_.top() > usable_ && !grow(placement_.top())) {
       placement_.give(offset, bytes);
       placement_.cut();
-      throw Error(ErrorKind::kBug, "out of memory: got no " + std::to_string(bytes) +
-                                       " bytes beside " + std::to_string(placement_.live_bytes()));
+      throw Error(ErrorKind::kDevice,
+                  "out of memory: got no " + std::to_string(bytes) + " bytes beside " +
+                      std::to_string(placement_.live_bytes()) +
+                      "; want a machine with more, a higher limit (ulimit -v), or a smaller job");
     }
     return base_ + offset;
   }

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <exception>
 #include <filesystem>
+#include <system_error>
 #include <thread>
 #include <unordered_set>
 #include <utility>
@@ -134,10 +135,13 @@ class Builder {
       for (std::size_t i = next++; i < batch.size(); i = next++) encode(batch[i]);
     };
     const auto wanted = static_cast<std::size_t>(std::max(1, options_.threads));
-    std::vector<std::thread> helpers;
-    for (std::size_t i = 1; i < std::min(wanted, batch.size()); ++i) helpers.emplace_back(work);
+    std::vector<std::jthread> helpers;
+    try {
+      for (std::size_t i = 1; i < std::min(wanted, batch.size()); ++i) helpers.emplace_back(work);
+    } catch (const std::system_error&) {  // no further thread: those that are there do it all
+    }
     work();
-    for (auto& helper : helpers) helper.join();
+    helpers.clear();
     for (Item& item : batch) add(item);
     batch.clear();
   }

@@ -21,12 +21,19 @@ Loader::Loader(std::shared_ptr<const Corpora> corpora, std::shared_ptr<const Ord
     }
   }
   if (core::DryRun::current() != nullptr) return;  // what is read would have no place
-  for (std::int64_t i = 0; i < std::max<std::int64_t>(1, options_.threads); ++i) {
-    threads_.emplace_back([this] { work(); });
+  try {
+    for (std::int64_t i = 0; i < std::max<std::int64_t>(1, options_.threads); ++i) {
+      threads_.emplace_back([this] { work(); });
+    }
+  } catch (...) {  // no further thread
+    stop();
+    throw;
   }
 }
 
-Loader::~Loader() {
+Loader::~Loader() { stop(); }
+
+void Loader::stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;

@@ -39,6 +39,7 @@ class Loader {
   double last_wait_ms() const { return last_wait_ms_; }
 
  private:
+  void stop();
   struct Slot {
     std::int64_t step = 0;  // whose data is here; 0: none
     std::vector<MicroBatchData> data;

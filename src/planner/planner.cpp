@@ -13,6 +13,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "planner/anneal.h"
@@ -285,10 +286,11 @@ Searches run_searches(const Problem& problem, const PlanOptions& options, const 
       failures[i] = std::current_exception();
     }
   };
-  List<std::thread> threads;
-  for (std::size_t i = 1; i < out.size(); ++i) threads.emplace_back(guarded, i);
-  guarded(0);
-  for (auto& thread : threads) thread.join();
+  {
+    std::vector<std::jthread> threads;  // where one cannot be started, the others end first
+    for (std::size_t i = 1; i < out.size(); ++i) threads.emplace_back(guarded, i);
+    guarded(0);
+  }
   for (const auto& failure : failures) {
     if (failure) std::rethrow_exception(failure);
   }

@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "core/error.h"
 #include "store/corpus_file_digest.h"
 #include "store/corpus_file_hdf5.h"
+#include "store/mapped_files.h"
 #include "store/regular_file.h"
 #include "store/sha256.h"
 
@@ -68,8 +70,12 @@ class CorpusFile::Mapping {
                               "address space limited (ulimit -v)?",
                               path, bytes_, core::errno_text(errno)));
     }
+    watched_.emplace(path, address_, bytes_);
   }
-  ~Mapping() { ::munmap(address_, bytes_); }
+  ~Mapping() {
+    watched_.reset();
+    ::munmap(address_, bytes_);
+  }
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
   std::span<const std::byte> span() const {
@@ -79,6 +85,7 @@ class CorpusFile::Mapping {
  private:
   void* address_ = nullptr;
   std::size_t bytes_ = 0;
+  std::optional<MappedFile> watched_;
 };
 
 /// Takes the facts out of an open HDF5 file.

@@ -1,8 +1,11 @@
 // Part of Ropewalk, MIT licence.
 #include "train/loop.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "core/log.h"
 #include "metrics/process_memory.h"
@@ -53,10 +56,25 @@ metrics::StepRecord make_record(std::int64_t n, const core::StepResult& result, 
 
 bool due(std::int64_t n, std::int64_t interval) { return interval > 0 && n % interval == 0; }
 
+/// What came while the job started: before a step there is nothing that is not committed.
+std::optional<Ending> answer_early(const LoopParts& parts, const LoopOptions& options) {
+  const Signals::Request request = agree(parts, options);
+  if (request.at_once) return Ending::kTerminated;
+  const std::int64_t done = options.first_step - 1;
+  if (request.save && !request.leave && parts.world.rank() == 0) {
+    core::log_info(
+        done > 0 ? fmt::format("asked to save: nothing new to save, step {} is committed", done)
+                 : "asked to save before the first step: nothing new to save");
+  }
+  if (request.leave && options.first_step <= options.max_steps) return Ending::kLeftEarly;
+  return std::nullopt;
+}
+
 }  // namespace
 
 Ending run_loop(const LoopParts& parts, const LoopOptions& options) {
   parts.watchdog.progress(options.first_step - 1);
+  if (const auto early = answer_early(parts, options)) return *early;
   double blocked_ms = 0;  // by checkpoints since the last record
   for (std::int64_t n = options.first_step; n <= options.max_steps; ++n) {
     const std::int64_t begin = metrics::now_ns();

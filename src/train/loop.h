@@ -40,13 +40,14 @@ struct LoopParts {
 
 enum class Ending : std::uint8_t {
   kDone,       // max_steps are done and committed
+  kLeftEarly,  // asked to leave by USR1 or STOP before the first step: nothing is new
   kPreempted,  // asked to leave by USR1 or STOP; the checkpoint is committed
   kTerminated  // asked by TERM to leave at once; nothing was saved
 };
 
 /// The main loop of every method: step, record, save, stop. Collective. Requests (signals, trigger
-/// files) that any rank saw are agreed on by all at the end of a step, so that all act on the same
-/// one. Throws what the method and the checkpointer throw; Error{kNonFinite} comes before any weight
+/// files) that any rank saw are agreed on by all before the first step and at the end of each, so that
+/// all act on the same one. Throws what the method and the checkpointer throw; Error{kNonFinite} comes before any weight
 /// changed.
 Ending run_loop(const LoopParts& parts, const LoopOptions& options);
 

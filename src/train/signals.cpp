@@ -1,12 +1,13 @@
 // Part of Ropewalk, MIT licence.
 #include "train/signals.h"
 
+#include <unistd.h>
+
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
-
-#include <unistd.h>
+#include <string_view>
 
 #include "core/error.h"
 
@@ -17,10 +18,16 @@ constexpr unsigned kSave = 1;
 constexpr unsigned kLeave = 2;
 constexpr unsigned kAtOnce = 4;
 
+constexpr int kExitInterrupted = 130;  // as a shell reports these signals
+constexpr int kExitTerminated = 143;
+constexpr unsigned kPatienceSeconds = 1;  // of who sent TERM
+constexpr std::array kRequests{SIGUSR1, SIGUSR2, SIGTERM};
+
 /// A handler has no argument of its own to write to: what came is the process' state.
 struct Mailbox {
   std::atomic<unsigned> came{0};
   std::atomic<bool> in_use{false};
+  std::atomic<bool> for_life{false};  // by answer_signals()
   static_assert(std::atomic<unsigned>::is_always_lock_free, "safe in a signal handler");
 };
 
@@ -33,6 +40,28 @@ Mailbox& mailbox() {
 extern "C" void ropewalk_on_signal(int signal) {
   const unsigned asked = signal == SIGUSR1 ? kSave | kLeave : signal == SIGUSR2 ? kSave : kAtOnce;
   mailbox().came.fetch_or(asked);
+  if (signal == SIGTERM) ::alarm(kPatienceSeconds);
+}
+
+extern "C" void ropewalk_leave(int signal) {
+  constexpr std::string_view kText = "ropewalk: asked to leave at once: nothing was saved\n";
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, kText.data(), kText.size());
+  ::_exit(signal == SIGINT ? kExitInterrupted : kExitTerminated);
+}
+
+void handle(int signal, void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  ::sigaction(signal, &action, nullptr);
+}
+
+sigset_t requests() {
+  sigset_t out;
+  sigemptyset(&out);
+  for (const int signal : kRequests) sigaddset(&out, signal);
+  return out;
 }
 
 bool take_file(const std::string& path) {
@@ -45,12 +74,34 @@ bool take_file(const std::string& path) {
 
 }  // namespace
 
+void answer_signals() {
+  mailbox().for_life.store(true);
+  handle(SIGALRM, ropewalk_leave);
+  handle(SIGINT, ropewalk_leave);
+  for (const int signal : kRequests) handle(signal, ropewalk_on_signal);
+  const sigset_t all = requests();
+  ::sigprocmask(SIG_UNBLOCK, &all, nullptr);
+}
+
+void carry_signals_over_exec() {
+  if (!mailbox().for_life.load()) return;
+  const sigset_t all = requests();
+  ::sigprocmask(SIG_BLOCK, &all, nullptr);  // kept over exec, as are signals that wait
+  ::alarm(0);
+  const unsigned came = mailbox().came.exchange(0);
+  if ((came & kLeave) != 0) std::raise(SIGUSR1);
+  if ((came & kSave) != 0) std::raise(SIGUSR2);
+  if ((came & kAtOnce) != 0) std::raise(SIGTERM);
+}
+
 Signals::Signals() {
   if (mailbox().in_use.exchange(true)) {
     throw core::Error(core::ErrorKind::kBug, "Signals: got a second object, want one a process");
   }
+  if (mailbox().for_life.load()) return;
   mailbox().came.store(0);
-  handlers_.emplace(std::array{SIGUSR1, SIGUSR2, SIGTERM}, ropewalk_on_signal);
+  handle(SIGALRM, ropewalk_leave);
+  handlers_.emplace(kRequests, ropewalk_on_signal);
 }
 
 Signals::~Signals() {
@@ -60,6 +111,7 @@ Signals::~Signals() {
 
 Signals::Request Signals::take() {
   const unsigned came = mailbox().came.exchange(0);
+  if ((came & kAtOnce) != 0) ::alarm(0);  // whoever takes it leaves
   return {(came & kSave) != 0, (came & kLeave) != 0, (came & kAtOnce) != 0};
 }
 

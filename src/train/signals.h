@@ -7,9 +7,17 @@
 
 namespace rw::train {
 
-/// Takes USR1 (save and leave), USR2 (save) and TERM (leave at once) while it lives; then the old
-/// handlers are back. One object a process at a time: a second one is Error{kBug}. What came before
-/// it was made is not seen.
+/// Handles USR1, USR2, TERM and INT from now on, for the life of the process: what comes before a
+/// Signals object is made waits for it. TERM that nobody takes within a second ends the process with
+/// 143, INT at once with 130; both say so, and nothing is saved. Needs no library but the system's.
+void answer_signals();
+/// Before the program is started anew in this process: what came and was not taken comes then, once
+/// answer_signals() is called there. Without answer_signals(): does nothing.
+void carry_signals_over_exec();
+
+/// Takes USR1 (save and leave), USR2 (save) and TERM (leave at once) while it lives. Without
+/// answer_signals() it handles them itself: what came before it was made is not seen, and the old
+/// handlers are back after it. One object a process at a time: a second one is Error{kBug}.
 class Signals {
  public:
   struct Request {

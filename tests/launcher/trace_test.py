@@ -13,7 +13,7 @@ METHODS = {
     "zero_bubble": ["parallel.pp=2", "pipeline.schedule=zero_bubble"],
     "zero": ["parallel.dp=2", "parallel.zero=1"],
     "skippipe": ["parallel.pp=4", "pipeline.schedule=skippipe", "pipeline.skip_fraction=0.5"],
-    "in_turn": ["parallel.pp=4", "pipeline.schedule=skippipe", "pipeline.skip_fraction=0.5", "pipeline.rotation=2",
+    "in_turn": ["parallel.pp=4", "pipeline.schedule=skippipe", "pipeline.skip_fraction=0.5", "pipeline.rotation=3",
                 "pipeline.full_every=3"],
 }
 
