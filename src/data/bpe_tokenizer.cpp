@@ -72,7 +72,8 @@ class BpeTokenizer : public Tokenizer {
     require_utf8(text);
     Work work;
     const auto found = [&](std::int32_t id) { work.ids.push_back(id); };
-    first_pass_.split(text, [&](std::string_view raw) { encode_stretch(raw, work); }, found);
+    first_pass_.split(
+        text, [&](std::string_view raw) { encode_stretch(raw, work); }, found);
     return std::move(work.ids);
   }
 
