@@ -42,6 +42,7 @@
 #include "launcher/path_arguments.h"
 #include "launcher/ranks.h"
 #include "launcher/results.h"
+#include "launcher/thread_limits.h"
 #include "launcher/waiting_policy.h"
 
 namespace rw::launcher {
@@ -49,6 +50,13 @@ namespace {
 
 /// What will run once the command line is understood.
 using Action = std::function<int()>;
+
+/// A command that computes without ranks.
+template <class Options>
+int alone(int (*command)(const Options&), const Options& options) {
+  try_own_threads();
+  return command(options);
+}
 
 constexpr std::uint64_t kMostCounted = 1'000'000'000'000'000;  // of tokens, schedules, …
 constexpr std::uint64_t kMostSteps = 1'000'000'000;
@@ -269,7 +277,8 @@ void add_eval(CLI::App& app, Action& action) {
       ->check(not_empty("stages such as 0,2,3, or random:K[:SEED]"));
   add_strip_prefix(*command, options->strip_prefix);
   command->add_flag("--json", options->json, "only JSON on stdout");
-  command->callback([options, &action] { action = [options] { return run_eval(*options); }; });
+  command->callback(
+      [options, &action] { action = [options] { return alone(run_eval, *options); }; });
 }
 
 void add_generate(CLI::App& app, Action& action) {
@@ -303,7 +312,8 @@ void add_generate(CLI::App& app, Action& action) {
       ->check(whole(1, kMostSamples));
   add_strip_prefix(*command, options->strip_prefix);
   command->add_flag("--json", options->json, "only JSON on stdout, a line per sample");
-  command->callback([options, &action] { action = [options] { return run_generate(*options); }; });
+  command->callback(
+      [options, &action] { action = [options] { return alone(run_generate, *options); }; });
 }
 
 void add_plan(CLI::App& app, Action& action) {

@@ -13,7 +13,6 @@
 #include "data/tokenizer.h"
 #include "launcher/kept_stages.h"
 #include "launcher/load_model.h"
-#include "launcher/thread_limits.h"
 #include "model/evaluate.h"
 
 namespace rw::launcher {
@@ -37,7 +36,6 @@ std::vector<std::int32_t> encode(const std::string& text, const LoadedModel& mod
 }  // namespace
 
 int run_eval(const EvalOptions& options) {
-  try_own_threads();
   if (options.text.empty() == options.token_ids.empty()) {
     throw Error(ErrorKind::kUsage, "eval: give one of --text FILE and --token-ids FILE");
   }

@@ -14,7 +14,6 @@
 #include "core/json_reader.h"
 #include "data/tokenizer.h"
 #include "launcher/load_model.h"
-#include "launcher/thread_limits.h"
 #include "model/generate.h"
 #include "store/posix.h"
 
@@ -140,7 +139,6 @@ void print(const Ids& ids, const std::optional<std::string>& text, const Prompt&
 }  // namespace
 
 int run_generate(const GenerateOptions& options) {
-  try_own_threads();
   const core::DType weights = parse_precision(options.precision);
   if (options.samples > 1 && options.temperature <= 0) {
     throw Error(ErrorKind::kUsage,

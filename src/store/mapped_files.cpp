@@ -31,7 +31,8 @@ struct Table {
 
 // Lives as long as the process: a handler may come until its end.
 Table& table() {
-  static auto* const kTable = new Table;  // NOLINT(cppcoreguidelines-owning-memory)
+  // NOLINTNEXTLINE(cppcoreguidelines-owning-memory,cppcoreguidelines-avoid-non-const-global-variables)
+  static Table* const kTable = new Table;
   return *kTable;
 }
 
