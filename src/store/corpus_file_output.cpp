@@ -31,13 +31,18 @@ struct DriverFile {
   haddr_t end_of_addresses = 0;
 };
 
+/// What HDF5 keeps for us in a property list.
+struct DriverInfo {
+  Sink* sink = nullptr;
+};
+
 DriverFile& of(H5FD_t* file) { return *reinterpret_cast<DriverFile*>(file); }
 const DriverFile& of(const H5FD_t* file) { return *reinterpret_cast<const DriverFile*>(file); }
 
 H5FD_t* open_driver(const char* /*name*/, unsigned /*flags*/, hid_t access, haddr_t /*most*/) {
-  const auto* sink = static_cast<Sink* const*>(H5Pget_driver_info(access));
+  const auto* info = static_cast<const DriverInfo*>(H5Pget_driver_info(access));
   auto file = std::make_unique<DriverFile>();
-  file->sink = *sink;
+  file->sink = info->sink;
   return &file.release()->hdf5;  // HDF5's until close_driver
 }
 
@@ -103,7 +108,7 @@ H5FD_class_t driver_class() {
   out.name = "ropewalk";
   out.maxaddr = INT64_MAX;
   out.fc_degree = H5F_CLOSE_STRONG;
-  out.fapl_size = sizeof(Sink*);
+  out.fapl_size = sizeof(DriverInfo);
   out.open = open_driver;
   out.close = close_driver;
   out.query = query_driver;
@@ -134,9 +139,8 @@ Output::Output(Store& store, AsideFile& aside, const std::string& path) : path_(
   const Driver driver(H5FDregister(&kind));
   check(driver.get(), "register the driver");
   const Properties access(H5Pcreate(H5P_FILE_ACCESS));
-  Sink* const sink = &sink_;
-  check(H5Pset_driver(access.get(), driver.get(), static_cast<const void*>(&sink)),
-        "set the driver");
+  const DriverInfo info{&sink_};
+  check(H5Pset_driver(access.get(), driver.get(), &info), "set the driver");
   H5Pset_alignment(access.get(), 4096, 4096);  // arrays begin on pages of the map
   file_ = File(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()));
   check(file_.get(), "create");

@@ -95,7 +95,7 @@ class DataTest(cli.CliTestCase):
                     self.assert_refused(cli.run(*command, path, timeout=20), 65, str(path), "want a regular file")
         for path in (pipe, "/dev/zero"):
             self.assert_refused(self.build(text, tokenizer=path, timeout=20), 65, "want a regular file")
-        self.assert_refused(self.build(text, tokenizer=self.folder, timeout=20), 66, "got a folder")
+        self.assert_refused(self.build(text, tokenizer=self.folder, timeout=20), 66, "is a folder")
 
     def test_huge_files_are_bounded(self):
         sparse = self.folder / "sparse"
