@@ -241,7 +241,7 @@ TEST(Rules, AnUnsupportedModelIsNamed) {
 TEST(Rules, PatienceIsATimeOrForEver) {
   EXPECT_EQ(only(with("", {"pipeline.patience_ms=-0.5"})),
             "command line:1:22: pipeline.patience_ms: got -0.5, want a time from 0, or -1 to wait "
-            "for ever");
+            "for ever; try pipeline.patience_ms=-1");
   for (const char* good : {"-1", "0", "0.5"}) {
     EXPECT_EQ(only(with("", {std::string("pipeline.patience_ms=") + good})), "") << good;
   }
