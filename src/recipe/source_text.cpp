@@ -86,8 +86,10 @@ Place SourceText::place(int line, int byte) const {
   const std::string_view text = lines_[row];
   const std::size_t at = std::min(byte_of(line, byte), text.size());
   out.column = out.caret = column_of(row, at);
-  out.source = text;
-  if (text.size() <= kMostShown) return out;
+  if (text.size() <= kMostShown) {
+    out.source = text;
+    return out;
+  }
   const auto whole = [&](std::size_t end) {  // not within a character
     while (end > 0 && end < text.size() && (byte_at(text, end) & 0xC0U) == 0x80U) --end;
     return end;
