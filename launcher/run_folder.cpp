@@ -41,7 +41,12 @@ fs::path plain(const std::string& path) {
 
 bool holds_checkpoints(const fs::path& run) {
   const auto store = store::make_posix();
-  return !ckpt::list_with_manifest(*store, (run / "checkpoints").string()).empty();
+  try {
+    return !ckpt::list_with_manifest(*store, (run / "checkpoints").string()).empty();
+  } catch (const Error& error) {
+    throw Error(error.kind(),
+                fmt::format("output_dir: {}; choose another with output_dir=PATH", error.what()));
+  }
 }
 
 void make_folder(const fs::path& path) {

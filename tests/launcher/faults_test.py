@@ -167,7 +167,7 @@ class FaultsTest(cli.CliTestCase):
         """In its first validation, which takes long."""
         text = (cli.SOURCE / "README.md").read_text() * 400
         self.corpus("long.h5", text=text)
-        job = self.start(data=f"{{sources: [{{path: {self.folder}/corpus.h5}}], validation_interval: 1, "
+        job = self.start(data=f"{{sources: [{{path: {self.folder}/corpus.h5}}], validation_interval: 1, validation_rows: 100000, "
                          f"validation: [{{path: {self.folder}/long.h5}}]}}")
         self.assertTrue(cli.wait_until(lambda: (self.out / "metrics.jsonl").exists()))
         time.sleep(0.5)

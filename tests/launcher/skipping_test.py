@@ -71,7 +71,7 @@ class SkippingTest(cli.CliTestCase):
         self.assert_refused(cli.run("check", recipe, *keys, "parallel.pp=2"), 2, "pipeline.problem", "want 2 nodes")
         self.assert_refused(cli.run("check", recipe, *keys[:3]), 2, "pipeline.problem", "want both or neither")
         solution.write_text("{")
-        self.assert_refused(cli.run("check", recipe, *keys), 65, "pipeline.solution", "solution.json", "not JSON")
+        self.assert_refused(cli.run("check", recipe, *keys), 65, "pipeline.solution", "solution.json:1:2: got the end")
         problem.write_text(json.dumps({"nodes": nodes}))
         self.assert_refused(cli.run("check", recipe, *keys), 65, "problem.json", "no `transfer_s`")
 
