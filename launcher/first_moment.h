@@ -11,7 +11,7 @@ namespace rw::launcher {
 /// USR1, USR2, TERM and INT (train/signals.h). Calling it again changes nothing.
 void stand_ready(char** argv);
 
-/// Of the main thread and of OpenMP's: commands need a quarter of it.
+/// Of the main thread and of OpenMP's: a choice; commands ran with less.
 inline constexpr std::uint64_t kLeastStackBytes = std::uint64_t{512} << 10;
 
 /// The command: the first word that is no option; nullptr when there is none.

@@ -13,7 +13,7 @@ int usable_cores();
 /// Starts `count` threads with the stacks that OpenMP's will have, and ends them: OpenMP, which would
 /// end the process without a word of ours, then finds them too. Throws Error{kUsage} naming
 /// OMP_STACKSIZE, where that is set and is no size, too little or more than the system gives; else Error{kDevice}.
-/// Cost: 20 us a thread.
+/// Cost: the start of a thread, `count` times.
 void try_threads(int count);
 /// The same for all OpenMP threads of this process, as a command without ranks uses them.
 /// Throws what asked_threads() throws, too.
