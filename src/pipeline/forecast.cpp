@@ -224,7 +224,8 @@ class OneReplica {
     if (count <= near + 4 * period) counts_ = {count};
     const bool windows = options.pipeline.schedule == "skippipe" && period > 1;
     if (counts_.size() == 1 || windows) return;
-    const std::int64_t apart = std::set<int>(last().alike().begin(), last().alike().end()).size();
+    const std::set<int> kinds(last().alike().begin(), last().alike().end());
+    const auto apart = static_cast<std::int64_t>(kinds.size());
     const std::int64_t layers = options.model.num_hidden_layers * apart / last().ranks() + 1;
     const std::int64_t most =
         std::min(limits.visits / 2 / stages_of(options), limits.layer_visits / 4 / layers);
@@ -237,7 +238,7 @@ class OneReplica {
 
   /// Of a rank, at all its micro-batches.
   RankMemory memory(int rank) {
-    const RankMemory first = memory(0, rank);
+    RankMemory first = memory(0, rank);
     if (counts_.size() == 1) return first;
     const RankMemory second = memory(1, rank);
     if (live(first) == live(second)) return first.peak_bytes > second.peak_bytes ? first : second;
